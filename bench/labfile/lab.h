@@ -1,0 +1,158 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "services/runtime/base/time.h"
+
+// A lab file, parsed and checked completely before anything starts. See labs/README.md for the grammar.
+namespace lab::bench {
+
+// A part of the system under test: a process, or several replicas of it.
+struct PartSpec {
+  std::string name;                          // "ratelimit"
+  std::string kind;                          // registered kind; the name when not given
+  int replicas = 1;
+  std::map<std::string, std::string> set;    // configuration, "redis.deadline" → "5ms"
+  std::map<std::string, std::string> files;  // files that the part reads, name → text ("rules.yaml"); `set` refers to
+                                             // them as "@rules.yaml"
+  int line = 0;
+};
+
+enum class Arrivals { kConstant, kPoisson, kRamp, kStep, kSpike, kReplay, kClosed };
+
+// How the offered rate goes over the phases: a rate a phase, or one for all.
+struct RateSpec {
+  double per_s = 0;
+  std::map<std::string, double> by_phase;    // overrides per_s in that phase; 0: silence
+};
+
+struct KeySpec {
+  enum class Kind { kUniform, kZipf, kHot, kSequence } kind = Kind::kUniform;
+  uint32_t count = 1;
+  double exponent = 1.0;       // zipf
+  double hot_share = 0;        // hot: share of key 0, the rest uniform
+};
+
+// A burst pattern placed in a phase: `count` arrivals at once for each key, at offsets of an epoch-aligned period.
+// `bursts` make the schedule of a phase exact where a random one would only approach it.
+struct BurstSpec {
+  std::string phase;
+  Nanos every{};               // the period, aligned to the Unix epoch
+  std::vector<double> at;      // places in the period, 0 … 1
+  uint32_t count = 0;          // arrivals a key at each place
+};
+
+struct LoadSpec {
+  std::string name;
+  std::string target;          // "ratelimit.grpc", "ratelimit.http"
+  Arrivals arrivals = Arrivals::kPoisson;
+  RateSpec rate;
+  double ramp_to_per_s = 0;    // ramp, step, spike: the other rate
+  int steps = 0;               // step
+  int closed_clients = 0;      // closed
+  Nanos think{};               // closed
+  std::string replay_file;     // replay: one arrival a line, "seconds[,key]"
+  KeySpec keys;
+  std::vector<BurstSpec> bursts;
+  int max_in_flight = 2000;
+  Nanos timeout = std::chrono::seconds(5);
+  // Each arrival is sent once to each lane, so that lanes see the same arrivals: name → request fields. Without lanes
+  // there is one, named like the load.
+  std::vector<std::pair<std::string, std::map<std::string, std::string>>> lanes;
+  std::map<std::string, std::string> request;  // fields common to all lanes: {domain: outage, key: tenant}
+  int line = 0;
+};
+
+struct PhaseSpec {
+  std::string name;
+  Nanos length{};
+};
+
+struct FaultSpec {
+  std::string phase;           // at: pause+0.5s
+  Nanos offset{};
+  std::string fault;           // "redis.pause"
+  std::string part;            // on: redis (default: the part that the fault's name begins with)
+  int replica = 0;
+  std::optional<Nanos> length; // for: 4s; absent: instantaneous, or until healed by its deadline
+  std::map<std::string, std::string> options;
+  int line = 0;
+};
+
+// A named value of a variant, as an expression of the value grammar (bench/judge/README.md).
+struct ValueSpec {
+  std::string name;
+  std::string expression;      // "latency_p99{phase=pause}"
+  std::string show;            // label of the row in the table of the terminal and report; "" is not shown
+  int line = 0;
+};
+
+struct VariantSpec {
+  std::string name;
+  std::map<std::string, std::map<std::string, std::string>> set;  // part → configuration
+  std::map<std::string, std::map<std::string, std::string>> request;  // load name → request fields
+  bool broken = false;         // control: broken
+  std::string caught_by;
+  std::string note;            // one line: what it shows
+  int line = 0;
+};
+
+struct PredictSpec {
+  std::string id, ask, unit, value;  // value: "deny.p99_fault"
+  int line = 0;
+};
+
+struct ExpectSpec {
+  std::string name;
+  std::string expression;      // "each.max_fault <= 25ms"
+  int line = 0;
+};
+
+struct Lab {
+  std::string name, file, title, question;
+  std::vector<std::string> answers;    // questions of the bank
+  std::vector<std::string> needs;      // "redis"
+  Nanos budget_run = std::chrono::minutes(3);
+  Nanos budget_quick = std::chrono::seconds(45);
+  std::vector<PartSpec> system;        // in start order
+  std::string reference;
+  std::vector<VariantSpec> variants;
+  std::vector<LoadSpec> load;
+  std::vector<PhaseSpec> phases;
+  std::vector<PhaseSpec> quick_phases; // the same names, shorter
+  std::vector<FaultSpec> faults;
+  std::vector<ValueSpec> values;
+  std::vector<PredictSpec> predict;
+  std::vector<ExpectSpec> expect;
+  std::vector<std::string> invariants; // names, with options: "limit-holds"
+};
+
+// What a lab file may name; filled by whoever has the parts (bench/cli wires it), so that the parser needs none of them.
+struct Catalogue {
+  struct Knob {
+    std::string path, type, fallback, range, doc;
+    std::vector<std::string> names;    // allowed, for "one of"
+  };
+  std::map<std::string, std::vector<Knob>> knobs;          // part kind → its configuration
+  std::map<std::string, std::vector<std::string>> faults;  // fault → its options
+  std::map<std::string, std::vector<std::string>> targets; // "ratelimit.grpc" → request fields
+  std::vector<std::string> invariants;
+  // Checks one value expression or comparison against this lab; "" or what is wrong with it and the nearest right name.
+  // Set by bench/judge.
+  std::string (*check_expression)(const Lab& lab, const std::string& text, bool comparison) = nullptr;
+};
+
+// All errors at once as INVALID_ARGUMENT, a line each: "labs/x/lab.yaml:12: load[0].rate: …; did you mean …?".
+absl::StatusOr<Lab> ParseLab(const std::string& text, const std::string& file, const Catalogue& catalogue);
+absl::StatusOr<Lab> LoadLab(const std::string& file, const Catalogue& catalogue);
+
+// "part.key=value" of --set, checked like the file.
+absl::Status CheckSet(const Lab& lab, const Catalogue& catalogue, const std::string& part, const std::string& key,
+                      const std::string& value);
+
+}  // namespace lab::bench

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+
+namespace lab::bench {
+
+// How an operation ended. Unknown: sent, and no answer in time, so it may have happened. Dropped: never sent (the bound
+// on operations in flight was reached, or the generator was too late); it counts as offered, not as achieved.
+enum class Outcome : uint8_t { kOk, kFailed, kUnknown, kDropped };
+
+// What the system answered, where that is an answer of the domain rather than an outcome: a limiter admits or limits.
+enum class Answer : uint8_t { kNone, kAdmitted, kLimited };
+
+// One scheduled operation. Times are nanoseconds since the start of the load of its trial (t = 0).
+struct Op {
+  int64_t intended_ns = 0;  // when the schedule wanted it sent; latency counts from here
+  int64_t sent_ns = 0;      // when it was written; 0 when dropped
+  int64_t done_ns = 0;      // when it was answered, failed or timed out; 0 when dropped
+  uint32_t key = 0;
+  uint16_t stream = 0;      // index into Trial::streams
+  Outcome outcome = Outcome::kDropped;
+  Answer answer = Answer::kNone;
+  uint16_t code = 0;        // gRPC status code or HTTP status
+
+  int64_t latency_ns() const { return done_ns - intended_ns; }
+  int64_t service_ns() const { return done_ns - sent_ns; }
+  int64_t lag_ns() const { return sent_ns - intended_ns; }
+};
+
+}  // namespace lab::bench

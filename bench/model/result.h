@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bench/model/trial.h"
+
+namespace lab::bench {
+
+enum class State { kPass, kFail, kInconclusive, kNotAsked };
+
+// One value of one variant, with where it comes from.
+struct Measured {
+  std::string variant;
+  std::string name;               // as the lab file calls it: "p99_fault"
+  std::optional<double> value;    // base units (seconds, 1/s, ratio, bytes, count)
+  std::string unit;               // "s", "1/s", "", "bytes": how to print it
+  uint64_t samples = 0;           // operations or scrapes behind it
+  std::string why_missing;        // when there is no value
+};
+
+// One expectation, or invariant, of one variant (or of a comparison, variant empty).
+struct Finding {
+  std::string rule;               // "bounded-latency"
+  std::string text;               // as in the lab file: "each.max_fault <= 25ms"
+  std::string variant;
+  State state = State::kInconclusive;
+  std::string measured;           // "6.1 ms <= 25 ms"
+  std::string why;                // for inconclusive and not asked
+  std::optional<double> left, right;   // the two sides, base units
+  std::vector<std::string> offenders;  // of an invariant: ids with their place on the timeline, at most 20
+  bool control = false;           // of a broken variant: shown, counted only through the catch
+};
+
+// Whether a broken variant was caught by the rule it names.
+struct Catch {
+  std::string variant;
+  std::string rule;
+  State state = State::kInconclusive;  // kPass: caught; kFail: got away
+  std::string text;                    // "no-deadline breaks bounded-latency: 5.0 s > 25 ms"
+};
+
+struct PredictionScore {
+  std::string id;
+  std::string ask;
+  std::string unit;
+  std::optional<double> predicted;
+  std::optional<double> measured;
+  std::optional<double> factor;   // max(p/m, m/p) where both are positive
+  std::string band;               // "within 2x", "within 4x", "off", "not asked", "not measured"
+};
+
+struct Verdict {
+  State state = State::kInconclusive;
+  std::vector<std::string> reasons;     // in one line each, the first being the headline
+  std::vector<Measured> values;
+  std::vector<Finding> findings;
+  std::vector<Catch> catches;
+  std::vector<PredictionScore> predictions;
+};
+
+// Everything about one run of a lab; what result.json holds, but for the operations, which are files of the trials.
+struct Run {
+  std::string lab;
+  std::string title;
+  std::string folder;                    // of the run
+  uint64_t seed = 0;
+  bool quick = false;
+  bool interrupted = false;
+  std::vector<std::string> command;      // argv
+  std::string revision;                  // git, "+changes" when dirty
+  std::map<std::string, std::string> host;   // cpu, cores, memory, kernel, distribution, governor, co-located
+  std::map<std::string, std::string> changed;  // by --set
+  std::string started;                   // ISO 8601, local time with zone
+  double duration_s = 0;
+  std::map<std::string, double> predictions;  // as given, base units
+  std::vector<Trial> trials;
+  Verdict verdict;
+};
+
+// 0 pass, 1 fail, 2 inconclusive; 70 when the run could not be completed.
+int ExitStatus(const Run& run);
+
+}  // namespace lab::bench

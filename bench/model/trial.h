@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bench/model/op.h"
+#include "bench/model/series.h"
+
+namespace lab::bench {
+
+struct Phase {
+  std::string name;
+  double begin_s = 0;  // since the start of the load
+  double end_s = 0;
+};
+
+// A fault and its evidence. Times in seconds since the start of the load; a time that did not come is absent.
+struct FaultRecord {
+  std::string id;        // "redis.pause#1": the fault and its number in the lab file
+  std::string fault;     // "redis.pause"
+  std::string part;      // "redis"
+  std::string phase;     // in which it begins
+  double asked_s = 0;
+  std::optional<double> applied_s;
+  std::optional<double> seen_s;         // the receipt: when a probe on the same path saw its effect
+  std::string evidence;                 // what the probe saw: "PING unanswered for 20 ms"
+  std::optional<double> heal_asked_s;
+  std::optional<double> healed_s;       // when the probe saw the part well again
+  std::string error;                    // why apply, probe or heal failed
+};
+
+struct StreamInfo {
+  std::string name;       // "main", or of a lane: "fixed_window"
+  std::string target;     // "ratelimit.grpc"
+  uint32_t keys = 0;
+  double offered_per_s = 0;  // as declared, after calibration
+};
+
+struct PartInfo {
+  std::string name;       // "redis"
+  std::string kind;       // "redis", "ratelimit"
+  std::string version;    // "redis 7.0.15"
+  std::vector<std::string> command;
+  std::map<std::string, std::string> ports;   // name → "127.0.0.1:4711"
+  std::map<std::string, std::string> changed; // configuration that differs from the part's default
+};
+
+struct Event {
+  double at_s = 0;
+  std::string text;
+};
+
+// What one variant did in one repeat. `problems` are reasons why its evidence is not to be trusted: parts that died
+// unasked, a starved generator, a missing scrape; the judge turns them into `inconclusive`, never into a verdict.
+struct Trial {
+  std::string variant;
+  int repeat = 0;
+  uint64_t seed = 0;
+  double duration_s = 0;
+  int64_t started_unix_ns = 0;           // wall clock at t = 0
+  std::vector<Phase> phases;
+  std::vector<StreamInfo> streams;
+  std::vector<Op> ops;                   // all of them, by intended time
+  std::vector<FaultRecord> faults;
+  std::vector<Series> series;
+  std::map<std::string, double> finals;  // final reads, by name: "redis.memory_per_key{lane=gcra}" (base units)
+  std::vector<PartInfo> parts;
+  std::vector<Event> events;
+  std::vector<std::string> problems;
+  double generator_cpu_s = 0;
+  bool complete = false;                 // false: broken off (interrupted, a part could not start)
+};
+
+}  // namespace lab::bench

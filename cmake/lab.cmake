@@ -1,0 +1,62 @@
+# lab_library(<module> SOURCES … DEPS … PRIVATE_DEPS …)   a static library `lab_<module>` with alias `lab::<module>`
+# lab_binary(<name> SOURCES … DEPS …)                     an executable
+# lab_test(<name> LABEL unit|integration|… SOURCES … DEPS …)   a GoogleTest binary and its CTest entry
+# lab_proto(<name> PROTOS …)                              generated C++ messages, warnings off
+
+set(LAB_SANITIZE "" CACHE STRING "Value of -fsanitize= for all our code; empty for none")
+
+add_library(lab_warnings INTERFACE)
+target_compile_options(lab_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers)
+
+add_library(lab_options INTERFACE)
+target_include_directories(lab_options INTERFACE ${PROJECT_SOURCE_DIR})
+target_link_libraries(lab_options INTERFACE lab_asio)
+if(LAB_SANITIZE)
+  target_compile_options(lab_options INTERFACE -fsanitize=${LAB_SANITIZE} -fno-omit-frame-pointer -O1 -g1)
+  target_link_options(lab_options INTERFACE -fsanitize=${LAB_SANITIZE})
+endif()
+
+find_program(LAB_CCACHE ccache)
+if(LAB_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${LAB_CCACHE})
+endif()
+
+function(lab_library module)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  add_library(lab_${module} STATIC ${ARG_SOURCES})
+  add_library(lab::${module} ALIAS lab_${module})
+  target_link_libraries(lab_${module} PUBLIC lab_options ${ARG_DEPS} PRIVATE lab_warnings ${ARG_PRIVATE_DEPS})
+endfunction()
+
+function(lab_binary name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE lab_options lab_warnings ${ARG_DEPS})
+endfunction()
+
+function(lab_test name)
+  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;DEPS" ${ARGN})
+  if(NOT TARGET GTest::gmock_main)
+    return()
+  endif()
+  add_executable(${name} EXCLUDE_FROM_ALL ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE lab_options lab_warnings GTest::gmock_main ${ARG_DEPS})
+  add_test(NAME ${name} COMMAND ${name})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT})
+  if(NOT TARGET tests_${ARG_LABEL})
+    add_custom_target(tests_${ARG_LABEL})
+  endif()
+  add_dependencies(tests_${ARG_LABEL} ${name})
+endfunction()
+
+function(lab_proto name)
+  cmake_parse_arguments(ARG "" "" "PROTOS;DEPS" ${ARGN})
+  add_library(${name} STATIC ${ARG_PROTOS})
+  target_link_libraries(${name} PUBLIC protobuf::libprotobuf lab_options ${ARG_DEPS})
+  target_include_directories(${name} SYSTEM PUBLIC ${PROJECT_BINARY_DIR}/proto)
+  protobuf_generate(TARGET ${name} LANGUAGE cpp IMPORT_DIRS ${PROJECT_SOURCE_DIR}/proto
+                    PROTOC_OUT_DIR ${PROJECT_BINARY_DIR}/proto)
+endfunction()

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "services/runtime/app/config.h"
+#include "services/runtime/async/loop.h"
+#include "services/runtime/http/server.h"
+#include "services/runtime/obs/metrics.h"
+#include "services/runtime/obs/trace.h"
+
+namespace lab::app {
+
+// What every process has: loop, metrics, tracer, an admin HTTP server (/metrics, /healthz, /readyz), signals, an ordered
+// stop. A service adds its parts in Start and takes them down in Stop.
+class Service {
+ public:
+  virtual ~Service() = default;
+  // Builds and starts the parts; an error ends the process with status 69 and the text. On the loop's thread.
+  virtual absl::Status Start() = 0;
+  // Refuse new → drain → close, ending with `done`; bounded by the app (stop.deadline), which ends the process anyway.
+  virtual void Stop(Clock::time_point deadline, std::function<void()> done) = 0;
+  // Ready to take traffic: /readyz answers 200 or 503.
+  virtual bool Ready() const = 0;
+};
+
+// What a service builds itself from.
+struct Environment {
+  async::Loop& loop;
+  obs::Metrics& metrics;
+  obs::Tracer& tracer;
+  http::Server& http;  // handlers are added before Start returns; the app starts it after
+};
+
+struct Definition {
+  std::string name;         // "ratelimit"
+  std::string summary;      // one sentence for --help
+  std::function<void(Schema&)> declare;
+  std::function<std::unique_ptr<Service>(Environment&)> make;
+};
+
+// The main of a service: --config FILE, --set path=value, --check-config, --print-config, --print-config-schema, --help.
+// Prints one JSON log line `service_ready` with the ports when it is up. SIGTERM and SIGINT stop it in order; a second
+// signal ends it at once. The app's own fields: http.host, http.port, log.level, stop.deadline, trace.file,
+// trace.sample_ratio; OTEL_EXPORTER_OTLP_ENDPOINT in the environment turns on the export of spans.
+// Exit: 0 stopped in order; 64 usage or configuration; 69 a part could not start; 70 the stop was cut short.
+int Main(int argc, char** argv, const Definition& definition);
+
+}  // namespace lab::app

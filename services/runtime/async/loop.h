@@ -1,0 +1,71 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+
+#include "absl/functional/any_invocable.h"
+#include "services/runtime/base/time.h"
+
+namespace lab::async {
+
+// The one thread of a service, in turns. A turn takes what has arrived (events of the Source, ready handlers of Asio),
+// then runs the end-of-turn hooks in phase order, so that all that was issued in the turn leaves in one batch, one
+// write to each store and one burst of replies; then it sleeps until something arrives. Handlers and hooks run on the
+// thread that called Run; only Post and Stop may be called from other threads.
+class Loop {
+ public:
+  // Another queue of events that shares the thread (the gRPC completion queue). While a source is attached the loop
+  // sleeps in the source, which is woken when Asio has work (reference form: one thread owns queue, loop and stores).
+  class Source {
+   public:
+    virtual ~Source() = default;
+    // Handles what is ready without waiting; returns how many events it handled.
+    virtual size_t Drain() = 0;
+    // Waits for an event of its own, for Wake(), or until Asio's epoll descriptor `asio_fd` is readable.
+    virtual void Sleep(int asio_fd) = 0;
+    // Ends a Sleep from any thread.
+    virtual void Wake() = 0;
+  };
+
+  // The order in which hooks run at the end of a turn.
+  enum class Phase { kDecide, kStoreWrite, kReply };
+
+  Loop();
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  boost::asio::io_context& io() { return io_; }
+
+  // Hooks run at the end of every turn for as long as the loop lives; make them cheap when there is nothing to do.
+  void AtTurnEnd(Phase phase, std::function<void()> hook);
+
+  // At most one. The source must outlive Run, or be detached on the loop's thread.
+  void Attach(Source* source);
+  void Detach(Source* source);
+
+  // Stores report operations that were just sent and are answered within microseconds when healthy: before it sleeps
+  // in its source, the loop then waits up to `dwell` on Asio alone, which saves the switch through the waking thread.
+  // The dwell is spent at most once a report, so a stalled store does not slow the loop down.
+  void ExpectReply();
+
+  // Runs until Stop. A handler that throws ends Run with the exception.
+  void Run();
+  void Stop();                                     // thread-safe
+  void Post(absl::AnyInvocable<void()> handler);   // thread-safe, wakes the loop
+
+  // Time at the start of this turn: one clock read a turn is enough for deadlines and counters.
+  Clock::time_point turn_time() const { return turn_time_; }
+
+ private:
+  boost::asio::io_context io_;
+  Clock::time_point turn_time_;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lab::async

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "services/runtime/async/loop.h"
+#include "services/runtime/base/time.h"
+#include "services/runtime/obs/metrics.h"
+#include "services/runtime/obs/trace.h"
+
+namespace google::protobuf {
+class MessageLite;
+}
+
+namespace lab::rpc {
+
+// One unary call that is being served. It ends exactly once, by Reply or Fail; what the transport still needs lives on
+// until the transport is done with it. Used on the loop's thread only.
+class Call {
+ public:
+  // False, and the call has been failed with INVALID_ARGUMENT, when the bytes are not this message (a handler just
+  // returns then).
+  bool Parse(google::protobuf::MessageLite* message);
+  size_t request_bytes() const;
+  Clock::time_point deadline() const;            // of the client; far in the future when it sent none
+  const obs::TraceContext& trace() const;        // of this call's own span
+  void Reply(const google::protobuf::MessageLite& message);
+  void Fail(const absl::Status& status);
+
+ private:
+  friend class Server;
+  struct State;
+  explicit Call(State* state) : state_(state) {}
+  State* state_;
+};
+
+// A unary gRPC server on the loop: one thread drains the completion queue, runs handlers and stores, and writes the
+// replies of a turn in one burst. Plaintext HTTP/2 on loopback or inside a pod; TLS belongs to the proxy in front.
+// Also serves grpc.health.v1 (Check, and Watch as UNIMPLEMENTED, which clients take as "no watching") and
+// reflection of the registered services.
+class Server {
+ public:
+  struct Options {
+    std::string host = "127.0.0.1";
+    int port = 0;                       // 0: any free one
+    int pre_posted = 64;                // requests waiting in the queue for a call
+    int max_message_bytes = 64 << 10;   // larger: RESOURCE_EXHAUSTED
+    int max_in_flight = 4096;           // more: RESOURCE_EXHAUSTED at once
+    bool cork = true;                   // one segment a burst of replies
+  };
+  // Takes the call and may keep it until it is answered.
+  using Handler = std::function<void(Call)>;
+
+  Server(async::Loop& loop, Options options, obs::Metrics& metrics, obs::Tracer& tracer);
+  ~Server();
+
+  // "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit". Before Start. `span` is a literal, the span's name.
+  void Register(std::string method, std::string_view span, Handler handler);
+  // An error that names host, port and the remedy when the port is taken.
+  absl::Status Start();
+  int port() const;
+  // What health checks answer.
+  void SetServing(bool serving);
+  // Refuses new calls, lets those in flight end until `deadline`, then cancels them; `done` runs on the loop. The
+  // order is that of the queue: stop asking, Shutdown, drain, and only then shut the queue down.
+  void Drain(Clock::time_point deadline, absl::AnyInvocable<void()> done);
+  size_t in_flight() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lab::rpc
