@@ -28,6 +28,7 @@ enum class Arrivals { kConstant, kPoisson, kRamp, kStep, kSpike, kReplay, kClose
 // How the offered rate goes over the phases: a rate a phase, or one for all.
 struct RateSpec {
   double per_s = 0;
+  double of_knee = 0;                        // "60% of knee": a share of the reference's knee instead of per_s
   std::map<std::string, double> by_phase;    // overrides per_s in that phase; 0: silence
 };
 
@@ -76,10 +77,13 @@ struct PhaseSpec {
 struct FaultSpec {
   std::string phase;           // at: pause+0.5s
   Nanos offset{};
+  double offset_share = 0;     // at: pause+25%: of the phase, on top of `offset`
   std::string fault;           // "redis.pause"
   std::string part;            // on: redis (default: the part that the fault's name begins with)
   int replica = 0;
   std::optional<Nanos> length; // for: 4s; absent: instantaneous, or until healed by its deadline
+  double length_share = 0;     // for: 100%: of the phase; `length` then holds that share of the full run's phase
+  Nanos every{};               // repeat: every 2s: again and again until the phase ends; 0: once
   std::map<std::string, std::string> options;
   int line = 0;
 };
@@ -129,7 +133,21 @@ struct Lab {
   std::vector<ValueSpec> values;
   std::vector<PredictSpec> predict;
   std::vector<ExpectSpec> expect;
-  std::vector<std::string> invariants; // names, with options: "limit-holds"
+  std::vector<std::string> invariants; // names, with options: "limit-holds{limit=1, window=1s}"
+  int repeat = 1;                      // of a full run; --quick runs once
+};
+
+// What a run does: the phases of a full or a quick run, and the faults on them, with absolute `offset` and `length`, one
+// for each occurrence.
+std::vector<PhaseSpec> PhasesOf(const Lab& lab, bool quick);
+std::vector<FaultSpec> FaultsOf(const Lab& lab, bool quick);
+
+// How an expression is used, which decides what it may name.
+enum class ExpressionUse {
+  kValue,      // values: functions of one trial, "latency_p99{phase=pause}"
+  kPrediction, // predict: values of variants, "deny.p99_fault"
+  kExpectation,  // expect: a comparison of values, "each.max_fault <= 25ms"
+  kInvariant,  // invariants: "limit-holds{limit=1, window=1s}"
 };
 
 // What a lab file may name; filled by whoever has the parts (bench/cli wires it), so that the parser needs none of them.
@@ -142,14 +160,19 @@ struct Catalogue {
   std::map<std::string, std::vector<std::string>> faults;  // fault → its options
   std::map<std::string, std::vector<std::string>> targets; // "ratelimit.grpc" → request fields
   std::vector<std::string> invariants;
-  // Checks one value expression or comparison against this lab; "" or what is wrong with it and the nearest right name.
-  // Set by bench/judge.
-  std::string (*check_expression)(const Lab& lab, const std::string& text, bool comparison) = nullptr;
+  bool knee = false;                                       // whether runs are calibrated ("60% of knee")
+  // Checks one expression against this lab; "" or what is wrong with it and the nearest right name. Set to bench/judge's
+  // CheckExpression.
+  std::string (*check_expression)(const Lab& lab, const std::string& text, ExpressionUse use) = nullptr;
 };
 
 // All errors at once as INVALID_ARGUMENT, a line each: "labs/x/lab.yaml:12: load[0].rate: …; did you mean …?".
 absl::StatusOr<Lab> ParseLab(const std::string& text, const std::string& file, const Catalogue& catalogue);
 absl::StatusOr<Lab> LoadLab(const std::string& file, const Catalogue& catalogue);
+
+// The labs below root/labs: folders with a lab.yaml, sorted.
+std::vector<std::string> LabNames(const std::string& root);
+std::string LabFile(const std::string& root, const std::string& lab);
 
 // "part.key=value" of --set, checked like the file.
 absl::Status CheckSet(const Lab& lab, const Catalogue& catalogue, const std::string& part, const std::string& key,

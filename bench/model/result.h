@@ -19,7 +19,8 @@ struct Measured {
   std::optional<double> value;    // base units (seconds, 1/s, ratio, bytes, count)
   std::string unit;               // "s", "1/s", "", "bytes": how to print it
   uint64_t samples = 0;           // operations or scrapes behind it
-  std::string why_missing;        // when there is no value
+  std::string why_missing;        // when there is no value, or when some repeats have none
+  bool at_least = false;          // the phase ended first: the true value is larger ("> 2.0 s")
 };
 
 // One expectation, or invariant, of one variant (or of a comparison, variant empty).

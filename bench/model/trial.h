@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,11 +33,21 @@ struct FaultRecord {
   std::string error;                    // why apply, probe or heal failed
 };
 
+// One arrival as it was scheduled, written down before anything is sent.
+struct Arrival {
+  int64_t intended_ns = 0;
+  uint32_t key = 0;
+};
+
 struct StreamInfo {
   std::string name;       // "main", or of a lane: "fixed_window"
   std::string target;     // "ratelimit.grpc"
   uint32_t keys = 0;
   double offered_per_s = 0;  // as declared, after calibration
+  std::string load;       // name of the load whose lane this is; "" or the stream's own name without lanes
+  // What was scheduled, by intended time; lanes of a load share it. Not derived from the operations: the invariant
+  // every-arrival-accounted holds the two against each other. Absent: that invariant is inconclusive.
+  std::shared_ptr<const std::vector<Arrival>> schedule;
 };
 
 struct PartInfo {

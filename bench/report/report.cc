@@ -1,0 +1,262 @@
+#include "bench/report/report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "bench/judge/judge.h"
+#include "bench/report/card.h"
+#include "bench/report/html.h"
+#include "bench/report/markdown.h"
+#include "bench/report/result_json.h"
+#include "bench/report/text.h"
+#include "services/runtime/base/file.h"
+
+namespace lab::bench {
+namespace {
+
+std::string RateText(const LoadSpec& load) {
+  double low = load.rate.per_s;
+  double high = std::max(load.rate.per_s, load.ramp_to_per_s);
+  for (const auto& [phase, rate] : load.rate.by_phase) {
+    if (rate <= 0) continue;
+    low = low <= 0 ? rate : std::min(low, rate);
+    high = std::max(high, rate);
+  }
+  if (load.arrivals == Arrivals::kClosed) return absl::StrCat(load.closed_clients, " clients, closed loop");
+  if (load.arrivals == Arrivals::kReplay) return absl::StrCat("replay of ", load.replay_file);
+  static constexpr const char* kNames[] = {"constant", "poisson", "ramp", "step", "spike"};
+  const auto per_second = [](double rate) { return WithCommas(static_cast<uint64_t>(std::llround(rate))); };
+  const std::string name = kNames[static_cast<int>(load.arrivals)];
+  if (high > low) return absl::StrCat(per_second(low), "–", per_second(high), " req/s ", name);
+  return absl::StrCat(per_second(high), " req/s ", name);
+}
+
+std::string LoadText(const Lab& lab) {
+  std::vector<std::string> loads;
+  for (const LoadSpec& load : lab.load) {
+    std::string text = RateText(load);
+    if (load.keys.count > 1) absl::StrAppend(&text, ", ", WithCommas(load.keys.count), " keys");
+    if (load.lanes.size() > 1) absl::StrAppend(&text, ", ", load.lanes.size(), " lanes");
+    loads.push_back(text);
+  }
+  return absl::StrJoin(loads, " + ");
+}
+
+bool IsLatency(const Lab& lab, const std::string& value) {
+  for (const ValueSpec& spec : lab.values) {
+    if (spec.name == value) return absl::StartsWith(spec.expression, "latency_");
+  }
+  return false;
+}
+
+// Expectations of the form "<variant>.<value> <= <time>" about a latency; other forms have no place in the chart.
+std::vector<LatencyBound> LatencyBounds(const Lab& lab) {
+  std::vector<LatencyBound> bounds;
+  for (const ExpectSpec& expect : lab.expect) {
+    const size_t at = expect.expression.find(" <= ");
+    const size_t dot = expect.expression.find('.');
+    if (at == std::string::npos || dot == std::string::npos || dot > at) continue;
+    const std::string variant = expect.expression.substr(0, dot);
+    const std::string value = expect.expression.substr(dot + 1, at - dot - 1);
+    if (!IsLatency(lab, value)) continue;
+    const absl::StatusOr<double> limit = ParseQuantity(expect.expression.substr(at + 4));
+    if (!limit.ok() || *limit <= 0) continue;
+    bounds.push_back({expect.name, variant == "each" ? "" : variant, *limit});
+  }
+  return bounds;
+}
+
+// What outweighs what when several variants answer one question.
+int Weight(State state) {
+  switch (state) {
+    case State::kFail:
+      return 3;
+    case State::kInconclusive:
+      return 2;
+    case State::kPass:
+      return 1;
+    case State::kNotAsked:
+      return 0;
+  }
+  return 2;
+}
+
+void AddFault(const FaultRecord& fault, FaultSummary& summary) {
+  ++summary.trials;
+  summary.applied += fault.applied_s.has_value();
+  if (fault.seen_s) {
+    ++summary.seen;
+    summary.slowest_seen_s = std::max(summary.slowest_seen_s.value_or(0), *fault.seen_s - fault.asked_s);
+  }
+  if (fault.healed_s) {
+    ++summary.healed;
+    const double from = fault.heal_asked_s.value_or(fault.asked_s);
+    summary.slowest_healed_s = std::max(summary.slowest_healed_s.value_or(0), *fault.healed_s - from);
+  }
+  if (summary.evidence.empty()) summary.evidence = fault.evidence;
+  if (summary.error.empty()) summary.error = fault.error;
+}
+
+}  // namespace
+
+Report MakeReport(const Lab& lab, Run run) {
+  Report report;
+  report.run = std::move(run);
+  report.question = lab.question;
+  report.load = LoadText(lab);
+  for (const ValueSpec& value : lab.values) report.values.push_back({value.name, value.show, value.expression});
+  for (const VariantSpec& variant : lab.variants) {
+    report.variants.push_back({variant.name, variant.note, variant.caught_by, variant.broken});
+  }
+  report.bounds = LatencyBounds(lab);
+  for (const Trial& trial : report.run.trials) report.timelines.push_back(MakeTimeline(trial));
+  return report;
+}
+
+std::vector<Rule> RulesOf(const Report& report) {
+  std::vector<Rule> rules;
+  for (const Finding& finding : report.run.verdict.findings) {
+    auto rule = std::find_if(rules.begin(), rules.end(), [&](const Rule& r) { return r.name == finding.rule; });
+    if (rule == rules.end()) {
+      rules.push_back({finding.rule, finding.text, State::kNotAsked, {}});
+      rule = rules.end() - 1;
+    }
+    rule->findings.push_back(&finding);
+    if (!finding.control && Weight(finding.state) > Weight(rule->state)) rule->state = finding.state;
+  }
+  return rules;
+}
+
+std::vector<FaultSummary> FaultsOf(const Report& report) {
+  std::vector<FaultSummary> faults;
+  for (const Trial& trial : report.run.trials) {
+    for (const FaultRecord& fault : trial.faults) {
+      auto found = std::find_if(faults.begin(), faults.end(), [&](const FaultSummary& f) { return f.id == fault.id; });
+      if (found == faults.end()) {
+        faults.push_back({fault.id, fault.phase});
+        found = faults.end() - 1;
+      }
+      AddFault(fault, *found);
+    }
+  }
+  return faults;
+}
+
+std::vector<VariantInfo> VariantsThatRan(const Report& report) {
+  std::set<std::string> ran;
+  for (const Trial& trial : report.run.trials) ran.insert(trial.variant);
+  std::vector<VariantInfo> variants;
+  for (const VariantInfo& variant : report.variants) {
+    if (ran.erase(variant.name) > 0) variants.push_back(variant);
+  }
+  for (const std::string& name : ran) variants.push_back({name, "", "", false});
+  return variants;
+}
+
+const Measured* FindValue(const Report& report, const std::string& variant, const std::string& name) {
+  for (const Measured& measured : report.run.verdict.values) {
+    if (measured.variant == variant && measured.name == name) return &measured;
+  }
+  return nullptr;
+}
+
+std::string FormatMeasured(const Measured* measured) {
+  if (measured == nullptr || !measured->value) return "–";
+  return FormatQuantity(*measured->value, measured->unit);
+}
+
+std::string FormatInUnit(double value, const std::string& unit) {
+  if (unit == "us" || unit == "ms" || unit == "s" || unit == "min") return FormatQuantity(value, "s");
+  if (unit.empty() || unit == "bytes" || unit == "1/s") return FormatQuantity(value, unit);
+  if (unit == "x") return FormatQuantity(value, "") + " ×";
+  if (unit == "kb" || unit == "mb" || unit == "gb") return FormatQuantity(value, "bytes");
+  if (unit == "%") return FormatQuantity(value * 100, "") + " %";
+  return absl::StrCat(FormatQuantity(value, ""), " ", unit);
+}
+
+std::string StateWord(State state) {
+  switch (state) {
+    case State::kPass:
+      return "PASS";
+    case State::kFail:
+      return "FAIL";
+    case State::kInconclusive:
+      return "INCONCLUSIVE";
+    case State::kNotAsked:
+      return "NOT ASKED";
+  }
+  return "INCONCLUSIVE";
+}
+
+std::string StateGlyph(State state) {
+  switch (state) {
+    case State::kPass:
+      return "✓";
+    case State::kFail:
+      return "✗";
+    case State::kInconclusive:
+      return "?";
+    case State::kNotAsked:
+      return "·";
+  }
+  return "?";
+}
+
+std::string ConditionLine(const Report& report) {
+  std::vector<std::string> facts = {absl::StrCat("seed ", report.run.seed)};
+  if (report.run.quick) facts.push_back("quick");
+  if (const auto cores = report.run.host.find("cores"); cores != report.run.host.end()) {
+    facts.push_back(absl::StrCat(cores->second, " cores"));
+  }
+  std::set<std::string> versions;
+  for (const Trial& trial : report.run.trials) {
+    for (const PartInfo& part : trial.parts) {
+      if (!part.version.empty()) versions.insert(part.version);
+    }
+  }
+  facts.insert(facts.end(), versions.begin(), versions.end());
+  if (!report.run.revision.empty()) facts.push_back("build " + report.run.revision);
+  if (!report.load.empty()) facts.push_back(report.load);
+  for (const auto& [key, value] : report.run.changed) facts.push_back(absl::StrCat(key, "=", value));
+  return absl::StrJoin(facts, " · ");
+}
+
+std::string CommandLine(const Report& report) {
+  std::vector<std::string> words;
+  bool seeded = false;
+  for (const std::string& argument : report.run.command) {
+    // The runner is started by the script `lab`; that is what a reader has.
+    words.push_back(words.empty() ? "./lab" : ShellQuote(argument));
+    seeded = seeded || absl::StartsWith(argument, "--seed");
+  }
+  if (!seeded && !words.empty()) words.push_back(absl::StrCat("--seed ", report.run.seed));
+  return absl::StrJoin(words, " ");
+}
+
+std::string MeasuredSide(const std::string& measured) {
+  size_t cut = std::string::npos;
+  for (const char* comparison : {" <= ", " >= ", " < ", " > ", " == ", " within ", " != "}) {
+    cut = std::min(cut, measured.find(comparison));
+  }
+  return measured.substr(0, cut);
+}
+
+absl::Status WriteReports(const Report& report, const std::string& card_template, const std::string& card_file) {
+  const std::string folder = report.run.folder + "/";
+  absl::Status status = WriteFileAtomic(folder + "result.json", ResultJson(report));
+  if (!status.ok()) return status;
+  status = WriteFileAtomic(folder + "report.md", MarkdownReport(report));
+  if (!status.ok()) return status;
+  status = WriteFileAtomic(folder + "report.html", HtmlReport(report));
+  if (!status.ok() || card_template.empty()) return status;
+  absl::StatusOr<std::string> card = RenderCard(card_template, card_file, report);
+  if (!card.ok()) return card.status();
+  return WriteFileAtomic(folder + "card.md", *card);
+}
+
+}  // namespace lab::bench

@@ -8,7 +8,8 @@
 namespace lab::redis {
 
 // A real redis-server for tests: on a free loopback port, in a temporary folder, without persistence unless asked for.
-// It dies with the test process. The constructor returns when it answers PING, or throws with what it printed.
+// It dies with the thread that started it (PR_SET_PDEATHSIG): call from the main thread. The constructor returns when it
+// answers PING, or throws with what it printed.
 class TestServer {
  public:
   explicit TestServer(std::vector<std::string> extra_arguments = {});
@@ -22,7 +23,8 @@ class TestServer {
   void Continue();  // SIGCONT
   void Kill();      // SIGKILL, waits for the end
   void Start();     // again, on the same port, after Kill; waits for PING
-  // One command by a blocking connection of its own; the reply as text (for assertions and for arranging states).
+  // One command by a blocking connection of its own; the reply as text (for assertions and for arranging states): an
+  // error as the server says it, nil as "(nil)", an array as one line an element. Throws when there is no reply in 5 s.
   std::string Command(const std::vector<std::string>& arguments);
 
  private:

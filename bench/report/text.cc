@@ -1,0 +1,189 @@
+#include "bench/report/text.h"
+
+#include <cmath>
+#include <cstdlib>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace lab::bench {
+namespace {
+
+constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+
+// Length of the valid UTF-8 sequence at the front of `text`, 0 when it is none. Rejects overlong forms, surrogates and
+// what lies beyond U+10FFFF (RFC 3629, section 4).
+size_t SequenceLength(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(0);
+  if (first < 0x80) return 1;
+  size_t length = 0;
+  if (first >= 0xC2 && first <= 0xDF) length = 2;
+  if (first >= 0xE0 && first <= 0xEF) length = 3;
+  if (first >= 0xF0 && first <= 0xF4) length = 4;
+  if (length == 0 || text.size() < length) return 0;
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+  }
+  if (first == 0xE0 && byte(1) < 0xA0) return 0;
+  if (first == 0xED && byte(1) > 0x9F) return 0;
+  if (first == 0xF0 && byte(1) < 0x90) return 0;
+  if (first == 0xF4 && byte(1) > 0x8F) return 0;
+  return length;
+}
+
+// Walks over `text`: `visit` gets each valid sequence, or kReplacement for a byte that belongs to none.
+template <typename Visit>
+void ForEachCharacter(std::string_view text, Visit visit) {
+  while (!text.empty()) {
+    const size_t length = SequenceLength(text);
+    visit(length == 0 ? kReplacement : text.substr(0, length));
+    text.remove_prefix(length == 0 ? 1 : length);
+  }
+}
+
+bool IsControl(std::string_view character) {
+  if (character.size() == 1) {
+    const auto c = static_cast<unsigned char>(character[0]);
+    return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7F;
+  }
+  // U+0080 … U+009F: a terminal may take these as escape sequences too.
+  return character.size() == 2 && character[0] == '\xC2' && static_cast<unsigned char>(character[1]) < 0xA0;
+}
+
+bool IsCombining(std::string_view character) {
+  // U+0300 … U+036F, and the Arabic marks U+064B … U+065F.
+  if (character.size() != 2) return false;
+  const auto first = static_cast<unsigned char>(character[0]);
+  const auto second = static_cast<unsigned char>(character[1]);
+  return first == 0xCC || (first == 0xCD && second <= 0xAF) || (first == 0xD9 && second >= 0x8B && second <= 0x9F);
+}
+
+std::string Digits(double value) {
+  const double magnitude = std::fabs(value);
+  if (magnitude >= 100 || value == std::round(value)) return absl::StrFormat("%.0f", value);
+  return absl::StrFormat("%.*f", magnitude >= 10 ? 0 : 1, value);
+}
+
+}  // namespace
+
+std::string EscapeHtml(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  ForEachCharacter(text, [&](std::string_view c) {
+    if (c == "&") {
+      out += "&amp;";
+    } else if (c == "<") {
+      out += "&lt;";
+    } else if (c == ">") {
+      out += "&gt;";
+    } else if (c == "\"") {
+      out += "&quot;";
+    } else if (c == "'") {
+      out += "&#39;";
+    } else if (IsControl(c)) {
+      out += kReplacement;
+    } else {
+      out += c;
+    }
+  });
+  return out;
+}
+
+std::string EscapeMarkdown(std::string_view text) {
+  std::string out;
+  ForEachCharacter(text, [&](std::string_view c) {
+    if (c == "\n" || c == "\t") {
+      out += ' ';
+    } else if (c == "<") {
+      out += "&lt;";
+    } else if (c == "&") {
+      out += "&amp;";
+    } else if (c == "|" || c == "\\" || c == "`" || c == "*" || c == "_" || c == "[" || c == "]") {
+      out += '\\';
+      out += c;
+    } else if (IsControl(c)) {
+      out += kReplacement;
+    } else {
+      out += c;
+    }
+  });
+  return out;
+}
+
+std::string PrintableText(std::string_view text) {
+  std::string out;
+  ForEachCharacter(text, [&](std::string_view c) {
+    if (c == "\n" || c == "\t") {
+      out += ' ';
+    } else {
+      out += IsControl(c) ? kReplacement : c;
+    }
+  });
+  return out;
+}
+
+std::string WithCommas(uint64_t value) {
+  std::string digits = std::to_string(value);
+  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(at, ",");
+  return digits;
+}
+
+std::string ShortNumber(double value) {
+  if (!std::isfinite(value)) return "–";
+  const double magnitude = std::fabs(value);
+  if (magnitude >= 1e6) return Digits(value / 1e6) + "M";
+  if (magnitude >= 1e4) return Digits(value / 1e3) + "k";
+  if (magnitude >= 1000) return (value < 0 ? "-" : "") + WithCommas(static_cast<uint64_t>(std::llround(magnitude)));
+  return Digits(value);
+}
+
+std::string AtSeconds(double seconds) { return absl::StrFormat("%.2f s", seconds); }
+
+int DisplayWidth(std::string_view text) {
+  int width = 0;
+  ForEachCharacter(text, [&](std::string_view c) { width += IsCombining(c) ? 0 : 1; });
+  return width;
+}
+
+std::string PadRight(std::string_view text, int width) {
+  return absl::StrCat(text, std::string(std::max(0, width - DisplayWidth(text)), ' '));
+}
+
+std::string PadLeft(std::string_view text, int width) {
+  return absl::StrCat(std::string(std::max(0, width - DisplayWidth(text)), ' '), text);
+}
+
+std::string Truncate(std::string_view text, int width) {
+  if (width <= 0) return "";
+  if (DisplayWidth(text) <= width) return std::string(text);
+  std::string out;
+  int taken = 0;
+  ForEachCharacter(text, [&](std::string_view c) {
+    const int columns = IsCombining(c) ? 0 : 1;
+    if (taken + columns > width - 1) taken = width;  // nothing fits any more, not even a narrower one behind it
+    if (taken < width) {
+      out += c;
+      taken += columns;
+    }
+  });
+  return out + "…";
+}
+
+std::string ShellQuote(std::string_view argument) {
+  constexpr std::string_view kSafe =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,@%+";
+  if (!argument.empty() && argument.find_first_not_of(kSafe) == std::string_view::npos) return std::string(argument);
+  std::string out = "'";
+  for (const char c : argument) {
+    if (c == '\'') {
+      out += "'\\''";
+    } else {
+      out += c;
+    }
+  }
+  return out + "'";
+}
+
+}  // namespace lab::bench
