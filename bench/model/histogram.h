@@ -6,8 +6,9 @@
 
 namespace lab::bench {
 
-// A log-linear histogram of nanoseconds, 1 us … 1 h, at most 1 % relative error (128 sub-buckets a power of two), exactly
-// mergeable: counts add. After the idea of HdrHistogram (Gil Tene); values outside are clamped and counted.
+// A log-linear histogram of nanoseconds, 0 … 1 h, at most 1 % relative error (128 sub-buckets a power of two; exact below
+// 256 ns), exactly mergeable: counts add. After the idea of HdrHistogram (Gil Tene). Values outside are clamped and
+// counted; a maximum above 1 h is kept as it is. Not thread-safe.
 class Histogram {
  public:
   Histogram();
@@ -15,7 +16,7 @@ class Histogram {
   void Merge(const Histogram& other);
   uint64_t count() const { return count_; }
   // The smallest recorded value that at least `quantile` of all values do not exceed (upper edge of its bucket; the
-  // maximum is exact). 0 when empty.
+  // last bucket answers with the exact maximum). 0 when empty.
   int64_t Quantile(double quantile) const;
   int64_t max() const { return max_; }
   int64_t min() const;

@@ -1,43 +1,23 @@
 #include "bench/report/text.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "services/runtime/base/json.h"
+#include "services/runtime/base/text.h"
 
 namespace lab::bench {
 namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
-// Length of the valid UTF-8 sequence at the front of `text`, 0 when it is none. Rejects overlong forms, surrogates and
-// what lies beyond U+10FFFF (RFC 3629, section 4).
-size_t SequenceLength(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  size_t length = 0;
-  if (first >= 0xC2 && first <= 0xDF) length = 2;
-  if (first >= 0xE0 && first <= 0xEF) length = 3;
-  if (first >= 0xF0 && first <= 0xF4) length = 4;
-  if (length == 0 || text.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  if (first == 0xE0 && byte(1) < 0xA0) return 0;
-  if (first == 0xED && byte(1) > 0x9F) return 0;
-  if (first == 0xF0 && byte(1) < 0x90) return 0;
-  if (first == 0xF4 && byte(1) > 0x8F) return 0;
-  return length;
-}
-
 // Walks over `text`: `visit` gets each valid sequence, or kReplacement for a byte that belongs to none.
 template <typename Visit>
 void ForEachCharacter(std::string_view text, Visit visit) {
   while (!text.empty()) {
-    const size_t length = SequenceLength(text);
+    const size_t length = Utf8Length(text);
     visit(length == 0 ? kReplacement : text.substr(0, length));
     text.remove_prefix(length == 0 ? 1 : length);
   }
@@ -148,11 +128,11 @@ int DisplayWidth(std::string_view text) {
 }
 
 std::string PadRight(std::string_view text, int width) {
-  return absl::StrCat(text, std::string(std::max(0, width - DisplayWidth(text)), ' '));
+  return Concat(text, std::string(std::max(0, width - DisplayWidth(text)), ' '));
 }
 
 std::string PadLeft(std::string_view text, int width) {
-  return absl::StrCat(std::string(std::max(0, width - DisplayWidth(text)), ' '), text);
+  return Concat(std::string(std::max(0, width - DisplayWidth(text)), ' '), text);
 }
 
 std::string Truncate(std::string_view text, int width) {

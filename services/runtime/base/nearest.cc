@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "services/runtime/base/text.h"
 #include "absl/strings/str_join.h"
+#include "services/runtime/base/text.h"
 
 namespace lab {
 namespace {

@@ -11,9 +11,9 @@ class Random {
  public:
   explicit Random(uint64_t seed);
   uint64_t Next();
-  double Uniform();                      // [0, 1)
-  uint64_t Below(uint64_t bound);        // [0, bound), unbiased; bound > 0
-  double Exponential(double mean);       // > 0
+  double Uniform();                 // [0, 1)
+  uint64_t Below(uint64_t bound);   // [0, bound), unbiased; bound > 0
+  double Exponential(double mean);  // > 0
 
  private:
   std::array<uint64_t, 4> state_;

@@ -28,8 +28,6 @@ std::string Quoted(std::string_view text) {
   return Concat("\"", absl::Utf8SafeCEscape(shown), shown.size() < text.size() ? "…\"" : "\"");
 }
 
-std::string NumberText(double value) { return Concat(absl::LegacyPrecision(value)); }
-
 }  // namespace
 
 struct Document::State {
@@ -50,8 +48,7 @@ struct Document::State {
 };
 
 struct Value::Impl {
-  Document::State* document = nullptr;  // weak below the root: the root is held by its document
-  std::shared_ptr<Document::State> keep;
+  Document::State* document = nullptr;
   const Node* node = nullptr;
   int line = 1;
   std::string path;
@@ -98,8 +95,9 @@ int64_t Value::Int(int64_t min, int64_t max, int64_t fallback) const {
   if (!defined()) return fallback;
   int64_t value = 0;
   const bool whole = is_scalar() && impl_->node->plain && absl::SimpleAtoi(impl_->node->text, &value);
-  if (!whole || value < min || value > max) return Wrong(fallback, Concat("a whole number in ", min, " … ", max));
-  return value;
+  if (whole && value >= min && value <= max) return value;
+  return Wrong(fallback, max == INT64_MAX ? Concat("a whole number of at least ", min)
+                                          : Concat("a whole number in ", min, " … ", max));
 }
 
 double Value::Number(double min, double max, double fallback) const {
@@ -107,7 +105,7 @@ double Value::Number(double min, double max, double fallback) const {
   double value = 0;
   const bool number = is_scalar() && impl_->node->plain && absl::SimpleAtod(impl_->node->text, &value);
   if (!number || !std::isfinite(value) || value < min || value > max) {
-    return Wrong(fallback, Concat("a number in ", NumberText(min), " … ", NumberText(max)));
+    return Wrong(fallback, Concat("a number in ", min, " … ", max));
   }
   return value;
 }
@@ -122,26 +120,29 @@ bool Value::Bool(bool fallback) const {
 
 Nanos Value::Duration(Nanos min, Nanos max, Nanos fallback) const {
   if (!defined()) return fallback;
-  if (is_scalar()) {
-    const absl::StatusOr<Nanos> value = ParseDuration(impl_->node->text);
-    if (value.ok() && *value >= min && *value <= max) return *value;
-  }
-  return Wrong(fallback, Concat("a duration in ", DurationText(min), " … ", DurationText(max)));
+  if (!is_scalar()) return Wrong(fallback, "a duration");
+  const absl::StatusOr<Nanos> value = ParseDuration(impl_->node->text);
+  if (!value.ok()) return Wrong(fallback, "a number and a unit (us, ms, s, m, h)");
+  if (*value >= min && *value <= max) return *value;
+  return Wrong(fallback, max == Nanos::max() ? Concat("a duration of at least ", DurationText(min))
+                                             : Concat("a duration in ", DurationText(min), " … ", DurationText(max)));
 }
 
 size_t Value::OneOf(const std::vector<std::string>& names, size_t fallback) const {
   if (!defined()) return fallback;
-  if (!is_scalar()) return Wrong(fallback, Concat("one of ", absl::StrJoin(names, ", ")));
+  const std::string wanted = Concat("one of ", absl::StrJoin(names, ", "));
+  if (!is_scalar()) return Wrong(fallback, wanted);
   const auto found = std::find(names.begin(), names.end(), impl_->node->text);
   if (found != names.end()) return static_cast<size_t>(found - names.begin());
-  return Wrong(fallback, Concat("one of ", absl::StrJoin(names, ", "))), 
-         fallback;
+  const std::string nearest = Nearest(impl_->node->text, names);
+  const std::string remedy = nearest.empty() ? "" : Concat("; did you mean \"", nearest, "\"?");
+  Error(Concat("must be ", wanted, ", not ", Quoted(impl_->node->text), remedy));
+  return fallback;
 }
 
 Value Value::Child(const void* node, int line, std::string path) const {
   auto child = std::make_shared<Impl>();
   child->document = impl_->document;
-  child->keep = impl_->keep;
   child->node = static_cast<const Node*>(node);
   child->line = line;
   child->path = std::move(path);
@@ -192,7 +193,7 @@ Value Value::Required(std::string_view key) const {
 void Value::Finish() const {
   if (!defined() || is_null()) return;
   if (!is_map()) {
-    Wrong(0, Concat("a map with ", absl::StrJoin(impl_->asked, ", ")));
+    Wrong(0, impl_->asked.empty() ? "a map" : Concat("a map with ", absl::StrJoin(impl_->asked, ", ")));
     return;
   }
   for (const Node::Entry& entry : impl_->node->entries) {
@@ -202,7 +203,7 @@ void Value::Finish() const {
   }
 }
 
-Document::Document(std::string text, std::string name) : state_(std::make_shared<State>()) {
+Document::Document(std::string text, std::string name) : state_(std::make_unique<State>()) {
   state_->name = std::move(name);
   state_->tree = ParseTree(text);
   for (const auto& [line, error] : state_->tree.errors) state_->Add(line, "", error);

@@ -20,7 +20,8 @@ namespace lab::yaml {
 
 class Document;
 
-// A cheap handle on one place of a document. Copies share what was asked for, so Finish sees it.
+// A cheap handle on one place of a document. Lives at most as long as its Document. Copies share what was asked for, so
+// that Finish sees it.
 class Value {
  public:
   Value();               // undefined, of no document: fallbacks only
@@ -29,8 +30,8 @@ class Value {
   bool is_map() const;
   bool is_list() const;
   bool is_scalar() const;
-  int line() const;                        // 1-based, of the key in a map; for an undefined value the line of its parent
-  const std::string& path() const;         // "system.redis.set", for messages
+  int line() const;                 // 1-based, of the key in a map; for an undefined value the line of its parent
+  const std::string& path() const;  // "system.redis.set", for messages
 
   // Scalars. A value of the wrong type or out of range is an error of the document, and the fallback is returned.
   // An undefined value returns the fallback without an error. String takes any scalar as it is written (1.0, true).
@@ -87,8 +88,8 @@ class Document {
 
  private:
   friend class Value;
-  struct State;  // shared with the values, which therefore never dangle
-  std::shared_ptr<State> state_;
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace lab::yaml

@@ -6,8 +6,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
-#include "services/runtime/base/text.h"
 #include "absl/strings/str_format.h"
+#include "services/runtime/base/text.h"
 
 namespace lab {
 namespace {

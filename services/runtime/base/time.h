@@ -14,8 +14,9 @@ using Nanos = std::chrono::nanoseconds;
 using Micros = std::chrono::microseconds;
 using Millis = std::chrono::milliseconds;
 
-// Parses "250us", "5ms", "1.5s", "3m", "1h" ("0" alone is zero); units ns, us, ms, s, m, h. The unit is required, a sign
-// is not allowed, and what does not fit (292 years) is an error. Errors name the text and the units that are known.
+// Parses "250us", "5ms", "1.5s", "3m", "1h" ("0" alone is zero); units ns, us, ms, s, m, h. The unit is required, a
+// sign is not allowed, and what does not fit (292 years) is an error. Errors name the text and the units that are
+// known.
 absl::StatusOr<Nanos> ParseDuration(std::string_view text);
 
 // For people: the shortest of "250 us", "5 ms", "1.5 s", "2 min 5 s", "3 h 10 min" that keeps three significant digits.

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "services/runtime/base/json.h"
 #include "services/runtime/base/text.h"
 
 namespace lab::yaml {
@@ -139,8 +140,8 @@ class Builder : public YAML::EventHandler {
     if (added) {
       level.node->entries.push_back({*level.key, level.key_line, node});
     } else {
-      tree_.errors.emplace_back(level.key_line, Concat("\"", level.key->substr(0, 60),
-                                                       "\" is there twice, first in line ", first->second));
+      tree_.errors.emplace_back(
+          level.key_line, Concat("\"", level.key->substr(0, 60), "\" is there twice, first in line ", first->second));
     }
     level.key.reset();
   }
@@ -150,28 +151,12 @@ class Builder : public YAML::EventHandler {
   std::unordered_map<YAML::anchor_t, Node*> anchors_;
 };
 
-// The length of the UTF-8 sequence at `at` (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF), 0 if none.
-size_t Utf8Length(const std::string& text, size_t at) {
-  const auto byte = [&](size_t i) { return at + i < text.size() ? static_cast<uint8_t>(text[at + i]) : 0; };
-  const auto follows = [&](size_t i, int low = 0x80, int high = 0xbf) { return byte(i) >= low && byte(i) <= high; };
-  const int lead = byte(0);
-  if (lead < 0x80) return 1;
-  if (lead >= 0xc2 && lead <= 0xdf) return follows(1) ? 2 : 0;
-  if (lead >= 0xe0 && lead <= 0xef) {
-    return follows(1, lead == 0xe0 ? 0xa0 : 0x80, lead == 0xed ? 0x9f : 0xbf) && follows(2) ? 3 : 0;
-  }
-  if (lead >= 0xf0 && lead <= 0xf4) {
-    return follows(1, lead == 0xf0 ? 0x90 : 0x80, lead == 0xf4 ? 0x8f : 0xbf) && follows(2) && follows(3) ? 4 : 0;
-  }
-  return 0;
-}
-
 // Before yaml-cpp sees it: it would guess UTF-16 from zero bytes and replace what is not UTF-8 silently.
 std::optional<Unreadable> CheckCharacters(const std::string& text) {
   if (text.size() > kMaxBytes) return Unreadable{1, Concat("larger than ", kMaxBytes, " bytes")};
   int line = 1;
   for (size_t at = 0; at < text.size();) {
-    const size_t length = Utf8Length(text, at);
+    const size_t length = Utf8Length(std::string_view(text).substr(at, 4));
     if (length == 0) return Unreadable{line, "not UTF-8 text"};
     const char c = text[at];
     if (c == '\n') ++line;

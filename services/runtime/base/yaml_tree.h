@@ -33,8 +33,8 @@ struct Node::Entry {
 };
 
 struct Tree {
-  std::deque<Node> nodes;  // flat, so that no destructor recurses; an alias shares its node
-  const Node* root = nullptr;  // null when the text could not be read
+  std::deque<Node> nodes;                           // flat, so that no destructor recurses; an alias shares its node
+  const Node* root = nullptr;                       // null when the text could not be read
   std::vector<std::pair<int, std::string>> errors;  // line, text
 };
 

@@ -14,15 +14,24 @@
 #include "services/runtime/base/time.h"
 #include "services/runtime/obs/trace.h"
 
+namespace lab::obs {
+class Metrics;
+}
+
 namespace lab::http {
 
+class Core;
+
 struct Request {
-  std::string method;   // "GET"
-  std::string path;     // decoded, without the query
-  std::map<std::string, std::string> query;
+  std::string method;                                        // "GET"; "HEAD" where a GET route answers it
+  std::string path;                                          // decoded, without the query
+  std::map<std::string, std::string> query;                  // decoded; the first of equal names
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
   std::string body;
-  obs::TraceContext trace;
+  obs::TraceContext trace;  // of the traceparent header; invalid without one
+
+  // The value of a header by its name in lower case, or "".
+  std::string_view Header(std::string_view name) const;
 };
 
 struct Response {
@@ -37,8 +46,9 @@ Response Problem(int status, std::string_view title, std::string_view detail);
 // The HTTP status of an absl code (NOT_FOUND → 404, UNAVAILABLE → 503, …) with its text as problem details.
 Response FromStatus(const absl::Status& status);
 
-// A small HTTP/1.1 server on the loop (Boost.Beast) for /metrics, health and the JSON APIs. Keep-alive; bounded in
-// connections, header, body and idle time; a client beyond a bound gets 431, 413, 408 or 503 and is closed.
+// A small HTTP/1.1 server on the loop (RFC 9112; parsed by Boost.Beast) for /metrics, health and the JSON APIs.
+// Keep-alive; pipelined requests are answered in order, one at a time; HEAD is answered by GET routes. A client beyond
+// a bound gets 431, 413, 408 or 503 as problem details and is closed. All of it runs on the loop's thread.
 class Server {
  public:
   struct Options {
@@ -47,26 +57,31 @@ class Server {
     size_t max_header_bytes = 8 << 10;
     size_t max_body_bytes = 64 << 10;
     int max_connections = 256;
-    Nanos idle_timeout = std::chrono::seconds(30);
-    Nanos header_timeout = std::chrono::seconds(5);
+    Nanos idle_timeout = std::chrono::seconds(30);   // between requests; also for a body, and for writing a response
+    Nanos header_timeout = std::chrono::seconds(5);  // from the first byte (or the connect) to the end of the headers
+    // With it: http_requests_total{code}, http_request_duration_seconds, http_open_connections,
+    // http_refused_connections_total. Must outlive the server.
+    obs::Metrics* metrics = nullptr;
   };
-  // Answers once, now or later, on the loop's thread. Dropping it unanswered sends 500.
+  // Answers once, now or later, on the loop's thread; it may outlive the server (and does nothing then) but not the
+  // loop. Dropping it unanswered sends 500, as does a handler that throws.
   using Respond = absl::AnyInvocable<void(Response)>;
   using Handler = std::function<void(const Request&, Respond)>;
 
   Server(async::Loop& loop, Options options);
   ~Server();
 
-  // Exact paths; a path that ends in "/*" takes all below it. Unknown path: 404; known path, other method: 405.
+  // Exact paths; a path that ends in "/*" takes all below it, the longest first. Unknown path: 404; known path, other
+  // method: 405. Before or after Start, on the loop's thread.
   void Handle(std::string method, std::string path, Handler handler);
+  // Listens; UNAVAILABLE with host and port when it cannot. `host` is an address or "localhost".
   absl::Status Start();
-  int port() const;
+  int port() const;  // that was got, after Start
   // Stops accepting, closes idle connections, lets those in a request end until `deadline`; `done` runs on the loop.
   void Drain(Clock::time_point deadline, absl::AnyInvocable<void()> done);
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Core> core_;  // connections share it while their callbacks are in flight
 };
 
 }  // namespace lab::http

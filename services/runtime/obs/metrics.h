@@ -1,14 +1,14 @@
 #pragma once
 
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <prometheus/counter.h>
-#include <prometheus/gauge.h>
-#include <prometheus/histogram.h>
 
 namespace prometheus {
 class Registry;
@@ -24,7 +24,7 @@ using Labels = std::map<std::string, std::string>;
 // The metrics of one process (prometheus-cpp). Handles are made at start and kept: a look-up costs 100 ns and more, an
 // increment 7. Labels come from small closed sets, never from ids. Names: <area>_<what>_<unit>[_total], base units.
 // Handles are thread-safe and live as long as the registry. Asking twice for the same name and labels gives the same
-// handle.
+// handle; a name with two types, or a name or label that Prometheus does not know, throws (at start, by design).
 class Metrics {
  public:
   Metrics();
@@ -33,7 +33,8 @@ class Metrics {
   Gauge& AddGauge(const std::string& name, const std::string& help, const Labels& labels = {});
   Histogram& AddHistogram(const std::string& name, const std::string& help, const std::vector<double>& upper_bounds,
                           const Labels& labels = {});
-  // Prometheus text format 0.0.4, with process_* metrics (CPU, resident memory, threads, open descriptors, start time).
+  // Prometheus text format 0.0.4, with process_cpu_seconds_total, process_resident_memory_bytes, process_threads,
+  // process_open_fds, process_max_fds and process_start_time_seconds. Thread-safe.
   std::string Text() const;
 
  private:

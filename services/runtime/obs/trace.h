@@ -20,9 +20,12 @@ struct TraceContext {
   bool valid() const;  // neither id is all zero
 };
 
-// "00-<32 hex>-<16 hex>-<2 hex>"; an invalid context for anything else (a malformed header is ignored, not an error).
+// "00-<32 hex>-<16 hex>-<2 hex>", lower case, or what begins like it in a later version; an invalid context for
+// anything else (a malformed header is ignored, not an error).
 TraceContext ParseTraceparent(std::string_view header);
 std::string FormatTraceparent(const TraceContext& context);
+
+int64_t UnixNanos();  // wall clock, for the times of a span
 
 enum class SpanKind { kInternal = 1, kServer = 2, kClient = 3, kProducer = 4, kConsumer = 5 };
 
@@ -60,7 +63,8 @@ class Tracer {
   std::unique_ptr<Impl> impl_;
 };
 
-// One span as a JSON line, ids in hex; and a batch as an OTLP/HTTP JSON body (opentelemetry-proto
+// One span as a JSON line, ids in hex: {"service","name","kind","trace_id","span_id","parent_span_id" (not for a root),
+// "start_unix_ns","duration_ns","error"}; and a batch as an OTLP/HTTP JSON body (opentelemetry-proto
 // ExportTraceServiceRequest: hex ids, nanoseconds as strings).
 std::string SpanToJson(const SpanRecord& span, std::string_view service);
 std::string SpansToOtlp(const std::vector<SpanRecord>& spans, std::string_view service);

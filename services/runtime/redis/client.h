@@ -22,10 +22,10 @@ namespace lab::redis {
 struct Options {
   std::string host = "127.0.0.1";
   int port = 6379;
-  int connections = 1;
+  int connections = 1;          // operations go round; more than one costs a write each a turn (README: measured)
   Nanos connect_timeout = Millis(250);
   Nanos deadline = Millis(5);   // of every operation, from the call to its answer; 0: none (to show what that costs)
-  int max_outstanding = 1024;   // operations, with the expired ones that Redis has yet to answer
+  int max_outstanding = 1024;   // operations, counting the expired ones that Redis has yet to answer
   Nanos reconnect_min = Millis(10);
   Nanos reconnect_max = Millis(500);  // full jitter between reconnect_min and a doubling bound
   async::Breaker::Options breaker;
@@ -60,37 +60,51 @@ class Script {
 
 // A client of one Redis server on the loop (hiredis, asynchronous). Single-threaded: call it on the loop's thread, and
 // callbacks run there; a callback never runs inside the call that issued it. What is issued in one turn of the loop
-// leaves in one write a connection.
+// leaves in one write a connection. Not for commands that block, subscribe or monitor, nor for MULTI.
 //
 // Every operation ends in exactly one callback, at its deadline at the latest:
 //   UNAVAILABLE          not sent: no connection, or the breaker is open         (definite: it did not happen)
 //   RESOURCE_EXHAUSTED   not sent: max_outstanding reached                       (definite)
 //   DEADLINE_EXCEEDED    no answer in time; a late one is dropped                (unknown: it may have happened)
-//   ABORTED              the connection was lost before the answer               (unknown)
+//   ABORTED              the connection was lost before the answer, or Close     (unknown)
 //   FAILED_PRECONDITION  the server refused: READONLY, OOM, LOADING, MISCONF, …  (definite; text of the server)
 //   INVALID_ARGUMENT     any other error reply                                   (definite; text of the server)
-// The breaker counts all of them but the last as failures.
+// The breaker counts DEADLINE_EXCEEDED, ABORTED and FAILED_PRECONDITION as failures; what was not sent says nothing
+// about the store. While it is not closed no operation passes: the client probes by PING on its own account, so that no
+// call pays for the probe. A new connection that has answered its handshake closes it too.
 class Client {
  public:
   using Callback = absl::AnyInvocable<void(absl::StatusOr<Reply>)>;
 
-  // Connects in the background and goes on trying. A server in cluster mode is refused in plain words: Start of the
-  // service fails when it is seen before `ready`, later the operations fail with that text.
+  // Connects in the background and goes on trying. `options` with connections or max_outstanding below 1 mean 1.
   Client(async::Loop& loop, Options options, obs::Metrics& metrics);
+  // As Close. Never from within a callback of this client (Close may be called there).
   ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
 
   void Command(absl::Span<const std::string_view> args, Callback callback);
+  // `script` must live until the callback. When the server does not know it (restart, SCRIPT FLUSH), its text is sent
+  // once a connection and the call again behind it, within its deadline. Order: calls of one connection that are sent
+  // again stay in the order in which they were issued, but later calls may have overtaken them.
   void Eval(const Script& script, absl::Span<const std::string_view> keys, absl::Span<const std::string_view> args,
             Callback callback);
 
   bool connected() const;
+  // FAILED_PRECONDITION in plain words while the server is of no use to us: it runs in cluster mode, wants a password or
+  // refuses ours. Operations fail with it, and the client goes on trying. OK otherwise.
+  absl::Status refusal() const;
+  // Calls back once: OK at the first connection, or refusal(), or ABORTED at Close. A service waits for it, for a bounded
+  // time, to fail at its start when refused. Never runs inside this call.
+  void WhenReady(absl::AnyInvocable<void(absl::Status)> callback);
   async::Breaker::State breaker_state() const;
-  // Fails everything outstanding with ABORTED, closes, and never reconnects. Call before destroying on the loop.
+  // Fails everything outstanding with ABORTED (the callbacks run inside Close), closes, and never reconnects. Operations
+  // issued from then on are UNAVAILABLE. Call on the loop's thread before the loop is destroyed.
   void Close();
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;  // shared with the loop's hook, which outlives the client, and with posted callbacks
 };
 
 // True where the operation may have taken effect: retry only what is idempotent.

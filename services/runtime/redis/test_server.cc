@@ -175,13 +175,15 @@ void TestServer::Kill() {
   while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
   pid_ = -1;
+  paused_ = false;
   std::error_code ignored;  // so that the next start does not find the old "Ready"
   std::filesystem::remove(folder_ + "/redis.log", ignored);
 }
 
 void TestServer::Pause() {
-  if (pid_ <= 0) return;
+  if (pid_ <= 0 || paused_) return;
   kill(pid_, SIGSTOP);
+  paused_ = true;
   // The signal is sent, not yet obeyed: wait until the process has stopped.
   while (waitpid(pid_, nullptr, WUNTRACED) < 0 && errno == EINTR) {
   }
@@ -189,6 +191,7 @@ void TestServer::Pause() {
 
 void TestServer::Continue() {
   if (pid_ > 0) kill(pid_, SIGCONT);
+  paused_ = false;
 }
 
 std::string TestServer::Command(const std::vector<std::string>& arguments) {

@@ -32,6 +32,7 @@ class TestServer {
   std::string folder_;
   int port_ = 0;
   pid_t pid_ = -1;
+  bool paused_ = false;
 };
 
 }  // namespace lab::redis

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "bench/fault/target.h"
+#include "services/runtime/base/time.h"
+
+namespace lab::bench {
+
+// One fault, from before it to after it. The schedule (schedule.h) calls, in this order and from one thread:
+// Prepare, Apply, Seen until it says something, Heal, Healed until it says yes. Heal may come without Apply, and twice.
+class Fault {
+ public:
+  virtual ~Fault() = default;
+  // Takes down what the receipt needs for comparison; some 100 ms before Apply. Part of the evidence, never of the fault.
+  virtual absl::Status Prepare() { return absl::OkStatus(); }
+  virtual absl::Status Apply() = 0;
+  // One look of at most some 50 ms; what it saw when the effect is there ("PING unanswered for 20 ms"). Looks at the part,
+  // never at what Apply did, so that a fault that did nothing is not seen.
+  virtual std::optional<std::string> Seen() = 0;
+  virtual absl::Status Heal() { return absl::OkStatus(); }
+  // One look: whether the part is well again.
+  virtual bool Healed() = 0;
+};
+
+struct FaultOption {
+  std::string name, fallback, doc;
+  std::vector<std::string> names;  // allowed; empty: see doc
+};
+
+// What a fault gets to work with.
+struct FaultRequest {
+  FaultTarget& target;
+  std::map<std::string, std::string> options;  // given ones
+  Nanos length{};                              // 0: instantaneous
+};
+
+// A fault as the catalogue knows it.
+struct FaultKind {
+  std::string part_kind;      // "redis"; "" for any part that is a process
+  std::string action;         // "pause": used as "redis.pause", "ratelimit.pause"
+  std::string doc;            // one sentence
+  bool instantaneous = false; // nothing to heal; `for:` means nothing
+  std::vector<FaultOption> options;
+  std::unique_ptr<Fault> (*make)(const FaultRequest&) = nullptr;
+};
+
+// All there are; those of one kind of part; the one that is meant, or null.
+const std::vector<FaultKind>& FaultKinds();
+std::vector<const FaultKind*> FaultsFor(const std::string& part_kind);
+const FaultKind* FindFault(const std::string& part_kind, const std::string& action);
+
+// "" or what is wrong with the options, with the nearest right name.
+std::string CheckFaultOptions(const FaultKind& kind, const std::map<std::string, std::string>& options);
+
+// The tables that FaultKinds is made of, one a file.
+std::vector<FaultKind> ProcessFaults();
+std::vector<FaultKind> RedisFaults();
+
+}  // namespace lab::bench

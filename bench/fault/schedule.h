@@ -1,0 +1,66 @@
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "bench/fault/fault.h"
+#include "bench/labfile/lab.h"
+#include "bench/model/trial.h"
+
+namespace lab::bench {
+
+// Applies the faults of one trial at their moments, takes their receipts and heals them. Each occurrence has a thread of
+// its own, so that a part that does not answer delays nobody else's fault.
+// Whatever happens, each fault that was applied is healed: at its time, at Stop, or in the destructor.
+class FaultSchedule {
+ public:
+  struct Options {
+    Clock::time_point zero;               // t = 0
+    double end_s = 0;                     // of the timeline: every fault is healed by then
+    std::vector<Phase> phases;
+    // The part that a fault acts on, or null; must live as long as the schedule.
+    std::function<FaultTarget*(const std::string& part, int replica)> target;
+    // Written down before a fault is applied and after it was healed, for the start after a killed runner.
+    std::function<void(const std::string& line)> journal;
+    std::function<void(const FaultRecord&)> changed;   // on the fault's thread, or the caller's of Stop
+    std::set<std::string> defused;                     // for tests: faults whose Apply does nothing ("redis.pause")
+  };
+  // `faults` as FaultsOf gives them: absolute offset and length. A fault of a sustained kind without a length ends with
+  // its phase.
+  FaultSchedule(std::vector<FaultSpec> faults, Options options);
+  ~FaultSchedule();
+
+  // Checks that everything in it exists; nothing has happened when this fails.
+  absl::Status Check() const;
+  void Start();
+  // Heals what is applied, at once, and applies nothing more. At most a second.
+  void Stop();
+  std::vector<FaultRecord> records() const;
+  // Whether a fault is on, or was healed less than `margin_s` before the time.
+  bool ActiveAt(double at_s, double margin_s) const;
+
+ private:
+  struct Occurrence;
+  void Run(Occurrence& occurrence);
+  void Inject(Occurrence& occurrence, Fault& fault);
+  void AwaitReceipt(Occurrence& occurrence, Fault& fault);
+  void HealAndSee(Occurrence& occurrence, Fault& fault);
+  bool WaitUntil(double at_s);  // false when it is to stop
+  double Now() const;
+  void Change(Occurrence& occurrence, const std::function<void(FaultRecord&)>& change);
+
+  Options options_;
+  std::vector<std::unique_ptr<Occurrence>> occurrences_;
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;
+};
+
+}  // namespace lab::bench

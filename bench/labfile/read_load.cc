@@ -1,0 +1,258 @@
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "bench/labfile/parsing.h"
+#include "bench/labfile/quantity.h"
+#include "services/runtime/base/nearest.h"
+#include "services/runtime/base/text.h"
+
+namespace lab::bench {
+namespace {
+
+constexpr double kMaxRate = 2e6;
+constexpr int64_t kMaxKeys = 10'000'000;
+constexpr double kMaxOperations = 5e6;  // of one trial; the generator keeps every one of them
+constexpr char kOfKnee[] = " of knee";
+
+const std::vector<std::string>& ArrivalNames() {
+  static const std::vector<std::string> names = {"constant", "poisson", "ramp", "step", "spike", "replay", "closed"};
+  return names;
+}
+
+// "4000/s", or "60% of knee" into *of_knee.
+double ReadRate(const yaml::Value& value, const Catalogue& catalogue, double* of_knee) {
+  const std::string text = value.String();
+  const size_t knee = text.find(kOfKnee);
+  if (knee != std::string::npos && knee + sizeof(kOfKnee) - 1 == text.size()) {
+    const absl::StatusOr<double> share = ShareOf(text.substr(0, knee));
+    if (!share.ok() || *share <= 0 || *share > 2) {
+      value.Error("write a share between 1% and 200%, as \"60% of knee\"");
+    } else if (of_knee == nullptr || !catalogue.knee) {
+      value.Error("a share of the knee cannot be used here; write a rate, as 4000/s");
+    } else {
+      *of_knee = *share;
+    }
+    return 0;
+  }
+  const absl::StatusOr<Quantity> quantity = QuantityOf(text);
+  if (!quantity.ok() || !quantity->unit.SameKind(Unit::Rate())) {
+    value.Error(Concat("\"", text.substr(0, 40), "\" is not a rate; write a number and its unit, as 4000/s"));
+    return 0;
+  }
+  if (quantity->value > kMaxRate) value.Error("is more than 2000000/s");
+  return quantity->value;
+}
+
+void ReadRates(const yaml::Value& rate, Reading& reading, RateSpec& spec) {
+  if (!rate.is_map()) {
+    spec.per_s = ReadRate(rate, reading.catalogue, &spec.of_knee);
+    if (spec.per_s <= 0 && spec.of_knee <= 0) rate.Error("must be above 0");
+    return;
+  }
+  const std::vector<std::string> phases = PhaseNames(reading.lab);
+  for (const auto& [phase, value] : rate.Entries()) {
+    if (std::find(phases.begin(), phases.end(), phase) == phases.end()) {
+      value.Error(Concat("unknown phase", Suggestion(phase, phases)));
+    }
+    spec.by_phase[phase] = ReadRate(value, reading.catalogue, nullptr);
+  }
+  for (const std::string& phase : phases) {
+    if (!spec.by_phase.contains(phase)) {
+      rate.Error(Concat("no rate for phase \"", phase, "\"; write ", phase, ": 0/s for silence"));
+    }
+  }
+}
+
+// The arguments of "zipf(1.0, 10000)", or nothing when the text is not of that form.
+std::optional<std::pair<std::string, std::vector<double>>> NameAndArguments(const std::string& text) {
+  const size_t open = text.find('(');
+  if (open == std::string::npos || text.back() != ')') return std::nullopt;
+  std::vector<double> arguments;
+  const std::string inside = text.substr(open + 1, text.size() - open - 2);
+  for (absl::string_view part : absl::StrSplit(inside, ',')) {
+    const std::string trimmed(absl::StripAsciiWhitespace(part));
+    const absl::StatusOr<Quantity> quantity = QuantityOf(trimmed);
+    if (!quantity.ok() || !quantity->unit.SameKind(Unit::Plain())) return std::nullopt;
+    arguments.push_back(quantity->value);
+  }
+  return std::make_pair(text.substr(0, open), arguments);
+}
+
+void ReadKeys(const yaml::Value& value, KeySpec& keys) {
+  if (!value.defined()) return;
+  const std::string text = value.String();
+  const std::vector<std::string> forms = {"uniform(400)", "zipf(1.0, 10000)", "hot(0.4, 1000)", "sequence(100)"};
+  const std::vector<std::string> names = {"uniform", "zipf", "hot", "sequence"};
+  const auto call = NameAndArguments(text);
+  const auto found = call ? std::find(names.begin(), names.end(), call->first) : names.end();
+  if (found == names.end()) {
+    const std::string name = text.substr(0, text.find('('));
+    value.Error(Concat("\"", text.substr(0, 40), "\" is no distribution of keys; write one of ", forms[0], ", ", forms[1],
+                       ", ", forms[2], ", ", forms[3], call ? Suggestion(name, names) : ""));
+    return;
+  }
+  keys.kind = static_cast<KeySpec::Kind>(found - names.begin());
+  const bool two = keys.kind == KeySpec::Kind::kZipf || keys.kind == KeySpec::Kind::kHot;
+  const std::vector<double>& arguments = call->second;
+  if (arguments.size() != (two ? 2u : 1u)) {
+    value.Error(Concat("wrong number of arguments; write it as ", forms[found - names.begin()]));
+    return;
+  }
+  const double count = arguments.back();
+  if (count < 1 || count > kMaxKeys || count != static_cast<double>(static_cast<int64_t>(count))) {
+    value.Error(Concat("the number of keys is a whole number from 1 to ", kMaxKeys));
+    return;
+  }
+  keys.count = static_cast<uint32_t>(count);
+  if (keys.kind == KeySpec::Kind::kZipf) keys.exponent = arguments[0];
+  if (keys.kind == KeySpec::Kind::kHot) keys.hot_share = arguments[0];
+  if (keys.kind == KeySpec::Kind::kZipf && (keys.exponent < 0 || keys.exponent > 5)) {
+    value.Error("the exponent lies between 0 and 5");
+  }
+  if (keys.hot_share < 0 || keys.hot_share > 1) value.Error("the share of the hot key lies between 0 and 1");
+}
+
+BurstSpec ReadBurst(const yaml::Value& value, const Lab& lab) {
+  BurstSpec burst;
+  const yaml::Value phase = value.Required("phase");
+  burst.phase = phase.String();
+  const std::vector<std::string> phases = PhaseNames(lab);
+  if (phase.defined() && std::find(phases.begin(), phases.end(), burst.phase) == phases.end()) {
+    phase.Error(Concat("unknown phase \"", burst.phase, "\"", Suggestion(burst.phase, phases)));
+  }
+  burst.every = value.Required("every").Duration(std::chrono::milliseconds(1), std::chrono::hours(1),
+                                                 std::chrono::seconds(1));
+  for (const yaml::Value& place : value.Required("at").List()) {
+    burst.at.push_back(place.Number(0, 0.999999, 0));
+  }
+  burst.count = static_cast<uint32_t>(value.Required("count").Int(1, 1'000'000, 1));
+  value.Finish();
+  return burst;
+}
+
+std::map<std::string, std::string> ReadRequest(const yaml::Value& value, const std::vector<std::string>* fields) {
+  std::map<std::string, std::string> request;
+  for (const auto& [field, text] : value.Entries()) {
+    if (fields != nullptr && std::find(fields->begin(), fields->end(), field) == fields->end()) {
+      text.Error(Concat("unknown request field", Suggestion(field, *fields)));
+    }
+    request[field] = text.String();
+  }
+  return request;
+}
+
+// The request fields of "part.api", or null with an error.
+const std::vector<std::string>* ReadTarget(const yaml::Value& value, const Reading& reading, std::string& target) {
+  target = value.String();
+  if (!value.defined()) return nullptr;
+  std::vector<std::string> known;
+  for (const PartSpec& part : reading.lab.system) {
+    for (const auto& [name, fields] : reading.catalogue.targets) {
+      if (name.rfind(part.kind + ".", 0) != 0) continue;
+      known.push_back(part.name + name.substr(part.kind.size()));
+      if (known.back() == target) return &fields;
+    }
+  }
+  value.Error(Concat("unknown target \"", target, "\"", Suggestion(target, known)));
+  return nullptr;
+}
+
+// What only some arrivals have is an error on the others, where it would be silently without effect.
+void ReadShape(const yaml::Value& value, Reading& reading, LoadSpec& load) {
+  const auto only = [&](const yaml::Value& place, std::initializer_list<Arrivals> kinds, const char* names) {
+    const bool allowed = std::find(kinds.begin(), kinds.end(), load.arrivals) != kinds.end();
+    if (place.defined() && !allowed) place.Error(Concat("only for arrivals: ", names));
+    return place.defined() && allowed;
+  };
+  const bool has_rate = load.arrivals != Arrivals::kClosed && load.arrivals != Arrivals::kReplay;
+  const yaml::Value rate = has_rate ? value.Required("rate") : value.Optional("rate");
+  if (rate.defined() && !has_rate) rate.Error(Concat("arrivals of this kind have no rate"));
+  if (rate.defined() && has_rate) ReadRates(rate, reading, load.rate);
+  const bool other = load.arrivals == Arrivals::kRamp || load.arrivals == Arrivals::kStep ||
+                     load.arrivals == Arrivals::kSpike;
+  const yaml::Value to = other ? value.Required("to") : value.Optional("to");
+  if (only(to, {Arrivals::kRamp, Arrivals::kStep, Arrivals::kSpike}, "ramp, step, spike")) {
+    load.ramp_to_per_s = ReadRate(to, reading.catalogue, nullptr);
+  }
+  const yaml::Value steps = value.Optional("steps");
+  if (only(steps, {Arrivals::kStep}, "step")) load.steps = static_cast<int>(steps.Int(1, 1000, 1));
+  if (load.arrivals == Arrivals::kStep && load.steps == 0) load.steps = 1;
+  const yaml::Value file = load.arrivals == Arrivals::kReplay ? value.Required("replay") : value.Optional("replay");
+  if (only(file, {Arrivals::kReplay}, "replay")) load.replay_file = file.String();
+  const yaml::Value clients = load.arrivals == Arrivals::kClosed ? value.Required("clients") : value.Optional("clients");
+  if (only(clients, {Arrivals::kClosed}, "closed")) load.closed_clients = static_cast<int>(clients.Int(1, 100'000, 1));
+  const yaml::Value think = value.Optional("think");
+  if (only(think, {Arrivals::kClosed}, "closed")) load.think = think.Duration(Nanos(0), std::chrono::hours(1), Nanos(0));
+}
+
+// Roughly how many operations one trial of this load schedules.
+double Operations(const LoadSpec& load, const std::vector<PhaseSpec>& phases) {
+  double total = 0;
+  for (const PhaseSpec& phase : phases) {
+    const auto override_rate = load.rate.by_phase.find(phase.name);
+    const double rate = override_rate == load.rate.by_phase.end() ? load.rate.per_s : override_rate->second;
+    const double length_s = std::chrono::duration<double>(phase.length).count();
+    total += std::max(rate, load.ramp_to_per_s) * length_s;
+    for (const BurstSpec& burst : load.bursts) {
+      if (burst.phase != phase.name || burst.every <= Nanos(0)) continue;
+      const double periods = length_s / std::chrono::duration<double>(burst.every).count();
+      total += periods * static_cast<double>(burst.at.size()) * burst.count * load.keys.count;
+    }
+  }
+  return total * static_cast<double>(std::max<size_t>(1, load.lanes.size()));
+}
+
+void ReadLoad(const yaml::Value& value, const std::string& fallback_name, Reading& reading) {
+  LoadSpec load;
+  load.line = value.line();
+  const yaml::Value name = value.Optional("name");
+  load.name = name.String(fallback_name);
+  CheckName(name, load.name, false);
+  const std::vector<std::string>* fields = ReadTarget(value.Required("target"), reading, load.target);
+  load.arrivals = static_cast<Arrivals>(value.Optional("arrivals").OneOf(ArrivalNames(), 1));
+  ReadShape(value, reading, load);
+  ReadKeys(value.Optional("keys"), load.keys);
+  for (const yaml::Value& burst : value.Optional("bursts").List()) load.bursts.push_back(ReadBurst(burst, reading.lab));
+  load.max_in_flight = static_cast<int>(value.Optional("max_in_flight").Int(1, 1'000'000, load.max_in_flight));
+  load.timeout = value.Optional("timeout").Duration(std::chrono::milliseconds(1), std::chrono::minutes(1), load.timeout);
+  load.request = ReadRequest(value.Optional("request"), fields);
+  for (const auto& [lane, request] : value.Optional("lanes").Entries()) {
+    CheckName(request, lane, false);
+    load.lanes.emplace_back(lane, ReadRequest(request, fields));
+  }
+  value.Finish();
+  const double operations = std::max(Operations(load, reading.lab.phases), Operations(load, reading.lab.quick_phases));
+  if (operations > kMaxOperations) {
+    value.Error(Concat("would send ", static_cast<int64_t>(operations), " operations a trial; at most ",
+                       static_cast<int64_t>(kMaxOperations), " (rate x phases x lanes)"));
+  }
+  reading.lab.load.push_back(std::move(load));
+}
+
+void CheckStreamNames(const yaml::Value& place, const Lab& lab) {
+  std::set<std::string> seen;
+  for (const LoadSpec& load : lab.load) {
+    std::vector<std::string> names = NamesOf(load.lanes, [](const auto& lane) { return lane.first; });
+    if (names.empty() || std::find(names.begin(), names.end(), load.name) == names.end()) names.push_back(load.name);
+    for (const std::string& name : names) {
+      if (!seen.insert(name).second) place.Error(Concat("two loads or lanes are called \"", name, "\""));
+    }
+  }
+}
+
+}  // namespace
+
+void ReadLoads(const yaml::Value& load, Reading& reading) {
+  const std::vector<yaml::Value> list = load.List();
+  for (size_t i = 0; i < list.size(); ++i) {
+    ReadLoad(list[i], i == 0 ? "main" : Concat("load", i + 1), reading);
+  }
+  if (load.defined() && list.empty()) load.Error("names no load");
+  CheckStreamNames(load, reading.lab);
+}
+
+}  // namespace lab::bench

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include <sys/types.h>
+
+namespace lab::bench {
+
+struct ProcessFigures {
+  double cpu_s = 0;         // user and system, since its start
+  double memory_bytes = 0;  // resident
+  int threads = 0;
+  char state = '?';         // of /proc: R, S, T (stopped), Z, …
+  pid_t group = 0;
+  uint64_t start_ticks = 0;  // since boot; with the pid it names one process for as long as the host runs
+};
+
+// Of a process of ours; nothing when it is gone.
+std::optional<ProcessFigures> ReadProcess(pid_t pid);
+
+struct HostFigures {
+  double cpu_s = 0;    // all cores, without idle and waiting for a disk
+  double steal_s = 0;  // taken by the hypervisor while we wanted to run
+};
+
+std::optional<HostFigures> ReadHost();
+
+// How long a CPU quota has kept this process's cgroup from running, in seconds since the cgroup was made; nothing where
+// no cgroup tells.
+std::optional<double> ReadThrottled();
+
+}  // namespace lab::bench

@@ -1,0 +1,213 @@
+#include "bench/report/chart.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "bench/report/text.h"
+
+namespace lab::bench {
+namespace {
+
+// In the units of the view box; the page scales it.
+constexpr double kWidth = 520, kLeft = 58, kRight = 12, kPlotHeight = 190, kBottom = 44;
+constexpr double kLabelRow = 17;
+constexpr double kCharWidth = 7.6;  // of a band's label, generous: the font is larger on narrow screens
+
+std::string Num(double value) {
+  std::string text = absl::StrFormat("%.1f", value);
+  if (text.size() > 2 && text.substr(text.size() - 2) == ".0") text.resize(text.size() - 2);
+  return text;
+}
+
+class Svg {
+ public:
+  explicit Svg(const Chart& chart) : chart_(chart) { PlaceLabels(); }
+
+  std::string Render() {
+    const double height = Bottom() + kBottom;
+    std::string out = absl::StrCat("<svg viewBox=\"0 0 ", Num(kWidth), " ", Num(height), "\" role=\"img\" aria-label=\"",
+                                   EscapeHtml(chart_.description), "\">\n");
+    Grid(out);
+    Bands(out);
+    Levels(out);
+    for (const ChartLine& line : chart_.lines) Line(line, out);
+    Clipped(out);
+    absl::StrAppend(&out, "<path class=\"axis\" d=\"M", Num(kLeft), " ", Num(Bottom()), "H", Num(kWidth - kRight),
+                    "\"/>\n</svg>\n");
+    return out;
+  }
+
+ private:
+  double Top() const { return 6 + rows_ * kLabelRow; }
+  double Bottom() const { return Top() + kPlotHeight; }
+
+  double X(double value) const {
+    const double share = (value - chart_.x_min) / std::max(1e-9, chart_.x_max - chart_.x_min);
+    return kLeft + std::clamp(share, 0.0, 1.0) * (kWidth - kLeft - kRight);
+  }
+
+  double Y(double value) const {
+    double share = 0;
+    if (chart_.log_y) {
+      const double low = std::log10(chart_.y_min);
+      share = value <= 0 ? 0 : (std::log10(value) - low) / std::max(1e-9, std::log10(chart_.y_max) - low);
+    } else {
+      share = (value - chart_.y_min) / std::max(1e-9, chart_.y_max - chart_.y_min);
+    }
+    return Bottom() - std::clamp(share, 0.0, 1.0) * kPlotHeight;
+  }
+
+  // Labels of faults that are close in time go into rows of their own above the plot.
+  void PlaceLabels() {
+    std::vector<double> row_ends;
+    for (const ChartBand& band : chart_.bands) {
+      const double width = DisplayWidth(band.label) * kCharWidth;
+      double at = X(band.begin);
+      if (at + width > kWidth) at = kWidth - width;
+      size_t row = 0;
+      while (row < row_ends.size() && row_ends[row] + 6 > at) ++row;
+      if (row == row_ends.size()) row_ends.push_back(0);
+      row_ends[row] = at + width;
+      labels_.push_back({at, static_cast<int>(row)});
+    }
+    rows_ = static_cast<int>(row_ends.size());
+  }
+
+  void Grid(std::string& out) const {
+    for (const auto& [value, label] : chart_.y_ticks) {
+      const std::string y = Num(Y(value));
+      absl::StrAppend(&out, "<path class=\"grid\" d=\"M", Num(kLeft), " ", y, "H", Num(kWidth - kRight), "\"/>",
+                      "<text class=\"tick\" text-anchor=\"end\" x=\"", Num(kLeft - 7), "\" y=\"", Num(Y(value) + 4), "\">",
+                      EscapeHtml(label), "</text>\n");
+    }
+    for (const auto& [value, label] : chart_.x_ticks) {
+      absl::StrAppend(&out, "<path class=\"axis\" d=\"M", Num(X(value)), " ", Num(Bottom()), "v4\"/>",
+                      "<text class=\"tick\" text-anchor=\"middle\" x=\"", Num(X(value)), "\" y=\"", Num(Bottom() + 18), "\">",
+                      EscapeHtml(label), "</text>\n");
+    }
+    for (const ChartPhase& phase : chart_.phases) {
+      const double begin = X(phase.begin), width = X(phase.end) - begin;
+      if (phase.begin > chart_.x_min) {
+        absl::StrAppend(&out, "<path class=\"phase\" d=\"M", Num(begin), " ", Num(Top()), "V", Num(Bottom() + 38), "\"/>");
+      }
+      if (DisplayWidth(phase.name) * kCharWidth > width) continue;  // the table below names it
+      absl::StrAppend(&out, "<text class=\"phase-name\" text-anchor=\"middle\" x=\"", Num(begin + width / 2), "\" y=\"",
+                      Num(Bottom() + 36), "\">", EscapeHtml(phase.name), "</text>\n");
+    }
+  }
+
+  void Bands(std::string& out) const {
+    for (size_t i = 0; i < chart_.bands.size(); ++i) {
+      const ChartBand& band = chart_.bands[i];
+      const double begin = X(band.begin);
+      const auto [at, row] = labels_[i];
+      const double label_y = 14 + row * kLabelRow;
+      if (band.end) {
+        absl::StrAppend(&out, "<rect class=\"fault\" x=\"", Num(begin), "\" y=\"", Num(Top()), "\" width=\"",
+                        Num(std::max(1.5, X(*band.end) - begin)), "\" height=\"", Num(kPlotHeight), "\"/>");
+      }
+      absl::StrAppend(&out, "<path class=\"fault-edge\" d=\"M", Num(begin), " ", Num(label_y + 4), "V", Num(Bottom()),
+                      "\"/>", "<text class=\"fault-name\" x=\"", Num(at), "\" y=\"", Num(label_y), "\">",
+                      EscapeHtml(band.label), "</text>\n");
+    }
+  }
+
+  void Levels(std::string& out) const {
+    for (const ChartLevel& level : chart_.levels) {
+      if (level.y < chart_.y_min || level.y > chart_.y_max) continue;
+      absl::StrAppend(&out, "<path class=\"level\" d=\"M", Num(kLeft), " ", Num(Y(level.y)), "H", Num(kWidth - kRight),
+                      "\"/>", "<text class=\"level-name\" text-anchor=\"end\" x=\"", Num(kWidth - kRight - 4), "\" y=\"",
+                      Num(Y(level.y) - 5), "\">", EscapeHtml(level.label), "</text>\n");
+    }
+  }
+
+  void Line(const ChartLine& line, std::string& out) const {
+    std::string path;
+    bool pen_down = false;
+    for (size_t i = 0; i < line.y.size() && i < chart_.x.size(); ++i) {
+      if (!line.y[i]) {
+        pen_down = false;
+        continue;
+      }
+      const bool alone = !pen_down && (i + 1 >= line.y.size() || !line.y[i + 1]);
+      absl::StrAppend(&path, pen_down ? "L" : "M", Num(X(chart_.x[i])), " ", Num(Y(*line.y[i])));
+      if (alone) absl::StrAppend(&path, "h1");  // a lonely point would not be drawn
+      pen_down = true;
+    }
+    if (!path.empty()) absl::StrAppend(&out, "<path class=\"line line-", line.css, "\" d=\"", path, "\"/>\n");
+  }
+
+  // What is above the axis is cut there; its highest value is written where it was.
+  void Clipped(std::string& out) const {
+    if (chart_.clipped_unit.empty()) return;
+    double peak = chart_.y_max;
+    size_t at = 0;
+    for (const ChartLine& line : chart_.lines) {
+      for (size_t i = 0; i < line.y.size() && i < chart_.x.size(); ++i) {
+        if (line.y[i].value_or(0) <= peak) continue;
+        peak = *line.y[i];
+        at = i;
+      }
+    }
+    if (peak <= chart_.y_max) return;
+    const bool right_half = X(chart_.x[at]) > kWidth - 110;
+    absl::StrAppend(&out, "<text class=\"clipped\" text-anchor=\"", right_half ? "end" : "start", "\" x=\"",
+                    Num(X(chart_.x[at]) + (right_half ? -6 : 6)), "\" y=\"", Num(Top() + 13), "\">▲ ",
+                    EscapeHtml(ShortNumber(peak) + chart_.clipped_unit), "</text>\n");
+  }
+
+  struct LabelPlace {
+    double at;
+    int row;
+  };
+  const Chart& chart_;
+  std::vector<LabelPlace> labels_;
+  int rows_ = 0;
+};
+
+double RoundStep(double at_least) {
+  const double power = std::pow(10, std::floor(std::log10(std::max(at_least, 1e-9))));
+  for (const double factor : {1.0, 2.0, 5.0}) {
+    if (factor * power >= at_least * (1 - 1e-9)) return factor * power;
+  }
+  return 10 * power;
+}
+
+}  // namespace
+
+std::string RenderSvg(const Chart& chart) { return Svg(chart).Render(); }
+
+std::vector<std::pair<double, std::string>> LatencyTicks(double min_s, double max_s) {
+  static constexpr std::pair<double, const char*> kDecades[] = {
+      {1e-6, "1 µs"},  {1e-5, "10 µs"},  {1e-4, "100 µs"}, {1e-3, "1 ms"}, {1e-2, "10 ms"},
+      {1e-1, "100 ms"}, {1, "1 s"},      {10, "10 s"},     {100, "100 s"}, {1000, "1000 s"}};
+  constexpr size_t kCount = std::size(kDecades);
+  size_t first = 0, last = kCount - 1;
+  while (first + 1 < kCount && kDecades[first + 1].first <= min_s) ++first;
+  while (last > first + 1 && kDecades[last - 1].first >= max_s) --last;
+  std::vector<std::pair<double, std::string>> ticks;
+  for (size_t i = std::min(first, kCount - 2); i <= last; ++i) ticks.emplace_back(kDecades[i].first, kDecades[i].second);
+  return ticks;
+}
+
+std::vector<std::pair<double, std::string>> NumberTicks(double max) {
+  const double step = RoundStep(std::max(max, 1.0) / 5);
+  std::vector<std::pair<double, std::string>> ticks;
+  for (int i = 0; i <= 6 && i * step <= std::max(max, 1.0) * (1 + 1e-9); ++i) {
+    ticks.emplace_back(i * step, ShortNumber(i * step));
+  }
+  return ticks;
+}
+
+std::vector<std::pair<double, std::string>> SecondTicks(double end) {
+  const double step = std::max(1.0, RoundStep(end / 7));
+  std::vector<std::pair<double, std::string>> ticks;
+  for (int i = 0; i <= 8 && i * step <= end * (1 + 1e-9); ++i) {
+    ticks.emplace_back(i * step, absl::StrCat(ShortNumber(i * step), i == 0 ? "" : " s"));
+  }
+  return ticks;
+}
+
+}  // namespace lab::bench

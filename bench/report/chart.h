@@ -1,0 +1,58 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+// Line charts as inline SVG: no script, colours and fonts by the CSS classes of the page (html_style.cc), so that one
+// chart fits light, dark and paper. Every line also has a dash pattern of its own: colour is never the only sign.
+namespace lab::bench {
+
+struct ChartLine {
+  std::string name;
+  std::string css;                         // "p99", "offered": class "line-p99"
+  std::vector<std::optional<double>> y;    // at Chart::x; absent breaks the line
+};
+
+// A fault: from begin to end; without an end a mark at its begin.
+struct ChartBand {
+  double begin = 0;
+  std::optional<double> end;
+  std::string label;
+};
+
+// A vertical division: where a phase begins, with its name below the axis.
+struct ChartPhase {
+  double begin = 0, end = 0;
+  std::string name;
+};
+
+struct ChartLevel {
+  double y = 0;
+  std::string label;
+};
+
+struct Chart {
+  std::string description;                 // what it shows in one or two sentences, for those who do not see it
+  std::vector<double> x;                   // seconds, or places of a spectrum
+  std::vector<ChartLine> lines;
+  std::vector<ChartBand> bands;
+  std::vector<ChartPhase> phases;
+  std::vector<ChartLevel> levels;          // limits, as dashed horizontals
+  std::vector<std::pair<double, std::string>> x_ticks;
+  std::vector<std::pair<double, std::string>> y_ticks;
+  double x_min = 0, x_max = 1, y_min = 0, y_max = 1;
+  bool log_y = false;
+  std::string clipped_unit;                // a line above y_max is cut and its peak written: "64k/s"
+};
+
+std::string RenderSvg(const Chart& chart);
+
+// Powers of ten from below `min_s` to above `max_s` with their labels ("100 µs"); at least two.
+std::vector<std::pair<double, std::string>> LatencyTicks(double min_s, double max_s);
+// Round steps from 0 to `max`, at most six.
+std::vector<std::pair<double, std::string>> NumberTicks(double max);
+// Round seconds from 0 to `end`, at most eight.
+std::vector<std::pair<double, std::string>> SecondTicks(double end);
+
+}  // namespace lab::bench

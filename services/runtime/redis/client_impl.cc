@@ -1,0 +1,311 @@
+#include "services/runtime/redis/client_impl.h"
+
+#include <hiredis/hiredis.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "services/runtime/obs/log.h"
+#include "services/runtime/redis/protocol.h"
+
+namespace lab::redis {
+namespace {
+
+// A call is sent again this often for NOSCRIPT; more than once only when scripts are flushed at that very moment.
+constexpr int kMaxResends = 3;
+
+Options Bounded(Options options) {
+  options.connections = std::max(options.connections, 1);
+  options.max_outstanding = std::max(options.max_outstanding, 1);
+  options.reconnect_min = std::max<Nanos>(options.reconnect_min, Millis(1));
+  options.reconnect_max = std::max(options.reconnect_max, options.reconnect_min);
+  return options;
+}
+
+double Seconds(Nanos duration) { return std::chrono::duration<double>(duration).count(); }
+
+obs::Counter& Outcome(obs::Metrics& metrics, const char* outcome) {
+  return metrics.AddCounter("redis_operations_total", "Operations by how they ended", {{"outcome", outcome}});
+}
+
+}  // namespace
+
+ClientMetrics::ClientMetrics(obs::Metrics& m)
+    : ok(Outcome(m, "ok")),
+      error(Outcome(m, "error")),
+      timeout(Outcome(m, "timeout")),
+      rejected(Outcome(m, "rejected")),
+      lost(Outcome(m, "lost")),
+      duration(m.AddHistogram("redis_operation_duration_seconds",
+                              "From the call of an operation that was sent to its end", obs::LatencyBuckets())),
+      outstanding(m.AddGauge("redis_outstanding", "Operations that Redis has yet to answer, expired ones included")),
+      breaker(m.AddGauge("redis_breaker_state", "State of the circuit breaker: 0 closed, 1 open, 2 half-open")),
+      late(m.AddCounter("redis_late_replies_total", "Replies to expired operations, dropped")),
+      connection{m.AddCounter("redis_writes_total", "Writes to connections"),
+                 m.AddCounter("redis_commands_total", "Commands sent, with handshakes, probes and repetitions"),
+                 m.AddCounter("redis_reconnects_total", "Connections that stood again after a loss")} {}
+
+// ---- issuing ----
+
+Client::Impl::Impl(async::Loop& l, Options o, obs::Metrics& m)
+    : loop(l), options(Bounded(std::move(o))), metrics(m), breaker(options.breaker), deadline_timer(l.io()),
+      probe_timer(l.io()) {}
+
+void Client::Impl::Start() {
+  loop.AtTurnEnd(async::Loop::Phase::kStoreWrite, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->EndTurn();
+  });
+  for (int i = 0; i < options.connections; ++i) {
+    connections.push_back(std::make_shared<Connection>(loop, options, *this, metrics.connection));
+    connections.back()->Start();
+  }
+}
+
+Connection* Client::Impl::NextReady() {
+  for (size_t i = 0; i < connections.size(); ++i) {
+    Connection* connection = connections[next_connection].get();
+    next_connection = next_connection + 1 == connections.size() ? 0 : next_connection + 1;
+    if (connection->ready()) return connection;
+  }
+  return nullptr;
+}
+
+// The connection for one more operation; or null, and the callback is on its way.
+Connection* Client::Impl::Admit(Callback& callback) {
+  const absl::Status* why = nullptr;
+  Connection* connection = nullptr;
+  if (closed) {
+    why = &closed_by_us;
+  } else if (!refusal.ok()) {
+    why = &refusal;
+  } else if (breaker.state() != async::Breaker::State::kClosed) {
+    why = &breaker_open;
+  } else if (pool.taken() >= static_cast<size_t>(options.max_outstanding)) {
+    why = &too_many;
+  } else if ((connection = NextReady()) == nullptr) {
+    why = &not_connected;
+  }
+  if (why == nullptr) return connection;
+  metrics.rejected.Increment();
+  Fail(std::move(callback), *why);
+  return nullptr;
+}
+
+Operation* Client::Impl::NewOperation(Connection* connection, Callback callback) {
+  Operation* operation = pool.Take();
+  operation->callback = std::move(callback);
+  operation->start = Clock::now();
+  operation->connection = connection;
+  return operation;
+}
+
+void Client::Impl::Send(Operation* operation, std::string_view command) {
+  waiting.PushBack(operation);
+  if (!deadline_armed) ArmDeadline();
+  EnsureTurnEnd();
+  operation->connection->Send(command, operation);
+}
+
+void Client::Impl::Fail(Callback callback, const absl::Status& status) {
+  if (closed) {
+    // No end of a turn will look after it: the client may be gone by then.
+    return loop.Post([callback = std::move(callback), status]() mutable { callback(status); });
+  }
+  failed.push_back({std::move(callback), status});
+  EnsureTurnEnd();
+}
+
+// What is issued after our hook, by a later hook of the same turn, must not wait for the next event.
+void Client::Impl::EnsureTurnEnd() {
+  if (turn_requested || flushed_turn != loop.turn_time()) return;
+  turn_requested = true;
+  loop.Post([] {});
+}
+
+void Client::Impl::EndTurn() {
+  flushed_turn = loop.turn_time();
+  turn_requested = false;
+  // Failures first: what their callbacks issue leaves in the same write.
+  if (!failed.empty()) RunFailed();
+  bool wrote = false;
+  for (const auto& connection : connections) wrote = connection->Flush() || wrote;
+  if (wrote) loop.ExpectReply();
+  if (pool.taken() != shown_outstanding) {
+    shown_outstanding = pool.taken();
+    metrics.outstanding.Set(static_cast<double>(shown_outstanding));
+  }
+  if (!failed.empty()) EnsureTurnEnd();
+}
+
+void Client::Impl::RunFailed() {
+  failing.swap(failed);
+  for (Failed& each : failing) each.callback(each.status);
+  failing.clear();
+}
+
+// ---- ending ----
+
+void Client::Impl::OnReply(Connection& connection, void* token, const redisReply* reply) {
+  auto* operation = static_cast<Operation*>(token);
+  if (!operation->callback) {
+    if (reply != nullptr) metrics.late.Increment();
+    return pool.Return(operation);
+  }
+  const bool is_error = reply != nullptr && reply->type == REDIS_REPLY_ERROR;
+  if (is_error && SendAgain(operation, TextOf(reply))) return;
+
+  WaitList::Remove(operation);
+  Callback callback = std::exchange(operation->callback, nullptr);
+  const bool probe = operation->probe;
+  const Clock::time_point now = reply != nullptr ? connection.progress_at() : Clock::now();
+  if (!probe) metrics.duration.Observe(Seconds(now - operation->start));
+  pool.Return(operation);
+
+  if (reply == nullptr) {
+    // hiredis is in the middle of freeing the connection: the callback waits for the end of the turn.
+    if (!probe) metrics.lost.Increment();
+    if (!probe) Count(true, now);
+    return Fail(std::move(callback), lost);
+  }
+  if (!is_error) {
+    if (!probe) metrics.ok.Increment();
+    if (!probe) Count(false, now);
+    return callback(Reply(reply));
+  }
+  const absl::Status status = StatusOfError(TextOf(reply));
+  if (!probe) metrics.error.Increment();
+  if (!probe) Count(absl::IsFailedPrecondition(status), now);
+  callback(status);
+}
+
+// After NOSCRIPT: the text, unless it is under way on this connection, and the call again behind it. The server runs a
+// connection's commands in order, so a NOSCRIPT that comes after the load was answered means another flush.
+bool Client::Impl::SendAgain(Operation* operation, std::string_view error) {
+  if (operation->script == nullptr || !IsNoScript(error) || operation->resends >= kMaxResends) return false;
+  if (!operation->connection->ready()) return false;
+  ++operation->resends;
+  operation->connection->LoadScript(*operation->script);
+  operation->connection->Send(operation->command, operation);
+  return true;
+}
+
+void Client::Impl::ArmDeadline() {
+  if (options.deadline <= Nanos(0) || waiting.front() == nullptr || closed) return;
+  deadline_armed = true;
+  deadline_timer.expires_at(waiting.front()->start + options.deadline);
+  deadline_timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+    const auto self = weak.lock();
+    if (self == nullptr || error) return;
+    self->deadline_armed = false;
+    self->Expire();
+    if (!self->deadline_armed) self->ArmDeadline();
+  });
+}
+
+void Client::Impl::Expire() {
+  const Clock::time_point now = Clock::now();
+  while (Operation* operation = waiting.front()) {
+    if (operation->start + options.deadline > now) return;
+    WaitList::Remove(operation);
+    Callback callback = std::exchange(operation->callback, nullptr);
+    if (!operation->probe) {
+      metrics.timeout.Increment();
+      metrics.duration.Observe(Seconds(now - operation->start));
+      Count(true, now);
+    }
+    operation->connection->Suspect(now);  // may lose the connection, and the operation with it
+    callback(timed_out);
+  }
+}
+
+void Client::Impl::Close() {
+  if (closed) return;
+  closed = true;
+  deadline_timer.cancel();
+  probe_timer.cancel();
+  for (const auto& connection : connections) connection->Close();
+  while (Operation* operation = waiting.front()) {
+    WaitList::Remove(operation);
+    Callback callback = std::exchange(operation->callback, nullptr);
+    if (!operation->probe) metrics.lost.Increment();
+    callback(closing);
+  }
+  const std::vector<Failed> rest = std::exchange(failed, {});
+  for (const Failed& each : rest) const_cast<Callback&>(each.callback)(each.status);
+  auto settled = std::exchange(when_ready, {});
+  for (auto& callback : settled) callback(closing);
+  metrics.outstanding.Set(0);
+}
+
+void Client::Impl::OnReady() {
+  refusal = absl::OkStatus();
+  if (breaker.state() != async::Breaker::State::kClosed) {
+    breaker = async::Breaker(options.breaker);
+    ShowBreaker("redis_breaker_closed");
+  }
+  SettleReady(refusal);
+}
+
+void Client::Impl::OnRefused(const absl::Status& refused) {
+  refusal = refused;
+  SettleReady(refusal);
+}
+
+void Client::Impl::SettleReady(const absl::Status& status) {
+  for (auto& callback : std::exchange(when_ready, {})) {
+    loop.Post([callback = std::move(callback), status]() mutable { callback(status); });
+  }
+}
+
+// ---- the breaker ----
+
+void Client::Impl::ShowBreaker(std::string_view event) {
+  metrics.breaker.Set(static_cast<double>(breaker.state()));
+  obs::Log(obs::Level::kWarn, event, {{"host", options.host}, {"port", options.port}});
+}
+
+void Client::Impl::Count(bool failure, Clock::time_point now) {
+  // Results of operations from before it opened say nothing about now; then only probes count.
+  if (closed || breaker.state() != async::Breaker::State::kClosed) return;
+  if (!failure) return breaker.Succeeded(now);
+  breaker.Failed(now);
+  if (breaker.state() == async::Breaker::State::kClosed) return;
+  ShowBreaker("redis_breaker_opened");
+  ArmProbe(options.breaker.open_for);
+}
+
+void Client::Impl::ArmProbe(Nanos delay) {
+  probe_timer.expires_after(delay);
+  probe_timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+    const auto self = weak.lock();
+    if (self != nullptr && !error) self->Probe();
+  });
+}
+
+void Client::Impl::Probe() {
+  if (closed || breaker.state() == async::Breaker::State::kClosed) return;
+  Connection* connection = NextReady();
+  // Without a connection there is nothing to probe: a new one closes the breaker by its handshake.
+  if (connection == nullptr) return ArmProbe(options.breaker.open_for);
+  if (!breaker.Allow(Clock::now())) return ArmProbe(Millis(1));
+  metrics.breaker.Set(static_cast<double>(breaker.state()));
+  static const std::string kPing = FormatCommand({"PING"});
+  Operation* operation = NewOperation(connection, [this](const absl::StatusOr<Reply>& reply) { Probed(!reply.ok()); });
+  operation->probe = true;
+  Send(operation, kPing);
+}
+
+void Client::Impl::Probed(bool failure) {
+  if (closed || breaker.state() == async::Breaker::State::kClosed) return;
+  const Clock::time_point now = Clock::now();
+  failure ? breaker.Failed(now) : breaker.Succeeded(now);
+  switch (breaker.state()) {
+    case async::Breaker::State::kClosed: return ShowBreaker("redis_breaker_closed");
+    case async::Breaker::State::kHalfOpen: return Probe();
+    case async::Breaker::State::kOpen:
+      metrics.breaker.Set(static_cast<double>(breaker.state()));
+      return ArmProbe(options.breaker.open_for);
+  }
+}
+
+}  // namespace lab::redis

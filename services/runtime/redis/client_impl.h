@@ -1,0 +1,102 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "services/runtime/redis/client.h"
+#include "services/runtime/redis/connection.h"
+#include "services/runtime/redis/operation.h"
+
+namespace lab::redis {
+
+struct ClientMetrics {
+  explicit ClientMetrics(obs::Metrics& metrics);
+
+  obs::Counter& ok;
+  obs::Counter& error;
+  obs::Counter& timeout;
+  obs::Counter& rejected;  // not sent
+  obs::Counter& lost;
+  obs::Histogram& duration;
+  obs::Gauge& outstanding;
+  obs::Gauge& breaker;
+  obs::Counter& late;
+  Connection::Counters connection;
+};
+
+struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Listener {
+  Impl(async::Loop& l, Options o, obs::Metrics& m);
+
+  void Start();
+  void Close();
+
+  // Issuing.
+  Connection* Admit(Callback& callback);
+  Connection* NextReady();
+  Operation* NewOperation(Connection* connection, Callback callback);
+  void Send(Operation* operation, std::string_view command);
+  void Fail(Callback callback, const absl::Status& status);
+  void RunFailed();
+  void EnsureTurnEnd();
+  void EndTurn();
+
+  // Ending.
+  void OnReady() override;
+  void OnRefused(const absl::Status& refused) override;
+  void OnReply(Connection& connection, void* token, const redisReply* reply) override;
+  bool SendAgain(Operation* operation, std::string_view error);
+  void ArmDeadline();
+  void Expire();
+  void SettleReady(const absl::Status& status);
+
+  // The breaker.
+  void Count(bool failure, Clock::time_point now);
+  void ArmProbe(Nanos delay);
+  void Probe();
+  void Probed(bool failure);
+  void ShowBreaker(std::string_view event);
+
+  async::Loop& loop;
+  const Options options;
+  ClientMetrics metrics;
+  async::Breaker breaker;
+  std::vector<std::shared_ptr<Connection>> connections;
+  size_t next_connection = 0;
+  bool closed = false;
+
+  OperationPool pool;
+  WaitList waiting;
+  std::string scratch;  // the command that is being formatted
+  boost::asio::steady_timer deadline_timer;
+  bool deadline_armed = false;
+  size_t shown_outstanding = 0;
+
+  // Callbacks that end at the end of the turn, because they may not run where their end was found.
+  struct Failed {
+    Callback callback;
+    absl::Status status;
+  };
+  std::vector<Failed> failed;
+  std::vector<Failed> failing;  // kept for its capacity
+  Clock::time_point flushed_turn{};
+  bool turn_requested = false;
+
+  boost::asio::steady_timer probe_timer;
+  absl::Status refusal;
+  std::vector<absl::AnyInvocable<void(absl::Status)>> when_ready;
+
+  // Made once: a status with a text costs an allocation, and an outage needs many.
+  const absl::Status not_connected = absl::UnavailableError("no connection to Redis");
+  const absl::Status breaker_open = absl::UnavailableError("Redis is failing; the circuit breaker is open");
+  const absl::Status closed_by_us = absl::UnavailableError("the Redis client is closed");
+  const absl::Status too_many = absl::ResourceExhaustedError("too many Redis operations are outstanding");
+  const absl::Status timed_out = absl::DeadlineExceededError("no answer from Redis in time");
+  const absl::Status closing = absl::AbortedError("the Redis client was closed before the answer");
+  const absl::Status lost = absl::AbortedError("the connection to Redis was lost before its answer");
+};
+
+}  // namespace lab::redis

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "services/runtime/redis/client.h"
+
+namespace lab::redis {
+
+class Connection;
+
+// An operation from its call until Redis has answered it, which may be after its callback: hiredis holds a pointer to it.
+struct Operation {
+  Client::Callback callback;  // empty once called
+  Clock::time_point start;
+  Operation* previous = nullptr;  // in the list of those that wait
+  Operation* next = nullptr;
+  const Script* script = nullptr;  // of a script call
+  std::string command;             // of a script call, to send it again
+  int resends = 0;
+  bool probe = false;  // a PING of the client's own
+  Connection* connection = nullptr;
+};
+
+// The operations that wait for their answer, oldest first: the deadline is the same for all, so only the first one needs
+// a timer.
+class WaitList {
+ public:
+  Operation* front() const { return head_.next == &head_ ? nullptr : head_.next; }
+  void PushBack(Operation* operation) {
+    operation->previous = head_.previous;
+    operation->next = &head_;
+    head_.previous->next = operation;
+    head_.previous = operation;
+  }
+  static void Remove(Operation* operation) {
+    operation->previous->next = operation->next;
+    operation->next->previous = operation->previous;
+  }
+
+ private:
+  struct Head : Operation {
+    Head() { previous = next = this; }
+  };
+  Head head_;
+};
+
+// Grows to the most operations ever outstanding at once, which max_outstanding bounds.
+class OperationPool {
+ public:
+  Operation* Take() {
+    ++taken_;
+    if (free_.empty()) return &operations_.emplace_back();
+    Operation* operation = free_.back();
+    free_.pop_back();
+    return operation;
+  }
+  void Return(Operation* operation) {
+    --taken_;
+    operation->script = nullptr;
+    operation->resends = 0;
+    operation->probe = false;
+    if (operation->command.capacity() > kKeptBuffer) operation->command = std::string();
+    free_.push_back(operation);
+  }
+  size_t taken() const { return taken_; }
+
+ private:
+  static constexpr size_t kKeptBuffer = 4096;  // bytes of a command's buffer that are kept for the next one
+
+  std::deque<Operation> operations_;
+  std::vector<Operation*> free_;
+  size_t taken_ = 0;
+};
+
+}  // namespace lab::redis

@@ -1,0 +1,82 @@
+#include <grpcpp/support/proto_buffer_reader.h>
+
+#include <google/protobuf/message_lite.h>
+
+#include "absl/strings/str_cat.h"
+#include "services/runtime/rpc/server_impl.h"
+
+namespace lab::rpc {
+
+Encoded Encode(const google::protobuf::MessageLite& message) {
+  Encoded encoded{grpc::Slice(message.ByteSizeLong())};
+  message.SerializeWithCachedSizesToArray(const_cast<uint8_t*>(encoded.bytes.begin()));
+  return encoded;
+}
+
+bool Decode(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite* message) {
+  if (!bytes.Valid()) return message->ParseFromArray(nullptr, 0);
+  grpc::Slice slice;
+  if (bytes.TrySingleSlice(&slice).ok()) {
+    return message->ParseFromArray(slice.begin(), static_cast<int>(slice.size()));
+  }
+  grpc::ProtoBufferReader reader(const_cast<grpc::ByteBuffer*>(&bytes));
+  return reader.status().ok() && message->ParseFromZeroCopyStream(&reader);
+}
+
+Call::Call(State* state) : state_(state), generation_(state->generation) {}
+
+bool Call::alive() const { return generation_ == state_->generation && state_->phase == State::Phase::kServing; }
+
+bool Call::Parse(google::protobuf::MessageLite* message) {
+  if (Decode(state_->request, message)) return true;
+  Fail(absl::InvalidArgumentError(
+      absl::StrCat("the request's ", state_->request_bytes, " bytes are not a ", message->GetTypeName())));
+  return false;
+}
+
+size_t Call::request_bytes() const { return state_->request_bytes; }
+
+Clock::time_point Call::deadline() const {
+  const gpr_timespec deadline = state_->context->raw_deadline();
+  if (gpr_time_cmp(deadline, gpr_inf_future(deadline.clock_type)) == 0) return Clock::time_point::max();
+  const gpr_timespec monotonic = gpr_convert_clock_type(deadline, GPR_CLOCK_MONOTONIC);
+  return Clock::time_point(std::chrono::seconds(monotonic.tv_sec) + Nanos(monotonic.tv_nsec));
+}
+
+const obs::TraceContext& Call::trace() const { return state_->trace; }
+
+void Call::Reply(const google::protobuf::MessageLite& message) {
+  if (!alive()) return;
+  state_->reply = Encode(message);
+  state_->status = grpc::Status::OK;
+  state_->Answer();
+}
+
+void Call::Fail(const absl::Status& status) {
+  if (!alive()) return;
+  const auto code = status.ok() ? grpc::StatusCode::UNKNOWN : static_cast<grpc::StatusCode>(status.code());
+  state_->status = grpc::Status(code, std::string(status.message()));
+  state_->Answer();
+}
+
+void Call::State::Answer() {
+  phase = Phase::kAnswered;
+  server->answered.push_back(this);
+}
+
+bool Call::State::Complete(bool ok) {
+  if (phase == Phase::kWaiting) {
+    --server->waiting;
+    if (ok) {
+      server->Arrived(this);
+    } else {
+      server->Release(this);  // the server is shutting down
+    }
+    return ok;
+  }
+  --server->in_flight;
+  server->Release(this);
+  return false;
+}
+
+}  // namespace lab::rpc

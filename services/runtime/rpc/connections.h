@@ -1,0 +1,37 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "services/runtime/async/loop.h"
+
+namespace lab::rpc {
+
+// Accepts the server's connections, and keeps a second descriptor of each so that the segments of a burst of replies
+// can be held back until it is complete (TCP_CORK): gRPC writes one reply at a time, and its own descriptor is hidden.
+class Connections {
+ public:
+  // `adopt` takes each new descriptor: connected, non-blocking, TCP_NODELAY.
+  Connections(async::Loop& loop, std::function<void(int)> adopt);
+  ~Connections();
+
+  // Errors name address, cause and remedy.
+  absl::Status Listen(const std::string& host, int port);
+  int port() const;
+  void StopAccepting();
+
+  size_t open() const;
+  // Cork holds back what is written until Uncork; both do nothing above kMaxCorked connections, where two system calls
+  // for each cost more than the segments they save.
+  void Cork();
+  void Uncork();
+  static constexpr size_t kMaxCorked = 8;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lab::rpc
