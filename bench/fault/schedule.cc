@@ -40,7 +40,9 @@ FaultSchedule::FaultSchedule(std::vector<FaultSpec> faults, Options options) : o
     made->begin_s = Seconds(spec.offset);
     double phase_end_s = options_.end_s;
     for (const Phase& phase : options_.phases) {
-      if (phase.name == spec.phase) phase_end_s = phase.end_s;
+      if (phase.name != spec.phase) continue;
+      made->begin_s += phase.begin_s;
+      phase_end_s = phase.end_s;
     }
     const bool instantaneous = made->kind != nullptr && made->kind->instantaneous;
     made->end_s = instantaneous  ? made->begin_s
@@ -80,7 +82,11 @@ absl::Status FaultSchedule::Check() const {
 
 void FaultSchedule::Start() {
   for (const std::unique_ptr<Occurrence>& occurrence : occurrences_) {
-    occurrence->thread = std::thread([this, &occurrence = *occurrence] { Run(occurrence); });
+    occurrence->thread = std::thread([this, &occurrence = *occurrence] {
+      Run(occurrence);
+      const std::lock_guard lock(mutex_);
+      ++done_;
+    });
   }
 }
 
@@ -100,6 +106,11 @@ std::vector<FaultRecord> FaultSchedule::records() const {
   std::vector<FaultRecord> all;
   for (const std::unique_ptr<Occurrence>& occurrence : occurrences_) all.push_back(occurrence->record);
   return all;
+}
+
+bool FaultSchedule::Done() const {
+  const std::lock_guard lock(mutex_);
+  return done_ == occurrences_.size();
 }
 
 bool FaultSchedule::ActiveAt(double at_s, double margin_s) const {

@@ -32,7 +32,7 @@ class FaultSchedule {
     std::function<void(const FaultRecord&)> changed;   // on the fault's thread, or the caller's of Stop
     std::set<std::string> defused;                     // for tests: faults whose Apply does nothing ("redis.pause")
   };
-  // `faults` as FaultsOf gives them: absolute offset and length. A fault of a sustained kind without a length ends with
+  // `faults` as FaultsOf gives them: offset from the begin of their phase, and length. A fault of a sustained kind without a length ends with
   // its phase.
   FaultSchedule(std::vector<FaultSpec> faults, Options options);
   ~FaultSchedule();
@@ -43,6 +43,7 @@ class FaultSchedule {
   // Heals what is applied, at once, and applies nothing more. At most a second.
   void Stop();
   std::vector<FaultRecord> records() const;
+  bool Done() const;  // every fault has been applied and healed, or given up
   // Whether a fault is on, or was healed less than `margin_s` before the time.
   bool ActiveAt(double at_s, double margin_s) const;
 
@@ -61,6 +62,7 @@ class FaultSchedule {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;
+  size_t done_ = 0;
 };
 
 }  // namespace lab::bench

@@ -14,11 +14,11 @@ namespace {
 std::string Digits(double value) {
   const double size = std::abs(value);
   if (size >= 999.5) {
-    std::string text = absl::StrFormat("%.0f", value);
-    const size_t sign = value < 0 ? 1 : 0;
-    for (size_t at = text.size(); at > sign + 3;) {
-      at -= 3;
-      text.insert(at, ",");
+    const std::string whole = absl::StrFormat("%.0f", size);
+    std::string text = value < 0 ? "-" : "";
+    for (size_t i = 0; i < whole.size(); ++i) {
+      if (i > 0 && (whole.size() - i) % 3 == 0) text += ',';
+      text += whole[i];
     }
     return text;
   }
@@ -72,7 +72,8 @@ absl::StatusOr<double> ParseQuantityIn(const std::string& text, const std::strin
 
 std::string FormatQuantity(double value, const std::string& unit) {
   if (!std::isfinite(value)) return "–";
-  const std::string label = UnitNamed(unit).unit.label;
+  const Quantity named = UnitNamed(unit);
+  const std::string& label = named.unit.label;
   if (label == "s") return Seconds(value);
   if (label == "bytes") return Bytes(value);
   if (label == "1/s" || unit == "1/s") return Concat(Digits(value), "/s");

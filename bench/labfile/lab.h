@@ -137,8 +137,8 @@ struct Lab {
   int repeat = 1;                      // of a full run; --quick runs once
 };
 
-// What a run does: the phases of a full or a quick run, and the faults on them, with absolute `offset` and `length`, one
-// for each occurrence.
+// What a run does: the phases of a full or a quick run, and the faults on them, with `offset` (from the begin of
+// the phase) and `length` as times, one for each occurrence.
 std::vector<PhaseSpec> PhasesOf(const Lab& lab, bool quick);
 std::vector<FaultSpec> FaultsOf(const Lab& lab, bool quick);
 

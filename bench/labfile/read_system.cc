@@ -3,6 +3,7 @@
 
 #include "absl/strings/numbers.h"
 #include "bench/labfile/parsing.h"
+#include "bench/labfile/quantity.h"
 #include "services/runtime/base/nearest.h"
 #include "services/runtime/base/text.h"
 
@@ -23,12 +24,12 @@ std::string WithoutSpaces(std::string_view text) {
   return result;
 }
 
-// The value on one scale with the bounds of its range: nanoseconds for durations. Absent when it is no such value.
+// The value on one scale with the bounds of its range: seconds for durations. Absent when it is no such value.
 std::optional<double> OnScale(const std::string& type, std::string_view text) {
   if (type == "duration") {
-    const absl::StatusOr<Nanos> duration = ParseDuration(WithoutSpaces(text));
+    const absl::StatusOr<Quantity> duration = QuantityOf(WithoutSpaces(text));
     if (!duration.ok()) return std::nullopt;
-    return static_cast<double>(duration->count());
+    return duration->value;
   }
   double value = 0;
   if (!absl::SimpleAtod(WithoutSpaces(text), &value)) return std::nullopt;

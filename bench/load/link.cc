@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,8 +22,27 @@ namespace {
 constexpr int64_t kFirstBackoffNs = 10'000'000;
 constexpr int64_t kLongestBackoffNs = 100'000'000;
 constexpr size_t kReadBytes = 64 << 10;
+constexpr int64_t kOldestNoteNs = 1'000'000'000;
 constexpr int kReadsATurn = 4;  // then the other connections and the schedule have their turn
 constexpr int kUnavailable = 14;  // gRPC's code, also for HTTP calls that never got a status
+
+int64_t NanosOf(const timespec& time) { return time.tv_sec * int64_t{1'000'000'000} + time.tv_nsec; }
+
+// When the last of the bytes of `message` came to this host, as the kernel noted it (SO_TIMESTAMPNS): the answer's time
+// then does not contain how long this thread slept or waited for a CPU. Now, where there is no note.
+int64_t ArrivalOf(msghdr& message) {
+  const int64_t now = MonotonicNow();
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_TIMESTAMPNS) continue;
+    timespec arrived{}, wall{};
+    std::memcpy(&arrived, CMSG_DATA(header), sizeof(arrived));
+    clock_gettime(CLOCK_REALTIME, &wall);
+    const int64_t ago = NanosOf(wall) - NanosOf(arrived);
+    // Outside of this the wall clock was set meanwhile.
+    return ago >= 0 && ago < kOldestNoteNs ? now - ago : now;
+  }
+  return now;
+}
 
 }  // namespace
 
@@ -55,6 +75,7 @@ void Link::Open() {
   if (fd_ < 0) return Lose(std::strerror(errno), NextBackoff());
   const int on = 1;
   setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  setsockopt(fd_, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
   state_ = State::kConnecting;
   watching_writable_ = true;
   const int result = connect(fd_, reinterpret_cast<const sockaddr*>(&endpoint_.address), sizeof(endpoint_.address));
@@ -137,15 +158,25 @@ void Link::Ready(uint32_t events) {
 
 void Link::Read() {
   std::array<char, kReadBytes> buffer;
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(timespec))> notes;
   for (int i = 0; i < kReadsATurn; ++i) {
-    const ssize_t got = recv(fd_, buffer.data(), buffer.size(), 0);
+    iovec bytes{buffer.data(), buffer.size()};
+    msghdr message{};
+    message.msg_iov = &bytes;
+    message.msg_iovlen = 1;
+    message.msg_control = notes.data();
+    message.msg_controllen = notes.size();
+    const ssize_t got = recvmsg(fd_, &message, 0);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) return;
     if (got < 0) return Lose(std::strerror(errno), NextBackoff());
     if (got == 0) return Lose("closed by the other side", NextBackoff());
     const absl::Status received =
-        Received(std::string_view(buffer.data(), static_cast<size_t>(got)), MonotonicNow());
-    if (!received.ok()) return Lose(std::string(received.message()), NextBackoff());
+        Received(std::string_view(buffer.data(), static_cast<size_t>(got)), ArrivalOf(message));
+    if (!received.ok()) {
+      const bool orderly = absl::IsCancelled(received);
+      return Lose(std::string(received.message()), orderly ? 0 : NextBackoff());
+    }
     MarkDirty();
     if (static_cast<size_t>(got) < buffer.size()) return;
   }

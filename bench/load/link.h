@@ -53,8 +53,8 @@ class Link : public Poller::Handler {
  protected:
   // Connected: say hello.
   virtual void Opened() = 0;
-  // Bytes arrived. An error closes the connection.
-  virtual absl::Status Received(std::string_view bytes, int64_t now) = 0;
+  // Bytes arrived, the last of them at `at` (monotonic). An error closes the connection; CANCELLED is an orderly end, after which it opens again at once.
+  virtual absl::Status Received(std::string_view bytes, int64_t at) = 0;
   // Puts what the protocol has to say into out_.
   virtual void Produce() {}
   // The connection is gone: drop the protocol's state. Returns whether `call` may have reached the other side.

@@ -1,5 +1,6 @@
 #include "bench/load/poller.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -17,6 +18,11 @@ namespace {
 
 constexpr int kMaxEvents = 128;
 constexpr int64_t kNanosPerSecond = 1'000'000'000;
+
+timespec TimespecOf(int64_t ns) {
+  const int64_t bounded = std::max<int64_t>(ns, 0);
+  return {bounded / kNanosPerSecond, bounded % kNanosPerSecond};
+}
 
 void Control(int epoll, int operation, int fd, uint32_t events, void* data) {
   epoll_event event{};
@@ -53,8 +59,7 @@ void Poller::Remove(int fd) { epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr); }
 
 void Poller::Wait(int64_t timeout_ns) {
   std::array<epoll_event, kMaxEvents> events;
-  const int64_t bounded = std::max<int64_t>(timeout_ns, 0);
-  const timespec timeout{bounded / kNanosPerSecond, bounded % kNanosPerSecond};
+  const timespec timeout = TimespecOf(timeout_ns);
   const int count = epoll_pwait2(epoll_, events.data(), kMaxEvents, &timeout, nullptr);
   for (int i = 0; i < count; ++i) {
     if (events[i].data.ptr == nullptr) {
@@ -64,6 +69,12 @@ void Poller::Wait(int64_t timeout_ns) {
     }
     static_cast<Handler*>(events[i].data.ptr)->Ready(events[i].events);
   }
+}
+
+void Poller::Sleep(int64_t timeout_ns) {
+  const timespec timeout = TimespecOf(timeout_ns);
+  pollfd wake{wake_, POLLIN, 0};
+  ppoll(&wake, 1, &timeout, nullptr);
 }
 
 void Poller::Wake() {

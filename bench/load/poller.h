@@ -30,7 +30,9 @@ class Poller {
   void Remove(int fd);
   // Waits at most `timeout_ns` (0: only looks), then calls the handlers of what is ready.
   void Wait(int64_t timeout_ns);
-  // Ends the current or next Wait; any thread.
+  // Sleeps at most `timeout_ns`, whatever becomes ready meanwhile.
+  void Sleep(int64_t timeout_ns);
+  // Ends the current or next Wait or Sleep; any thread.
   void Wake();
 
  private:

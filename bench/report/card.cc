@@ -24,7 +24,7 @@ std::string HostText(const Run& run) {
     if (found == run.host.end() || found->second.empty()) continue;
     facts.push_back(std::string(key) == "cores" ? found->second + " cores" : found->second);
   }
-  return absl::StrJoin(facts, ", ");
+  return facts.empty() ? "a host that is not described" : absl::StrJoin(facts, ", ");
 }
 
 std::string RunField(const std::string& field, const Report& report) {
@@ -66,7 +66,7 @@ absl::StatusOr<std::string> Fill(const std::string& name, const Report& report) 
   }
   const Measured* measured = FindValue(report, owner, field);
   if (measured == nullptr || !measured->value) return std::string("not measured");
-  return FormatMeasured(measured);
+  return ValueText(report, owner, field);
 }
 
 }  // namespace
@@ -98,6 +98,21 @@ absl::StatusOr<std::string> RenderCard(const std::string& text, const std::strin
   }
   if (!errors.empty()) return absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));
   return out;
+}
+
+std::string PlainCard(const Report& report) {
+  std::string out = absl::StrCat("# Card: {{run.title}}\n\n**Question.** ", PrintableText(report.question), "\n\n");
+  for (const ValueInfo& value : report.values) {
+    if (value.label.empty()) continue;
+    absl::StrAppend(&out, "**", PrintableText(value.label), "**");
+    const char* separator = ": ";
+    for (const VariantInfo& variant : VariantsThatRan(report)) {
+      absl::StrAppend(&out, separator, variant.name, " {{", variant.name, ".", value.name, "}}");
+      separator = ", ";
+    }
+    absl::StrAppend(&out, ".\n\n");
+  }
+  return out + "**Reproduce.** `{{run.command}}` on {{run.host}}: {{run.verdict}}.\n";
 }
 
 absl::Status CheckCard(const std::string& text, const std::string& file, const Lab& lab) {

@@ -14,6 +14,9 @@ namespace lab::bench {
 // INVALID_ARGUMENT with one line an error, "labs/x/card.md:12: {{deny.p99_falt}}: …; did you mean …?".
 absl::StatusOr<std::string> RenderCard(const std::string& text, const std::string& file, const Report& report);
 
+// For a lab without a template: its question and the shown values, as a template.
+std::string PlainCard(const Report& report);
+
 // Checks a template before anything was measured.
 absl::Status CheckCard(const std::string& text, const std::string& file, const Lab& lab);
 

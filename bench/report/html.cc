@@ -124,7 +124,7 @@ std::string Variants(const Report& report) {
                     "</code></th>");
     for (const VariantInfo& variant : variants) {
       const Measured* measured = FindValue(report, variant.name, value.name);
-      absl::StrAppend(&out, "<td>", EscapeHtml(FormatMeasured(measured)));
+      absl::StrAppend(&out, "<td>", EscapeHtml(ValueText(report, variant.name, value.name)));
       if (measured != nullptr && !measured->value) {
         absl::StrAppend(&out, "<span class=\"note\">", EscapeHtml(measured->why_missing), "</span>");
       } else if (measured != nullptr && measured->samples > 0) {
@@ -147,7 +147,7 @@ std::string Predictions(const Report& report) {
       "<th scope=\"col\">off by</th><th scope=\"col\">band</th></tr></thead><tbody>\n";
   for (const PredictionScore& score : scores) {
     const auto cell = [&](const std::optional<double>& value) {
-      return value ? EscapeHtml(FormatInUnit(*value, score.unit)) : "–";
+      return value ? EscapeHtml(FormatQuantity(*value, score.unit)) : "–";
     };
     absl::StrAppend(&out, "<tr><th scope=\"row\">", EscapeHtml(score.ask), "</th><td>", cell(score.predicted), "</td><td>",
                     cell(score.measured), "</td><td>", score.factor ? FormatQuantity(*score.factor, "x") : "–", "</td><td>",
@@ -160,7 +160,7 @@ std::string Time(const std::optional<double>& at) { return at ? AtSeconds(*at) :
 
 std::string Faults(const Report& report) {
   std::string out = "<section id=\"faults\"><h2>Faults</h2>\n";
-  const std::vector<FaultSummary> faults = FaultsOf(report);
+  const std::vector<FaultSummary> faults = SummarizeFaults(report);
   if (faults.empty()) return out + "<p>None in this lab.</p></section>\n";
   absl::StrAppend(&out, "<p class=\"hint\">A fault counts only when a probe on the same path has seen its effect. Seconds since "
                         "the start of the load.</p>\n<div class=\"scroll\"><table class=\"numbers faults\"><thead><tr>"
@@ -173,7 +173,7 @@ std::string Faults(const Report& report) {
         if (fault.id != summary.id) continue;
         const State state = fault.seen_s && fault.error.empty() ? State::kPass : State::kInconclusive;
         absl::StrAppend(&out, "<tr><th scope=\"row\">", Mark(state), " ", EscapeHtml(fault.fault), "</th><td class=\"text\">",
-                        EscapeHtml(trial.variant), trial.repeat > 0 ? absl::StrCat(" (", trial.repeat + 1, ")") : "",
+                        EscapeHtml(trial.variant), trial.repeat > 1 ? absl::StrCat(" (", trial.repeat, ")") : "",
                         "</td><td>", AtSeconds(fault.asked_s), "</td><td>", Time(fault.applied_s), "</td><td>",
                         Time(fault.seen_s), "</td><td>", Time(fault.heal_asked_s), "</td><td>", Time(fault.healed_s),
                         "</td><td class=\"text\">", EscapeHtml(fault.evidence),

@@ -50,7 +50,7 @@ Scales ScalesOf(const std::vector<Panel>& panels) {
 std::string PanelTitle(const Panel& panel, bool with_repeat) {
   std::string title = EscapeHtml(panel.trial->variant);
   if (panel.variant != nullptr && panel.variant->broken) absl::StrAppend(&title, " <span class=\"tag\">broken on purpose</span>");
-  if (with_repeat) absl::StrAppend(&title, " <span class=\"muted\">repeat ", panel.trial->repeat + 1, "</span>");
+  if (with_repeat) absl::StrAppend(&title, " <span class=\"muted\">repeat ", panel.trial->repeat, "</span>");
   if (panel.variant != nullptr && !panel.variant->note.empty()) {
     absl::StrAppend(&title, "<span class=\"note\">", EscapeHtml(panel.variant->note), "</span>");
   }

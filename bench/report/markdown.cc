@@ -66,7 +66,7 @@ std::string Variants(const Report& report) {
     if (value.label.empty()) continue;
     std::vector<std::string> row = {EscapeMarkdown(value.label)};
     for (const VariantInfo& variant : variants) {
-      row.push_back(EscapeMarkdown(FormatMeasured(FindValue(report, variant.name, value.name))));
+      row.push_back(EscapeMarkdown(ValueText(report, variant.name, value.name)));
     }
     out += Row(row);
   }
@@ -83,8 +83,8 @@ std::string Predictions(const Report& report) {
   std::string rows;
   for (const PredictionScore& score : report.run.verdict.predictions) {
     if (!score.predicted) continue;
-    rows += Row({EscapeMarkdown(score.ask), EscapeMarkdown(FormatInUnit(*score.predicted, score.unit)),
-                 score.measured ? EscapeMarkdown(FormatInUnit(*score.measured, score.unit)) : "–",
+    rows += Row({EscapeMarkdown(score.ask), EscapeMarkdown(FormatQuantity(*score.predicted, score.unit)),
+                 score.measured ? EscapeMarkdown(FormatQuantity(*score.measured, score.unit)) : "–",
                  score.factor ? FormatQuantity(*score.factor, "x") : "–", EscapeMarkdown(score.band)});
   }
   if (rows.empty()) return "";

@@ -132,13 +132,13 @@ std::vector<Rule> RulesOf(const Report& report) {
   return rules;
 }
 
-std::vector<FaultSummary> FaultsOf(const Report& report) {
+std::vector<FaultSummary> SummarizeFaults(const Report& report) {
   std::vector<FaultSummary> faults;
   for (const Trial& trial : report.run.trials) {
     for (const FaultRecord& fault : trial.faults) {
       auto found = std::find_if(faults.begin(), faults.end(), [&](const FaultSummary& f) { return f.id == fault.id; });
       if (found == faults.end()) {
-        faults.push_back({fault.id, fault.phase});
+        faults.push_back({fault.id, fault.fault, fault.phase});
         found = faults.end() - 1;
       }
       AddFault(fault, *found);
@@ -165,18 +165,9 @@ const Measured* FindValue(const Report& report, const std::string& variant, cons
   return nullptr;
 }
 
-std::string FormatMeasured(const Measured* measured) {
-  if (measured == nullptr || !measured->value) return "–";
-  return FormatQuantity(*measured->value, measured->unit);
-}
-
-std::string FormatInUnit(double value, const std::string& unit) {
-  if (unit == "us" || unit == "ms" || unit == "s" || unit == "min") return FormatQuantity(value, "s");
-  if (unit.empty() || unit == "bytes" || unit == "1/s") return FormatQuantity(value, unit);
-  if (unit == "x") return FormatQuantity(value, "") + " ×";
-  if (unit == "kb" || unit == "mb" || unit == "gb") return FormatQuantity(value, "bytes");
-  if (unit == "%") return FormatQuantity(value * 100, "") + " %";
-  return absl::StrCat(FormatQuantity(value, ""), " ", unit);
+std::string ValueText(const Report& report, const std::string& variant, const std::string& name) {
+  const Measured* measured = FindValue(report, variant, name);
+  return measured == nullptr ? "–" : FormatMeasured(*measured);
 }
 
 std::string StateWord(State state) {
@@ -253,8 +244,9 @@ absl::Status WriteReports(const Report& report, const std::string& card_template
   status = WriteFileAtomic(folder + "report.md", MarkdownReport(report));
   if (!status.ok()) return status;
   status = WriteFileAtomic(folder + "report.html", HtmlReport(report));
-  if (!status.ok() || card_template.empty()) return status;
-  absl::StatusOr<std::string> card = RenderCard(card_template, card_file, report);
+  if (!status.ok()) return status;
+  const std::string text = card_template.empty() ? PlainCard(report) : card_template;
+  absl::StatusOr<std::string> card = RenderCard(text, card_file, report);
   if (!card.ok()) return card.status();
   return WriteFileAtomic(folder + "card.md", *card);
 }

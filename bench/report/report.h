@@ -52,22 +52,20 @@ std::vector<Rule> RulesOf(const Report& report);
 
 // A fault over all trials: asked for in each, seen in how many, how fast.
 struct FaultSummary {
-  std::string id, phase;
+  std::string id, fault, phase;
   int trials = 0, applied = 0, seen = 0, healed = 0;
   std::optional<double> slowest_seen_s;    // from the time it was asked for
   std::optional<double> slowest_healed_s;  // from the time its heal was asked for
   std::string evidence, error;             // the first ones
   bool complete() const { return trials > 0 && seen == trials; }
 };
-std::vector<FaultSummary> FaultsOf(const Report& report);
+std::vector<FaultSummary> SummarizeFaults(const Report& report);
 
 // Variants that ran, in the order of the lab; and the names of those in `trials` that the lab does not know.
 std::vector<VariantInfo> VariantsThatRan(const Report& report);
 const Measured* FindValue(const Report& report, const std::string& variant, const std::string& name);
-// "6.1 ms", or "–".
-std::string FormatMeasured(const Measured* measured);
-// A prediction or its outcome, whose unit is as people say it ("ms", "x") while the value is in base units.
-std::string FormatInUnit(double value, const std::string& unit);
+// "6.1 ms"; "–" where nothing was measured.
+std::string ValueText(const Report& report, const std::string& variant, const std::string& name);
 
 std::string StateWord(State state);   // "PASS", "FAIL", "INCONCLUSIVE", "NOT ASKED"
 std::string StateGlyph(State state);  // "✓", "✗", "?", "·"
@@ -78,8 +76,8 @@ std::string CommandLine(const Report& report);
 // The part of a finding's measurement before its comparison: "6.1 ms <= 25 ms" → "6.1 ms".
 std::string MeasuredSide(const std::string& measured);
 
-// Writes result.json, report.md, report.html and, when `card_template` is not empty, card.md into run.folder.
-// `card_file` is the template's path, for messages. A full disk is an error that names the file.
+// Writes result.json, report.md, report.html and card.md into run.folder; without a `card_template` the card is a plain
+// one. `card_file` is the template's path, for messages. A full disk is an error that names the file.
 absl::Status WriteReports(const Report& report, const std::string& card_template, const std::string& card_file);
 
 }  // namespace lab::bench

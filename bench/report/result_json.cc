@@ -181,6 +181,7 @@ void Fields(Archive& archive, Measured& measured) {
   archive("unit", measured.unit);
   archive("samples", measured.samples);
   archive("why_missing", measured.why_missing);
+  archive("at_least", measured.at_least);
 }
 
 template <typename Archive>

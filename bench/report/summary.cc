@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -42,12 +42,16 @@ std::string Header(const Report& report, int width, const Ansi& ansi) {
 }
 
 std::string FaultLines(const Report& report, int width, const Ansi& ansi) {
-  const std::vector<FaultSummary> faults = FaultsOf(report);
+  const std::vector<FaultSummary> faults = SummarizeFaults(report);
+  // The number tells two faults of one kind apart; elsewhere it is noise.
+  std::map<std::string, int> times;
+  for (const FaultSummary& fault : faults) ++times[fault.fault];
+  const auto name_of = [&](const FaultSummary& fault) { return times[fault.fault] > 1 ? fault.id : fault.fault; };
   int name_width = 0;
-  for (const FaultSummary& fault : faults) name_width = std::max(name_width, DisplayWidth(fault.id));
+  for (const FaultSummary& fault : faults) name_width = std::max(name_width, DisplayWidth(name_of(fault)));
   std::string out;
   for (const FaultSummary& fault : faults) {
-    std::string text = absl::StrCat("    ", PadRight(PrintableText(fault.id), name_width), "  ");
+    std::string text = absl::StrCat("    ", PadRight(PrintableText(name_of(fault)), name_width), "  ");
     if (fault.seen == 0) {
       absl::StrAppend(&text, "not seen by a probe", fault.error.empty() ? "" : ": " + PrintableText(fault.error));
     } else {
@@ -81,7 +85,7 @@ Table TableOf(const Report& report) {
   for (const VariantInfo& variant : table.variants) {
     int width = std::max(DisplayWidth(variant.name), variant.broken ? 8 : 0);
     for (const ValueInfo* row : table.rows) {
-      width = std::max(width, DisplayWidth(FormatMeasured(FindValue(report, variant.name, row->name))));
+      width = std::max(width, DisplayWidth(ValueText(report, variant.name, row->name)));
     }
     table.column_widths.push_back(width);
   }
@@ -94,7 +98,7 @@ std::string NarrowTable(const Report& report, const Table& table, int width, con
   for (const VariantInfo& variant : table.variants) {
     absl::StrAppend(&out, " ", ansi.Bold(PrintableText(variant.name)), variant.broken ? " (broken)" : "", "\n");
     for (const ValueInfo* row : table.rows) {
-      const std::string value = FormatMeasured(FindValue(report, variant.name, row->name));
+      const std::string value = ValueText(report, variant.name, row->name);
       const int room = std::max(8, width - 6 - DisplayWidth(value));
       absl::StrAppend(&out, "   ", PadRight(Truncate(PrintableText(row->label), room), std::min(table.label_width, room)),
                       "  ", value, "\n");
@@ -122,7 +126,7 @@ std::string VariantTable(const Report& report, int width, const Ansi& ansi) {
   for (const ValueInfo* row : table.rows) {
     absl::StrAppend(&out, " ", PadRight(PrintableText(row->label), table.label_width));
     for (size_t i = 0; i < table.variants.size(); ++i) {
-      const std::string value = FormatMeasured(FindValue(report, table.variants[i].name, row->name));
+      const std::string value = ValueText(report, table.variants[i].name, row->name);
       absl::StrAppend(&out, "   ", PadLeft(value, table.column_widths[i]));
     }
     absl::StrAppend(&out, "\n");
@@ -171,12 +175,12 @@ std::string PredictionLines(const Report& report, int width) {
   std::string out;
   for (const PredictionScore& score : report.run.verdict.predictions) {
     if (!score.predicted) continue;
-    std::string text = absl::StrCat(" you said ", FormatInUnit(*score.predicted, score.unit), " for \"",
+    std::string text = absl::StrCat(" you said ", FormatQuantity(*score.predicted, score.unit), " for \"",
                                     PrintableText(score.ask), "\": ");
     if (!score.measured) {
       absl::StrAppend(&text, "not measured");
     } else {
-      absl::StrAppend(&text, "measured ", FormatInUnit(*score.measured, score.unit));
+      absl::StrAppend(&text, "measured ", FormatQuantity(*score.measured, score.unit));
       if (score.factor) {
         absl::StrAppend(&text, *score.factor <= 2 ? ", within a factor of two" : "",
                         *score.factor > 2 ? absl::StrCat(", ", ShortNumber(*score.factor), " times off") : "");
@@ -207,8 +211,17 @@ std::string VerdictLines(const Report& report, int width, const Ansi& ansi, cons
   return absl::StrCat(out, "   ", path, "   ./lab card\n");
 }
 
-bool InForce(const Phase& phase, const std::vector<FaultRecord>& faults) {
-  return std::any_of(faults.begin(), faults.end(), [&](const FaultRecord& fault) { return fault.phase == phase.name; });
+// What is broken in a phase: something for a time, something at one moment, or nothing.
+enum class Broken { kNo, kAtOnce, kForATime };
+
+Broken BrokenIn(const Phase& phase, const std::vector<FaultRecord>& faults) {
+  Broken broken = Broken::kNo;
+  for (const FaultRecord& fault : faults) {
+    if (fault.phase != phase.name) continue;
+    if (fault.heal_asked_s || fault.healed_s) return Broken::kForATime;
+    broken = Broken::kAtOnce;
+  }
+  return broken;
 }
 
 // Columns for each phase: its name at least, the rest by its length.
@@ -255,7 +268,8 @@ std::string TimelineBar(const std::vector<Phase>& phases, const std::vector<Faul
   const bool names = total <= width;
   std::string out = " 0s ";
   for (size_t i = 0; i < phases.size(); ++i) {
-    const bool fault = InForce(phases[i], faults);
+    const Broken broken = BrokenIn(phases[i], faults);
+    const bool fault = broken == Broken::kForATime;
     const std::string ink = fault ? "▓" : "─";
     std::string name = phases[i].name;
     std::replace(name.begin(), name.end(), '_', ' ');
@@ -264,10 +278,11 @@ std::string TimelineBar(const std::vector<Phase>& phases, const std::vector<Faul
       room = std::max(1, (width - 6 - DisplayWidth(end)) / static_cast<int>(phases.size()) - 1);
       name.clear();
     }
-    const std::string label = name.empty() ? "" : fault ? " " + name + " " : name;
+    std::string label = fault && !name.empty() ? " " + name + " " : name;
+    if (broken == Broken::kAtOnce) label = "▼" + label;
     const int ink_width = std::max(0, room - DisplayWidth(label));
     std::string cell = Repeat(ink, ink_width / 2) + label + Repeat(ink, ink_width - ink_width / 2);
-    if (fault) cell = ansi.Fault(cell);
+    if (broken != Broken::kNo) cell = ansi.Fault(cell);
     if (now_s >= 0 && now_s < phases[i].begin_s) cell = ansi.Dim(cell);
     if (now_s >= phases[i].begin_s && now_s < phases[i].end_s) cell = ansi.Bold(cell);
     absl::StrAppend(&out, cell, "┤");

@@ -28,7 +28,7 @@ struct Ansi {
 std::string Summary(const Report& report, const TerminalStyle& style, const std::string& report_path);
 
 // " 0s ──warm──┤──steady──┤▓▓▓▓ pause ▓▓▓▓┤──recover──┤ 18s" of at most `width` columns; a phase in which a fault is in
-// force is drawn ▓. With `now_s` >= 0 what is past is bold, the rest dim.
+// force is drawn ▓, one with a sudden fault has a ▼. With `now_s` >= 0 what is past is bold, the rest dim.
 std::string TimelineBar(const std::vector<Phase>& phases, const std::vector<FaultRecord>& faults, int width,
                         const Ansi& ansi, double now_s = -1);
 

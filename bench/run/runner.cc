@@ -1,0 +1,126 @@
+#include "bench/run/runner.h"
+
+#include <algorithm>
+#include <ctime>
+#include <filesystem>
+
+#include "bench/run/host.h"
+#include "bench/run/journal.h"
+#include "bench/run/process.h"
+#include "bench/run/run_folder.h"
+#include "bench/run/trial.h"
+#include "services/runtime/base/nearest.h"
+#include "services/runtime/base/text.h"
+
+namespace lab::bench {
+namespace {
+
+std::string LocalTime() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  char text[64];
+  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S%z", &local);
+  return text;
+}
+
+absl::StatusOr<std::vector<const VariantSpec*>> Chosen(const Lab& lab, const std::vector<std::string>& names) {
+  std::vector<const VariantSpec*> chosen;
+  std::vector<std::string> known;
+  for (const VariantSpec& variant : lab.variants) {
+    known.push_back(variant.name);
+    if (names.empty() || std::find(names.begin(), names.end(), variant.name) != names.end()) chosen.push_back(&variant);
+  }
+  for (const std::string& name : names) {
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+      return absl::InvalidArgumentError(Concat("unknown variant \"", name, "\"", Suggestion(name, known)));
+    }
+  }
+  return chosen;
+}
+
+// A B C, then C B A, then A B C …: what drifts over a run hits all variants alike.
+std::vector<std::pair<const VariantSpec*, int>> Interleaved(const std::vector<const VariantSpec*>& variants, int repeats) {
+  std::vector<std::pair<const VariantSpec*, int>> order;
+  for (int repeat = 1; repeat <= repeats; ++repeat) {
+    for (size_t i = 0; i < variants.size(); ++i) {
+      order.emplace_back(variants[repeat % 2 == 1 ? i : variants.size() - 1 - i], repeat);
+    }
+  }
+  return order;
+}
+
+Run Describe(const Lab& lab, const RunOptions& options, std::string folder) {
+  Run run;
+  run.lab = lab.name;
+  run.title = lab.title;
+  run.folder = std::move(folder);
+  run.seed = options.seed;
+  run.quick = options.quick;
+  run.command = options.command;
+  run.revision = GitRevision(options.root);
+  run.host = DescribeHost();
+  for (const auto& [part, set] : options.set) {
+    for (const auto& [key, value] : set) run.changed[Concat(part, ".", key)] = value;
+  }
+  if (options.starve_load > 0) run.changed["starve-load"] = Concat(options.starve_load);
+  for (const std::string& fault : options.defuse) run.changed[Concat("defuse.", fault)] = "yes";
+  run.predictions = options.predictions;
+  run.started = LocalTime();
+  return run;
+}
+
+// "deny-1".
+absl::StatusOr<std::string> MakeTrialFolder(const std::string& run_folder, const std::string& variant, int repeat) {
+  const std::string folder = Concat(run_folder, "/trials/", variant, "-", repeat);
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) return absl::UnavailableError(Concat("cannot make ", folder, ": ", error.message()));
+  return folder;
+}
+
+absl::Status RunTrials(const Lab& lab, const RunOptions& options, const std::vector<const VariantSpec*>& variants,
+                       Progress& progress, Run& run) {
+  const absl::StatusOr<std::unique_ptr<Journal>> journal = Journal::Open(StateFolder(options.root));
+  if (!journal.ok()) return journal.status();
+  // Ends before the journal, and with it every child.
+  Spawner spawner([&journal](pid_t pid, const std::string& name) { return (*journal)->Process(pid, name); });
+  const auto interrupted = [&] { return options.interrupted != nullptr && options.interrupted->load() != 0; };
+  const auto order = Interleaved(variants, std::max(1, options.repeat));
+  for (size_t i = 0; i < order.size() && !interrupted(); ++i) {
+    const auto& [variant, repeat] = order[i];
+    progress.TrialStarts(variant->name, repeat, static_cast<int>(i), static_cast<int>(order.size()));
+    const absl::StatusOr<std::string> folder = MakeTrialFolder(run.folder, variant->name, repeat);
+    if (!folder.ok()) return folder.status();
+    absl::StatusOr<Trial> trial = RunTrial({lab, *variant, options, repeat, *folder}, spawner, **journal, progress);
+    if (!trial.ok()) return trial.status();
+    progress.TrialEnds(*trial);
+    run.trials.push_back(std::move(*trial));
+  }
+  run.interrupted = interrupted();
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Run> RunLab(const Lab& lab, const RunOptions& options, Progress& progress) {
+  const absl::StatusOr<std::vector<const VariantSpec*>> variants = Chosen(lab, options.variants);
+  if (!variants.ok()) return variants.status();
+  const absl::StatusOr<std::string> folder = MakeRunFolder(options.root, lab.name);
+  if (!folder.ok()) return folder.status();
+  const Clock::time_point begin = Clock::now();
+  Run run = Describe(lab, options, *folder);
+  const absl::Status status = RunTrials(lab, options, *variants, progress, run);
+  if (absl::IsResourceExhausted(status)) {
+    // A full disk: what there is of this run would only keep it full.
+    std::error_code ignored;
+    std::filesystem::remove_all(*folder, ignored);
+    return status;
+  }
+  if (!status.ok()) return absl::Status(status.code(), Concat(status.message(), "\nlogs: ", *folder));
+  FinishRunFolder(*folder);
+  run.duration_s = std::chrono::duration<double>(Clock::now() - begin).count();
+  return run;
+}
+
+}  // namespace lab::bench

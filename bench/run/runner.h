@@ -17,13 +17,13 @@ namespace lab::bench {
 class Progress {
  public:
   virtual ~Progress() = default;
-  virtual void TrialStarts(const std::string& variant, int repeat, int index, int total) {}
-  virtual void Boot(const std::string& text) {}               // "redis up on 127.0.0.1:4711 after 12 ms"
-  virtual void PhaseStarts(const Phase& phase) {}
-  virtual void Second(double at_s, const LiveLoad& load) {}
-  virtual void FaultChanged(const FaultRecord& fault) {}
-  virtual void Note(const std::string& text) {}
-  virtual void TrialEnds(const Trial& trial) {}
+  virtual void TrialStarts(const std::string& /*variant*/, int /*repeat*/, int /*index*/, int /*total*/) {}
+  virtual void Boot(const std::string& /*text*/) {}               // "redis up on 127.0.0.1:4711 after 12 ms"
+  virtual void PhaseStarts(const Phase& /*phase*/) {}
+  virtual void Second(double /*at_s*/, const LiveLoad& /*load*/) {}
+  virtual void FaultChanged(const FaultRecord& /*fault*/) {}
+  virtual void Note(const std::string& /*text*/) {}
+  virtual void TrialEnds(const Trial& /*trial*/) {}
 };
 
 struct RunOptions {
@@ -36,6 +36,7 @@ struct RunOptions {
   double starve_load = 0;
   std::string root;                         // the checkout: binaries below build/, state below .lab/
   std::vector<std::string> command;
+  std::vector<std::string> defuse;          // for tests: faults whose apply does nothing, "redis.pause": no receipt may come
   const std::atomic<int>* interrupted = nullptr;  // set by a signal: heal, stop everything, return what there is
 };
 

@@ -12,7 +12,8 @@
 --            fixed window (window, count), sliding log (count, newest, blocking), sliding counter (window, current,
 --            previous), token bucket (tokens, last), GCRA (tat); all zero: no state
 --
--- A state is one string of packed doubles, a sliding log is a list. The time to live only collects garbage: no answer
+-- A state is one string of packed doubles (a string of another length is none of ours and counts as no state), a sliding
+-- log is a list. The time to live only collects garbage: no answer
 -- depends on it. It is set when a key first enters a period of its own clock, and kept otherwise, which saves a third of
 -- the cost of a write.
 
@@ -37,7 +38,7 @@ local look, take = {}, {}
 look[1] = function(key, o)
   local window, count = 0, 0
   local value = call('GET', key)
-  if value then window, count = unpack_doubles('<dd', value) end
+  if value and #value == 16 then window, count = unpack_doubles('<dd', value) end
   reply[replied + 1], reply[replied + 2] = window, count
   replied = replied + 2
   local index = floor(now / a[o + 1])
@@ -114,7 +115,7 @@ look[3] = function(key, o)
   local width = a[o + 1]
   local window, current, previous = 0, 0, 0
   local value = call('GET', key)
-  if value then window, current, previous = unpack_doubles('<ddd', value) end
+  if value and #value == 24 then window, current, previous = unpack_doubles('<ddd', value) end
   reply[replied + 1], reply[replied + 2], reply[replied + 3] = window, current, previous
   replied = replied + 3
   local index = floor(now / width)
@@ -154,7 +155,7 @@ look[6], take[6] = look[3], take[3]
 look[4] = function(key, o)
   local burst, tokens, last = a[o + 3], 0, 0
   local value = call('GET', key)
-  if value then tokens, last = unpack_doubles('<dd', value) end
+  if value and #value == 16 then tokens, last = unpack_doubles('<dd', value) end
   reply[replied + 1], reply[replied + 2] = tokens, last
   replied = replied + 2
   if last == 0 then
@@ -183,7 +184,7 @@ end
 look[5] = function(key, o)
   local stored = 0
   local value = call('GET', key)
-  if value then stored = unpack_doubles('<d', value) end
+  if value and #value == 8 then stored = unpack_doubles('<d', value) end
   replied = replied + 1
   reply[replied] = stored
   local interval = a[o + 4]

@@ -65,6 +65,7 @@ Trial MakeTrial(const std::string& variant, uint64_t seed, double rate) {
   Random random(seed);
   Trial trial;
   trial.variant = variant;
+  trial.repeat = 1;
   trial.seed = seed;
   trial.duration_s = kEnd;
   trial.started_unix_ns = 1795000000'000000000;

@@ -20,7 +20,8 @@ namespace lab::app {
 class Service {
  public:
   virtual ~Service() = default;
-  // Builds and starts the parts; an error ends the process with status 69 and the text. On the loop's thread.
+  // Builds and starts the parts; an error (or an exception) ends the process with status 69 and the text. On the loop's
+  // thread. When HTTP cannot start afterwards, the service is destroyed without a Stop.
   virtual absl::Status Start() = 0;
   // Refuse new → drain → close, ending with `done`; bounded by the app (stop.deadline), which ends the process anyway.
   virtual void Stop(Clock::time_point deadline, std::function<void()> done) = 0;
@@ -54,7 +55,7 @@ struct Definition {
 // --help. Prints one JSON log line `service_ready` on stderr, whatever the level, with http_port and the service's
 // ports when it is up. SIGTERM and SIGINT stop it in order: not ready, service, HTTP, spans; bounded by stop.deadline
 // even when the loop hangs; a second signal ends it at once. The app's own fields: http.host, http.port, log.level,
-// stop.deadline, trace.file, trace.max_bytes, trace.sample_ratio; OTEL_EXPORTER_OTLP_ENDPOINT in the environment turns
+// stop.deadline, trace.file, trace.max_mib, trace.sample_ratio; OTEL_EXPORTER_OTLP_ENDPOINT in the environment turns
 // on the export of spans. Exit: 0 stopped in order; 64 usage or configuration; 69 a part could not start; 70 the stop
 // was cut short.
 int Main(int argc, char** argv, const Definition& definition);

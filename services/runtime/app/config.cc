@@ -236,20 +236,23 @@ std::string Schema::ToJson() const {
 }
 
 std::string Schema::Yaml(bool current) const {
-  // Groups that were declared in several places come together at the first one.
-  std::vector<size_t> order;
-  std::map<std::string, size_t> first_of_group;
+  // A group stands where its first field was declared, whole even when it was declared in pieces.
+  std::map<std::string, size_t> first;  // path or group → field
+  std::vector<std::pair<std::vector<size_t>, size_t>> order;
   for (size_t i = 0; i < fields_.size(); ++i) {
-    order.push_back(i);
-    first_of_group.emplace(Parts(fields_[i].path).front(), i);
+    std::string prefix;
+    std::vector<size_t> place;
+    for (const std::string& part : Parts(fields_[i].path)) {
+      prefix += Concat(part, ".");
+      place.push_back(first.emplace(prefix, i).first->second);
+    }
+    order.emplace_back(std::move(place), i);
   }
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return first_of_group[Parts(fields_[a].path).front()] < first_of_group[Parts(fields_[b].path).front()];
-  });
+  std::sort(order.begin(), order.end());
 
   std::string out;
   std::vector<std::string> open;  // the groups that the last line is in
-  for (const size_t i : order) {
+  for (const auto& [place, i] : order) {
     const Field& field = fields_[i];
     std::vector<std::string> parts = Parts(field.path);
     const std::string name = parts.back();

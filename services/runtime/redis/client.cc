@@ -72,8 +72,6 @@ std::string_view Reply::text() const {
 size_t Reply::size() const { return reply_->type == REDIS_REPLY_ARRAY ? reply_->elements : 0; }
 Reply Reply::operator[](size_t index) const { return Reply(reply_->element[index]); }
 
-bool OutcomeUnknown(const absl::Status& status) {
-  return absl::IsDeadlineExceeded(status) || absl::IsAborted(status);
-}
+bool OutcomeUnknown(const absl::Status& status) { return absl::IsDeadlineExceeded(status) || absl::IsAborted(status); }
 
 }  // namespace lab::redis

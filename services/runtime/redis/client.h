@@ -22,14 +22,14 @@ namespace lab::redis {
 struct Options {
   std::string host = "127.0.0.1";
   int port = 6379;
-  int connections = 1;          // operations go round; more than one costs a write each a turn (README: measured)
+  int connections = 1;  // operations go round; more than one costs a write each a turn (README: measured)
   Nanos connect_timeout = Millis(250);
-  Nanos deadline = Millis(5);   // of every operation, from the call to its answer; 0: none (to show what that costs)
-  int max_outstanding = 1024;   // operations, counting the expired ones that Redis has yet to answer
+  Nanos deadline = Millis(5);  // of every operation, from the call to its answer; 0: none (to show what that costs)
+  int max_outstanding = 1024;  // operations, counting the expired ones that Redis has yet to answer
   Nanos reconnect_min = Millis(10);
-  Nanos reconnect_max = Millis(500);  // full jitter between reconnect_min and a doubling bound
+  Nanos reconnect_max = Millis(250);  // full jitter between reconnect_min and a doubling bound
   async::Breaker::Options breaker;
-  std::string password;         // from the environment only
+  std::string password;  // from the environment only
 };
 
 // A view of a reply; valid during the callback.
@@ -37,9 +37,9 @@ class Reply {
  public:
   explicit Reply(const redisReply* reply) : reply_(reply) {}
   bool is_nil() const;
-  int64_t integer() const;              // 0 for another type
-  std::string_view text() const;        // strings and statuses; "" for another type
-  size_t size() const;                  // elements of an array
+  int64_t integer() const;        // 0 for another type
+  std::string_view text() const;  // strings and statuses; "" for another type
+  size_t size() const;            // elements of an array
   Reply operator[](size_t index) const;
 
  private:
@@ -71,7 +71,9 @@ class Script {
 //   INVALID_ARGUMENT     any other error reply                                   (definite; text of the server)
 // The breaker counts DEADLINE_EXCEEDED, ABORTED and FAILED_PRECONDITION as failures; what was not sent says nothing
 // about the store. While it is not closed no operation passes: the client probes by PING on its own account, so that no
-// call pays for the probe. A new connection that has answered its handshake closes it too.
+// call pays for the probe: at once (after refusals: after `open_for`), then `open_for` after each PING that was not
+// answered in time, and as soon as a late answer shows that the server goes on. A new connection that has answered its
+// handshake closes it too.
 class Client {
  public:
   using Callback = absl::AnyInvocable<void(absl::StatusOr<Reply>)>;
@@ -91,15 +93,15 @@ class Client {
             Callback callback);
 
   bool connected() const;
-  // FAILED_PRECONDITION in plain words while the server is of no use to us: it runs in cluster mode, wants a password or
-  // refuses ours. Operations fail with it, and the client goes on trying. OK otherwise.
+  // FAILED_PRECONDITION in plain words while the server is of no use to us: it runs in cluster mode, wants a password
+  // or refuses ours. Operations fail with it, and the client goes on trying. OK otherwise.
   absl::Status refusal() const;
-  // Calls back once: OK at the first connection, or refusal(), or ABORTED at Close. A service waits for it, for a bounded
-  // time, to fail at its start when refused. Never runs inside this call.
+  // Calls back once: OK at the first connection, or refusal(), or ABORTED at Close. A service waits for it, for a
+  // bounded time, to fail at its start when refused. Never runs inside this call.
   void WhenReady(absl::AnyInvocable<void(absl::Status)> callback);
   async::Breaker::State breaker_state() const;
-  // Fails everything outstanding with ABORTED (the callbacks run inside Close), closes, and never reconnects. Operations
-  // issued from then on are UNAVAILABLE. Call on the loop's thread before the loop is destroyed.
+  // Fails everything outstanding with ABORTED (the callbacks run inside Close), closes, and never reconnects.
+  // Operations issued from then on are UNAVAILABLE. Call on the loop's thread before the loop is destroyed.
   void Close();
 
  private:

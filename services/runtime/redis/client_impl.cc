@@ -48,7 +48,11 @@ ClientMetrics::ClientMetrics(obs::Metrics& m)
 // ---- issuing ----
 
 Client::Impl::Impl(async::Loop& l, Options o, obs::Metrics& m)
-    : loop(l), options(Bounded(std::move(o))), metrics(m), breaker(options.breaker), deadline_timer(l.io()),
+    : loop(l),
+      options(Bounded(std::move(o))),
+      metrics(m),
+      breaker(BreakerOptions()),
+      deadline_timer(l.io()),
       probe_timer(l.io()) {}
 
 void Client::Impl::Start() {
@@ -149,7 +153,10 @@ void Client::Impl::OnReply(Connection& connection, void* token, const redisReply
   auto* operation = static_cast<Operation*>(token);
   if (!operation->callback) {
     if (reply != nullptr) metrics.late.Increment();
-    return pool.Return(operation);
+    const bool alive = reply != nullptr && operation->probe;
+    pool.Return(operation);
+    if (alive) Probe();
+    return;
   }
   const bool is_error = reply != nullptr && reply->type == REDIS_REPLY_ERROR;
   if (is_error && SendAgain(operation, TextOf(reply))) return;
@@ -164,17 +171,17 @@ void Client::Impl::OnReply(Connection& connection, void* token, const redisReply
   if (reply == nullptr) {
     // hiredis is in the middle of freeing the connection: the callback waits for the end of the turn.
     if (!probe) metrics.lost.Increment();
-    if (!probe) Count(true, now);
+    if (!probe) Count(Result::kNoAnswer, now);
     return Fail(std::move(callback), lost);
   }
   if (!is_error) {
     if (!probe) metrics.ok.Increment();
-    if (!probe) Count(false, now);
+    if (!probe) Count(Result::kAnswer, now);
     return callback(Reply(reply));
   }
   const absl::Status status = StatusOfError(TextOf(reply));
   if (!probe) metrics.error.Increment();
-  if (!probe) Count(absl::IsFailedPrecondition(status), now);
+  if (!probe) Count(absl::IsFailedPrecondition(status) ? Result::kRefusal : Result::kAnswer, now);
   callback(status);
 }
 
@@ -211,7 +218,7 @@ void Client::Impl::Expire() {
     if (!operation->probe) {
       metrics.timeout.Increment();
       metrics.duration.Observe(Seconds(now - operation->start));
-      Count(true, now);
+      Count(Result::kNoAnswer, now);
     }
     operation->connection->Suspect(now);  // may lose the connection, and the operation with it
     callback(timed_out);
@@ -240,7 +247,7 @@ void Client::Impl::Close() {
 void Client::Impl::OnReady() {
   refusal = absl::OkStatus();
   if (breaker.state() != async::Breaker::State::kClosed) {
-    breaker = async::Breaker(options.breaker);
+    breaker = async::Breaker(BreakerOptions());
     ShowBreaker("redis_breaker_closed");
   }
   SettleReady(refusal);
@@ -259,19 +266,30 @@ void Client::Impl::SettleReady(const absl::Status& status) {
 
 // ---- the breaker ----
 
-void Client::Impl::ShowBreaker(std::string_view event) {
-  metrics.breaker.Set(static_cast<double>(breaker.state()));
-  obs::Log(obs::Level::kWarn, event, {{"host", options.host}, {"port", options.port}});
+// The breaker's own wait is zero, for the client decides when to probe: a probe costs no call of a user.
+async::Breaker::Options Client::Impl::BreakerOptions() const {
+  async::Breaker::Options own = options.breaker;
+  own.open_for = Nanos(0);
+  return own;
 }
 
-void Client::Impl::Count(bool failure, Clock::time_point now) {
+void Client::Impl::ShowBreaker(std::string_view event) {
+  metrics.breaker.Set(static_cast<double>(breaker.state()));
+  if (!breaker_log.Allow(Clock::now())) return;
+  obs::Log(obs::Level::kWarn, event,
+           {{"host", options.host}, {"port", options.port}, {"events_not_logged", breaker_log.suppressed()}});
+}
+
+void Client::Impl::Count(Result result, Clock::time_point now) {
   // Results of operations from before it opened say nothing about now; then only probes count.
   if (closed || breaker.state() != async::Breaker::State::kClosed) return;
-  if (!failure) return breaker.Succeeded(now);
+  if (result == Result::kAnswer) return breaker.Succeeded(now);
   breaker.Failed(now);
   if (breaker.state() == async::Breaker::State::kClosed) return;
   ShowBreaker("redis_breaker_opened");
-  ArmProbe(options.breaker.open_for);
+  // At a high rate a hiccup of some milliseconds is enough to open it, so the first probe leaves at once. Not for a
+  // server that answers but refuses, which a PING cannot tell from a healthy one.
+  ArmProbe(result == Result::kRefusal ? options.breaker.open_for : Nanos(0));
 }
 
 void Client::Impl::ArmProbe(Nanos delay) {
@@ -282,26 +300,32 @@ void Client::Impl::ArmProbe(Nanos delay) {
   });
 }
 
+// One PING at a time that counts. One that expired may still be answered, which is the first sign of life: Probe runs
+// again then, so that a server that goes on is noticed at once, not after open_for.
 void Client::Impl::Probe() {
-  if (closed || breaker.state() == async::Breaker::State::kClosed) return;
+  if (closed || probing || breaker.state() == async::Breaker::State::kClosed) return;
   Connection* connection = NextReady();
   // Without a connection there is nothing to probe: a new one closes the breaker by its handshake.
   if (connection == nullptr) return ArmProbe(options.breaker.open_for);
   if (!breaker.Allow(Clock::now())) return ArmProbe(Millis(1));
   metrics.breaker.Set(static_cast<double>(breaker.state()));
+  probing = true;
   static const std::string kPing = FormatCommand({"PING"});
-  Operation* operation = NewOperation(connection, [this](const absl::StatusOr<Reply>& reply) { Probed(!reply.ok()); });
+  Operation* operation = NewOperation(connection, [this](const absl::StatusOr<Reply>& reply) { Probed(reply.ok()); });
   operation->probe = true;
   Send(operation, kPing);
 }
 
-void Client::Impl::Probed(bool failure) {
+void Client::Impl::Probed(bool answered) {
+  probing = false;
   if (closed || breaker.state() == async::Breaker::State::kClosed) return;
   const Clock::time_point now = Clock::now();
-  failure ? breaker.Failed(now) : breaker.Succeeded(now);
+  answered ? breaker.Succeeded(now) : breaker.Failed(now);
   switch (breaker.state()) {
-    case async::Breaker::State::kClosed: return ShowBreaker("redis_breaker_closed");
-    case async::Breaker::State::kHalfOpen: return Probe();
+    case async::Breaker::State::kClosed:
+      return ShowBreaker("redis_breaker_closed");
+    case async::Breaker::State::kHalfOpen:
+      return Probe();
     case async::Breaker::State::kOpen:
       metrics.breaker.Set(static_cast<double>(breaker.state()));
       return ArmProbe(options.breaker.open_for);

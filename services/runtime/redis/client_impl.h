@@ -1,12 +1,12 @@
 #pragma once
 
+#include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <boost/asio/steady_timer.hpp>
-
+#include "services/runtime/obs/log.h"
 #include "services/runtime/redis/client.h"
 #include "services/runtime/redis/connection.h"
 #include "services/runtime/redis/operation.h"
@@ -54,10 +54,12 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
   void SettleReady(const absl::Status& status);
 
   // The breaker.
-  void Count(bool failure, Clock::time_point now);
+  enum class Result { kAnswer, kRefusal, kNoAnswer };
+  async::Breaker::Options BreakerOptions() const;
+  void Count(Result result, Clock::time_point now);
   void ArmProbe(Nanos delay);
   void Probe();
-  void Probed(bool failure);
+  void Probed(bool answered);
   void ShowBreaker(std::string_view event);
 
   async::Loop& loop;
@@ -86,6 +88,8 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
   bool turn_requested = false;
 
   boost::asio::steady_timer probe_timer;
+  bool probing = false;  // a PING waits for its answer
+  obs::LogLimit breaker_log{std::chrono::seconds(1)};
   absl::Status refusal;
   std::vector<absl::AnyInvocable<void(absl::Status)>> when_ready;
 

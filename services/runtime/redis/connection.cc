@@ -1,10 +1,10 @@
 #include "services/runtime/redis/connection.h"
 
-#include <csignal>
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
 
 #include <algorithm>
+#include <csignal>
 #include <utility>
 
 #include "services/runtime/obs/log.h"
@@ -104,8 +104,8 @@ void Connection::ConnectTo(const std::string& address) {
   descriptor_.assign(context->c.fd, error);
   Hook(context);
   if (error) return Drop(error.message());
-  redisAsyncSetConnectCallback(
-      context, [](const redisAsyncContext* c, int status) { Of(c).OnConnected(status == REDIS_OK); });
+  redisAsyncSetConnectCallback(context,
+                               [](const redisAsyncContext* c, int status) { Of(c).OnConnected(status == REDIS_OK); });
 }
 
 void Connection::Hook(redisAsyncContext* context) {
@@ -170,9 +170,7 @@ void Connection::Refuse(std::string_view text) {
   Drop(text);
 }
 
-void Connection::OnLate() {
-  Drop(state_ == State::kConnecting ? "not connected in time" : "connected, but no answer");
-}
+void Connection::OnLate() { Drop(state_ == State::kConnecting ? "not connected in time" : "connected, but no answer"); }
 
 // ---- ending ----
 
@@ -212,8 +210,9 @@ void Connection::ConnectLater() {
   failed_attempts_ = stood ? 0 : std::min(failed_attempts_ + 1, 20);
   // Full jitter (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015), above a floor.
   const Nanos bound = std::min(options_.reconnect_max, options_.reconnect_min * (int64_t{1} << failed_attempts_));
-  const Nanos delay = options_.reconnect_min + Nanos(static_cast<int64_t>(
-                          random_.Uniform() * static_cast<double>((bound - options_.reconnect_min).count())));
+  const Nanos delay =
+      options_.reconnect_min +
+      Nanos(static_cast<int64_t>(random_.Uniform() * static_cast<double>((bound - options_.reconnect_min).count())));
   ArmTimer(std::max(delay, Nanos(0)), &Connection::Connect);
 }
 

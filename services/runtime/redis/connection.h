@@ -1,13 +1,12 @@
 #pragma once
 
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
-
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "absl/status/status.h"
 #include "services/runtime/async/loop.h"
@@ -19,8 +18,8 @@ struct redisReply;
 
 namespace lab::redis {
 
-// One connection of a Client: a hiredis context on a non-blocking descriptor of the loop, connected again whenever it is
-// lost. Private to this folder.
+// One connection of a Client: a hiredis context on a non-blocking descriptor of the loop, connected again whenever it
+// is lost. Private to this folder.
 //
 //   resolve ─▶ connect ─▶ handshake (AUTH, INFO cluster) ─▶ ready
 //      ▲          └───────────────┴──────────────────────────┴─▶ lost or refused ─┐
@@ -64,7 +63,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Writes what was sent since the last call, in one write; whether there was anything. What the socket does not take
   // follows when it can.
   bool Flush();
-  // An operation got no answer in time. A connection that owes answers and has given none for kStallTimeout is replaced.
+  // An operation got no answer in time. A connection that owes answers and has given none for kStallTimeout is
+  // replaced.
   void Suspect(Clock::time_point now);
 
  private:

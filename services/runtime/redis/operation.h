@@ -11,7 +11,8 @@ namespace lab::redis {
 
 class Connection;
 
-// An operation from its call until Redis has answered it, which may be after its callback: hiredis holds a pointer to it.
+// An operation from its call until Redis has answered it, which may be after its callback: hiredis holds a pointer to
+// it.
 struct Operation {
   Client::Callback callback;  // empty once called
   Clock::time_point start;
@@ -24,8 +25,8 @@ struct Operation {
   Connection* connection = nullptr;
 };
 
-// The operations that wait for their answer, oldest first: the deadline is the same for all, so only the first one needs
-// a timer.
+// The operations that wait for their answer, oldest first: the deadline is the same for all, so only the first one
+// needs a timer.
 class WaitList {
  public:
   Operation* front() const { return head_.next == &head_ ? nullptr : head_.next; }

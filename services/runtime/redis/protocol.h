@@ -22,8 +22,8 @@ void AppendArgument(std::string& out, std::string_view argument);
 // The whole command: AppendHead and its arguments.
 std::string FormatCommand(std::initializer_list<std::string_view> arguments);
 
-// The status of an error reply: FAILED_PRECONDITION where the server refuses for the state that it is in (read-only, out
-// of memory, loading, …), else INVALID_ARGUMENT. The message is the server's text.
+// The status of an error reply: FAILED_PRECONDITION where the server refuses for the state that it is in (read-only,
+// out of memory, loading, …), else INVALID_ARGUMENT. The message is the server's text.
 absl::Status StatusOfError(std::string_view text);
 
 // An EVALSHA whose script the server does not know.

@@ -25,14 +25,14 @@ TEST(ProtocolTest, CommandsAreLengthPrefixed) {
 }
 
 TEST(ProtocolTest, ErrorsTellTheServersStateFromABadCommand) {
-  for (const char* text : {"READONLY You can't write", "OOM command not allowed", "LOADING Redis is loading", "MISCONF x",
-                           "NOAUTH Authentication required.", "CLUSTERDOWN Hash slot not served",
+  for (const char* text : {"READONLY You can't write", "OOM command not allowed", "LOADING Redis is loading",
+                           "MISCONF x", "NOAUTH Authentication required.", "CLUSTERDOWN Hash slot not served",
                            "MOVED 3999 127.0.0.1:6381", "BUSY Redis is busy", "MASTERDOWN Link with MASTER is down"}) {
     EXPECT_EQ(StatusOfError(text).code(), absl::StatusCode::kFailedPrecondition) << text;
     EXPECT_EQ(StatusOfError(text).message(), text);
   }
-  for (const char* text : {"ERR unknown command", "WRONGTYPE Operation against a key", "NOSCRIPT No matching script",
-                           "READONLYX", ""}) {
+  for (const char* text :
+       {"ERR unknown command", "WRONGTYPE Operation against a key", "NOSCRIPT No matching script", "READONLYX", ""}) {
     EXPECT_EQ(StatusOfError(text).code(), absl::StatusCode::kInvalidArgument) << text;
   }
 }

@@ -1,20 +1,20 @@
-// How fast the client is on this machine: a closed loop of EVALSHA (fixed window, as the rate limiter's) or INCRBY against
-// a Redis server of its own. For profiling; the numbers that count are those of `./lab bench`.
+// How fast the client is on this machine: a closed loop of EVALSHA (fixed window, as the rate limiter's) or INCRBY
+// against a Redis server of its own. For profiling; the numbers that count are those of `./lab bench`.
 //
 //   redis_bench [seconds] [connections…]      1 s a row and connections 1 2 4 by default
 
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <boost/asio/steady_timer.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include <boost/asio/steady_timer.hpp>
-
 #include "services/runtime/base/random.h"
+#include "services/runtime/obs/log.h"
 #include "services/runtime/redis/client.h"
 #include "services/runtime/redis/test_server.h"
 
@@ -73,8 +73,12 @@ class Bench {
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     const double used = CpuSeconds() - cpu;
     const double calls = static_cast<double>(latencies_.size());
-    const Row row = {calls / seconds, 1e6 * used / calls,  Percentile(0.5),
-                     Percentile(0.99), calls / (CounterOf(metrics_, "redis_writes_total") - writes), failed_};
+    const Row row = {calls / seconds,
+                     1e6 * used / calls,
+                     Percentile(0.5),
+                     Percentile(0.99),
+                     calls / (CounterOf(metrics_, "redis_writes_total") - writes),
+                     failed_};
     client_->Close();
     return row;
   }
@@ -129,9 +133,10 @@ int main(int argc, char** argv) {
   std::vector<int> connections;
   for (int i = 2; i < argc; ++i) connections.push_back(std::atoi(argv[i]));
   if (connections.empty()) connections = {1, 2, 4};
+  obs::SetLogLevel(obs::Level::kWarn);
   const redis::TestServer server;
-  std::printf("%-8s %12s %12s %10s %10s %8s %8s %12s\n", "command", "connections", "outstanding", "calls/s", "cpu us/call",
-              "p50 us", "p99 us", "calls/write");
+  std::printf("%-8s %12s %12s %10s %10s %8s %8s %12s\n", "command", "connections", "outstanding", "calls/s",
+              "cpu us/call", "p50 us", "p99 us", "calls/write");
   for (const bool script : {true, false}) {
     for (const int outstanding : {1, 16, 64, 256}) {
       for (const int count : connections) {

@@ -1,7 +1,6 @@
 #include "services/runtime/redis/test_server.h"
 
 #include <arpa/inet.h>
-#include <csignal>
 #include <fcntl.h>
 #include <hiredis/hiredis.h>
 #include <sys/prctl.h>
@@ -11,6 +10,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -93,8 +93,10 @@ bool Exited(pid_t pid) {
 
 std::string Text(const redisReply* reply) {
   switch (reply->type) {
-    case REDIS_REPLY_NIL: return "(nil)";
-    case REDIS_REPLY_INTEGER: return std::to_string(reply->integer);
+    case REDIS_REPLY_NIL:
+      return "(nil)";
+    case REDIS_REPLY_INTEGER:
+      return std::to_string(reply->integer);
     case REDIS_REPLY_ARRAY: {
       std::string text;
       for (size_t i = 0; i < reply->elements; ++i) {
@@ -103,7 +105,8 @@ std::string Text(const redisReply* reply) {
       }
       return text;
     }
-    default: return std::string(reply->str, reply->len);
+    default:
+      return std::string(reply->str, reply->len);
   }
 }
 
@@ -114,7 +117,8 @@ bool Answers(int port) {
   if (context == nullptr || context->err != 0) return false;
   redisSetTimeout(context.get(), timeout);
   const ReplyPtr reply(static_cast<redisReply*>(redisCommand(context.get(), "PING")), &freeReplyObject);
-  return reply != nullptr && (reply->type != REDIS_REPLY_ERROR || std::string_view(reply->str).substr(0, 6) == "NOAUTH");
+  return reply != nullptr &&
+         (reply->type != REDIS_REPLY_ERROR || std::string_view(reply->str).substr(0, 6) == "NOAUTH");
 }
 
 }  // namespace
@@ -150,9 +154,9 @@ TestServer::~TestServer() {
 
 void TestServer::Start() {
   if (pid_ > 0) return;
-  std::vector<std::string> arguments = {"redis-server", "--port",       std::to_string(port_), "--bind", "127.0.0.1",
-                                        "--dir",        folder_,        "--daemonize",         "no",     "--logfile",
-                                        "",             "--appendonly", "no",                  "--save", ""};
+  std::vector<std::string> arguments = {
+      "redis-server", "--port", std::to_string(port_), "--bind", "127.0.0.1", "--dir", folder_, "--daemonize", "no",
+      "--logfile",    "",       "--appendonly",        "no",     "--save",    ""};
   arguments.insert(arguments.end(), arguments_.begin(), arguments_.end());
   pid_ = Spawn(folder_, std::move(arguments));
   const auto give_up = std::chrono::steady_clock::now() + kStartTimeout;
@@ -205,8 +209,8 @@ std::string TestServer::Command(const std::vector<std::string>& arguments) {
     argv.push_back(argument.data());
     sizes.push_back(argument.size());
   }
-  const ReplyPtr reply(static_cast<redisReply*>(redisCommandArgv(context.get(), static_cast<int>(argv.size()),
-                                                                 argv.data(), sizes.data())),
+  const ReplyPtr reply(static_cast<redisReply*>(
+                           redisCommandArgv(context.get(), static_cast<int>(argv.size()), argv.data(), sizes.data())),
                        &freeReplyObject);
   if (reply == nullptr) throw std::runtime_error(std::string("no reply from the test server: ") + context->errstr);
   return Text(reply.get());

@@ -1,15 +1,15 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 #include <vector>
-
-#include <sys/types.h>
 
 namespace lab::redis {
 
 // A real redis-server for tests: on a free loopback port, in a temporary folder, without persistence unless asked for.
-// It dies with the thread that started it (PR_SET_PDEATHSIG): call from the main thread. The constructor returns when it
-// answers PING, or throws with what it printed.
+// It dies with the thread that started it (PR_SET_PDEATHSIG): call from the main thread. The constructor returns when
+// it answers PING, or throws with what it printed.
 class TestServer {
  public:
   explicit TestServer(std::vector<std::string> extra_arguments = {});

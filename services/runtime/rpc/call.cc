@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/runtime/rpc/server_impl.h"
+#include "services/runtime/rpc/time.h"
 
 namespace lab::rpc {
 
@@ -37,10 +38,7 @@ bool Call::Parse(google::protobuf::MessageLite* message) {
 size_t Call::request_bytes() const { return state_->request_bytes; }
 
 Clock::time_point Call::deadline() const {
-  const gpr_timespec deadline = state_->context->raw_deadline();
-  if (gpr_time_cmp(deadline, gpr_inf_future(deadline.clock_type)) == 0) return Clock::time_point::max();
-  const gpr_timespec monotonic = gpr_convert_clock_type(deadline, GPR_CLOCK_MONOTONIC);
-  return Clock::time_point(std::chrono::seconds(monotonic.tv_sec) + Nanos(monotonic.tv_nsec));
+  return FromTimespec(state_->context->raw_deadline());
 }
 
 const obs::TraceContext& Call::trace() const { return state_->trace; }
@@ -76,7 +74,8 @@ bool Call::State::Complete(bool ok) {
   }
   --server->in_flight;
   server->Release(this);
-  return false;
+  // The end of a call is no news, except for a drain that waits for it.
+  return server->draining;
 }
 
 }  // namespace lab::rpc

@@ -1,13 +1,12 @@
 #pragma once
 
-#include <functional>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
-#include "services/runtime/async/loop.h"
 #include "services/runtime/base/time.h"
 #include "services/runtime/obs/trace.h"
 
@@ -17,18 +16,27 @@ class MessageLite;
 
 namespace lab::rpc {
 
-// A unary gRPC client on the loop. Every call has a deadline, never later than the one of the call it serves.
+class Queue;
+
+// A unary gRPC client on the loop, with a connection of its own. Every call has a deadline, never later than the one of
+// the call it serves. Used on the loop's thread only.
 class Client {
  public:
-  // "127.0.0.1:8081" or any gRPC target.
-  Client(async::Loop& loop, std::string target, obs::Tracer& tracer);
+  // "127.0.0.1:8081" or any gRPC target. `queue` is that of the loop: Server::queue() where there is a server, else one
+  // made for the clients.
+  Client(Queue& queue, std::string target, obs::Tracer& tracer);
+  // Cancels the calls that are left; their `done` runs with CANCELLED before this returns.
   ~Client();
 
-  // `reply` must live until `done`, which runs exactly once, on the loop, never inside Call. Status codes are gRPC's;
-  // UNAVAILABLE before the request was sent is definite, DEADLINE_EXCEEDED is unknown.
+  // `reply` must live until `done`, which runs exactly once, on the loop, never inside Call. Status codes are gRPC's:
+  // DEADLINE_EXCEEDED and CANCELLED are unknown (it may have happened), and so is UNAVAILABLE, which gRPC gives both
+  // before the request was sent and when the connection broke after. `method` is a literal, "/package.Service/Method",
+  // and the name of the span. The trace context goes with the call as `traceparent`.
   void Call(std::string_view method, const google::protobuf::MessageLite& request,
             google::protobuf::MessageLite* reply, Clock::time_point deadline, const obs::TraceContext& parent,
             absl::AnyInvocable<void(absl::Status)> done);
+
+  size_t in_flight() const;
 
  private:
   struct Impl;

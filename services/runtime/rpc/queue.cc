@@ -28,7 +28,7 @@ struct Queue::Impl final : Queue::Event {
 
   bool Complete(bool) override {
     wake_pending = false;
-    return false;
+    return true;  // whoever woke the loop has something for the hooks
   }
 
   grpc::CompletionQueue::NextStatus Next(gpr_timespec deadline) {

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "grpc/health/v1/health.pb.h"
 #include "services/runtime/rpc/server_impl.h"
+#include "services/runtime/rpc/time.h"
 #include "services/runtime/rpc/trace_metadata.h"
 
 namespace lab::rpc {
@@ -26,18 +27,6 @@ constexpr std::array<std::string_view, 17> kCodeNames = {
 std::string_view ServiceOf(std::string_view method) {
   const size_t end = method.rfind('/');
   return method.substr(1, end - 1);
-}
-
-gpr_timespec ToTimespec(Clock::time_point time) {
-  const auto since = std::max(time.time_since_epoch(), Clock::duration::zero());
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(since);
-  return {.tv_sec = seconds.count(),
-          .tv_nsec = static_cast<int32_t>((since - seconds).count()),
-          .clock_type = GPR_CLOCK_MONOTONIC};
-}
-
-int64_t UnixNanos() {
-  return std::chrono::duration_cast<Nanos>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
 }  // namespace
@@ -166,7 +155,7 @@ void Server::Impl::StartTrace(Call::State* state) {
   state->trace = tracer.StartSpan(parent);
   if (!state->trace.sampled) return;
   state->parent_span_id = parent.span_id;
-  state->start_unix_ns = UnixNanos();
+  state->start_unix_ns = UnixNanosNow();
 }
 
 void Server::Impl::Release(Call::State* state) {
@@ -181,6 +170,10 @@ void Server::Impl::Release(Call::State* state) {
 
 void Server::Impl::EndTurn() {
   if (!answered.empty()) SendReplies();
+  if (in_flight != shown_in_flight) metrics.in_flight.Set(static_cast<double>(shown_in_flight = in_flight));
+  if (connections.open() != shown_connections) {
+    metrics.connections.Set(static_cast<double>(shown_connections = connections.open()));
+  }
   if (draining) ContinueDrain();
 }
 
@@ -195,8 +188,6 @@ void Server::Impl::SendReplies() {
   }
   if (cork) connections.Uncork();
   answered.clear();
-  metrics.in_flight.Set(static_cast<double>(in_flight));
-  metrics.connections.Set(static_cast<double>(connections.open()));
   metrics.received_bytes.Increment(std::exchange(received_bytes, 0));
   metrics.sent_bytes.Increment(std::exchange(sent_bytes, 0));
 }
@@ -212,7 +203,7 @@ void Server::Impl::Record(const Call::State& state, Clock::time_point now) {
                  .name = state.method->span,
                  .kind = obs::SpanKind::kServer,
                  .start_unix_ns = state.start_unix_ns,
-                 .end_unix_ns = UnixNanos(),
+                 .end_unix_ns = UnixNanosNow(),
                  .error = !ok});
 }
 

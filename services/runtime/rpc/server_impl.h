@@ -73,7 +73,9 @@ struct Server::Impl {
   std::vector<Call::State*> answered;                // in this turn
   size_t waiting = 0;                                // requests posted to gRPC
   size_t in_flight = 0;
-  double received_bytes = 0;  // since the last turn
+  size_t shown_in_flight = 0;  // by the gauges
+  size_t shown_connections = 0;
+  double received_bytes = 0;  // since the last replies
   double sent_bytes = 0;
 
   bool draining = false;

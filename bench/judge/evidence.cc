@@ -1,0 +1,116 @@
+#include "bench/judge/evidence.h"
+
+#include <algorithm>
+
+#include "services/runtime/base/text.h"
+
+namespace lab::bench {
+namespace {
+
+std::string FaultProblem(const FaultRecord& fault, const Lab& lab, bool quick) {
+  if (!fault.error.empty()) return Concat(fault.id, ": ", fault.error);
+  if (!fault.applied_s) return Concat(fault.id, " was never applied");
+  if (!fault.seen_s) return Concat(fault.id, " was never seen to have an effect");
+  bool lasts = fault.heal_asked_s.has_value();
+  for (const FaultSpec& spec : FaultsOf(lab, quick)) {
+    if (spec.fault == fault.fault && spec.phase == fault.phase && spec.length) lasts = true;
+  }
+  if (lasts && !fault.heal_asked_s) return Concat(fault.id, " was never asked to end");
+  if (lasts && !fault.healed_s) return Concat(fault.id, " was never seen to be healed");
+  return "";
+}
+
+// Every fault of the lab file must have struck; one that has left no record has not.
+std::string MissingFault(const Trial& trial, const Lab& lab, bool quick) {
+  std::map<std::pair<std::string, std::string>, int> missing;
+  for (const FaultSpec& spec : FaultsOf(lab, quick)) ++missing[{spec.fault, spec.phase}];
+  for (const FaultRecord& fault : trial.faults) --missing[{fault.fault, fault.phase}];
+  for (const auto& [fault, count] : missing) {
+    if (count > 0) return Concat(fault.first, " in ", fault.second, " never took place");
+  }
+  return "";
+}
+
+Evidence Median(std::vector<Evidence> list, size_t of) {
+  std::vector<Evidence> present;
+  std::string why;
+  for (Evidence& evidence : list) {
+    if (evidence.value) {
+      present.push_back(std::move(evidence));
+    } else {
+      why = evidence.why;
+    }
+  }
+  if (present.empty()) return Evidence::None(why.empty() ? "no repeat can be judged" : why);
+  std::sort(present.begin(), present.end(), [](const Evidence& a, const Evidence& b) {
+    return a.at_least != b.at_least ? b.at_least : *a.value < *b.value;
+  });
+  Evidence median = present[present.size() / 2];
+  const Evidence& lower = present[(present.size() - 1) / 2];
+  if (!median.at_least) median.value = (*median.value + *lower.value) / 2;
+  median.samples = 0;
+  for (const Evidence& evidence : present) median.samples += evidence.samples;
+  if (present.size() < of) median.why = Concat("of ", present.size(), " of ", of, " repeats only");
+  return median;
+}
+
+TrialEvidence OfTrial(const Trial& trial, const Lab& lab, bool quick,
+                      const std::vector<std::pair<std::string, Node>>& values) {
+  TrialEvidence evidence{&trial, WhyUnfit(trial, lab, quick), {}};
+  for (const auto& [name, tree] : values) {
+    evidence.values[name] = evidence.unfit.empty() ? EvaluateValue(tree, trial, lab) : Evidence::None(evidence.unfit);
+  }
+  return evidence;
+}
+
+}  // namespace
+
+std::string WhyUnfit(const Trial& trial, const Lab& lab, bool quick) {
+  if (!trial.complete) return trial.problems.empty() ? "was broken off" : Concat("was broken off: ", trial.problems[0]);
+  if (!trial.problems.empty()) return trial.problems[0];
+  for (const FaultRecord& fault : trial.faults) {
+    const std::string problem = FaultProblem(fault, lab, quick);
+    if (!problem.empty()) return problem;
+  }
+  return MissingFault(trial, lab, quick);
+}
+
+std::vector<VariantEvidence> CollectEvidence(const Lab& lab, const Run& run) {
+  std::vector<std::pair<std::string, Node>> values;
+  for (const ValueSpec& value : lab.values) {
+    absl::StatusOr<Node> tree = ParseValue(value.expression);
+    if (tree.ok()) values.emplace_back(value.name, *std::move(tree));
+  }
+  std::vector<VariantEvidence> all;
+  for (const VariantSpec& spec : lab.variants) {
+    VariantEvidence variant;
+    variant.name = spec.name;
+    for (const Trial& trial : run.trials) {
+      if (trial.variant == spec.name) variant.repeats.push_back(OfTrial(trial, lab, run.quick, values));
+    }
+    if (variant.repeats.empty()) continue;
+    std::sort(variant.repeats.begin(), variant.repeats.end(),
+              [](const TrialEvidence& a, const TrialEvidence& b) { return a.trial->repeat < b.trial->repeat; });
+    for (const auto& [name, tree] : values) {
+      std::vector<Evidence> list;
+      for (const TrialEvidence& repeat : variant.repeats) list.push_back(repeat.values.at(name));
+      Evidence median = Median(std::move(list), variant.repeats.size());
+      if (!median.value) {
+        // Even without a value its unit is known: what the functions say of themselves.
+        median.unit = variant.repeats.front().values.at(name).unit;
+      }
+      variant.medians[name] = std::move(median);
+    }
+    all.push_back(std::move(variant));
+  }
+  return all;
+}
+
+const VariantEvidence* FindVariant(const std::vector<VariantEvidence>& all, const std::string& name) {
+  for (const VariantEvidence& variant : all) {
+    if (variant.name == name) return &variant;
+  }
+  return nullptr;
+}
+
+}  // namespace lab::bench

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "bench/labfile/lab.h"
+#include "bench/load/call_pool.h"
+#include "bench/load/driver.h"
+#include "bench/load/keys.h"
+#include "bench/load/request_cache.h"
+#include "bench/model/trial.h"
+
+namespace lab::bench {
+
+// The clients of one lane of a closed loop: each sends, waits for its answer, thinks, and sends again.
+struct ClosedClients {
+  KeySampler keys;
+  std::priority_queue<int64_t, std::vector<int64_t>, std::greater<>> ready_at;  // one a client that is not in flight
+};
+
+struct Lane {
+  std::string name;
+  uint16_t stream = 0;
+  RequestCache requests;
+  std::optional<ClosedClients> closed;
+};
+
+// One load while it runs: what is scheduled, how far it has come, and what became of it.
+struct ActiveLoad {
+  const LoadSpec* spec = nullptr;
+  const Target* target = nullptr;
+  Driver* driver = nullptr;
+  uint16_t index = 0;
+  int64_t timeout_ns = 0;
+  std::vector<Lane> lanes;
+  std::shared_ptr<const std::vector<Arrival>> schedule;  // null for a closed loop
+  size_t next = 0;                                       // of the schedule
+  CallQueue in_flight;
+  std::vector<Op> ops;
+
+  bool exhausted() const { return schedule == nullptr || next == schedule->size(); }
+};
+
+// Everything of a load that can be made before it is connected. `max_ops` bounds the operations of all its lanes.
+absl::StatusOr<ActiveLoad> PrepareLoad(const LoadSpec& spec, const std::vector<Phase>& phases, uint64_t seed,
+                                       int64_t start_unix_ns, size_t max_ops);
+
+// The rate as declared; where it differs by phase or is a file, the mean of the schedule.
+double OfferedPerSecond(const ActiveLoad& load, double length_s);
+
+}  // namespace lab::bench

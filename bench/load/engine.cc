@@ -1,0 +1,381 @@
+#include "bench/load/engine.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "services/runtime/base/text.h"
+
+namespace lab::bench {
+namespace {
+
+constexpr int64_t kSecond = 1'000'000'000;
+constexpr int64_t kMillisecond = 1'000'000;
+constexpr int64_t kConnectNs = 3 * kSecond;
+constexpr int64_t kFarthestStartNs = 60 * kSecond;
+constexpr int64_t kAfterStopNs = 500 * kMillisecond;
+constexpr int64_t kStarveSliceNs = 100 * kMillisecond;
+constexpr int64_t kClosedPauseNs = kMillisecond;  // of a closed client whose call could not be made
+// Turns that send begin at least this far apart, twice as far at high rates, where each sends several arrivals: they
+// share a wake-up and a write, and are late by at most this much because of it. Without it a call costs twice the CPU.
+constexpr int64_t kSendGapNs = 100'000;
+constexpr int64_t kLongestSendGapNs = 200'000;
+constexpr int64_t kSendGapPerArrivalNs = 25'000;
+constexpr int64_t kShortestSleepNs = 5'000;       // less than a sleep costs: look again instead
+// When the next arrival is this near, answers do not end the sleep: they are read after it, and the kernel has noted
+// when they came (link.cc). Half of the wake-ups are saved, which are what a call costs most.
+constexpr int64_t kDeafSleepNs = 250'000;
+constexpr size_t kMostATurn = 256;                // arrivals of a load, before answers are looked at
+constexpr int kDeadlineExceeded = 4, kUnavailable = 14;  // gRPC status codes
+
+int64_t UnixNow() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return now.tv_sec * kSecond + now.tv_nsec;
+}
+
+void SleepFor(int64_t ns) {
+  const timespec length{ns / kSecond, ns % kSecond};
+  nanosleep(&length, nullptr);
+}
+
+// A server that answers DEADLINE_EXCEEDED gave up on something that may still happen.
+Reading ReadAnswer(const Target& target, int code, std::string_view body) {
+  if (target.protocol == Protocol::kGrpc && code == kDeadlineExceeded) return {Outcome::kUnknown, Answer::kNone};
+  return target.read(code, body);
+}
+
+}  // namespace
+
+Engine::Engine(Generator::Options options) : options_(std::move(options)) {}
+
+absl::Status Engine::Connect() {
+  if (absl::Status status = Prepare(); !status.ok()) return status;
+  for (auto& [name, driver] : drivers_) driver->Open();
+  return AwaitConnections();
+}
+
+absl::Status Engine::Prepare() {
+  const double end_s = options_.phases.empty() ? 0 : options_.phases.back().end_s;
+  end_ = static_cast<int64_t>(end_s * 1e9);
+  size_t ops_left = options_.max_ops;
+  for (const LoadSpec& spec : options_.loads) {
+    absl::StatusOr<ActiveLoad> load =
+        PrepareLoad(spec, options_.phases, options_.seed, options_.start_unix_ns, ops_left);
+    if (!load.ok()) return load.status();
+    if (load->schedule != nullptr) ops_left -= load->schedule->size() * load->lanes.size();
+    load->index = static_cast<uint16_t>(loads_.size());
+    if (!drivers_.contains(spec.target)) {
+      const auto endpoints = options_.endpoints.find(spec.target);
+      absl::StatusOr<std::unique_ptr<Driver>> driver =
+          MakeDriver(*load->target, endpoints == options_.endpoints.end() ? std::vector<std::string>() : endpoints->second,
+                     poller_, *this);
+      if (!driver.ok()) return driver.status();
+      drivers_[spec.target] = *std::move(driver);
+    }
+    load->driver = drivers_[spec.target].get();
+    for (Lane& lane : load->lanes) {
+      lane.stream = static_cast<uint16_t>(streams_.size());
+      streams_.push_back(
+          {lane.name, spec.target, spec.keys.count, OfferedPerSecond(*load, end_s), spec.name, load->schedule});
+    }
+    loads_.push_back(*std::move(load));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Engine::AwaitConnections() {
+  const int64_t deadline = MonotonicNow() + kConnectNs;
+  for (auto& [name, driver] : drivers_) {
+    while (!driver->Ready()) {
+      const auto failed = [&, &target = name](std::string_view why) {
+        return absl::UnavailableError(Concat("cannot load ", target, ": ", why));
+      };
+      if (!driver->problem().ok()) return failed(std::string(driver->problem().message()));
+      if (stop_.load()) return failed("stopped");
+      if (MonotonicNow() > deadline) return failed("connected, but no HTTP/2 answer within 3 s");
+      poller_.Wait(10 * kMillisecond);
+      driver->Flush();
+    }
+  }
+  return absl::OkStatus();
+}
+
+void Engine::Begin() {
+  const int64_t monotonic = MonotonicNow();
+  const int64_t unix_now = UnixNow();
+  started_unix_ns_ = options_.start_unix_ns > 0 ? options_.start_unix_ns : unix_now;
+  start_ = monotonic + (started_unix_ns_ - unix_now);
+  next_second_ = kSecond;
+}
+
+absl::Status Engine::Run() {
+  Begin();
+  if (-Now() > kFarthestStartNs) return absl::InvalidArgumentError("the start lies more than a minute ahead");
+  while (true) {
+    int64_t now = Now();
+    if (stop_.load(std::memory_order_relaxed)) {
+      stop_deadline_ = std::min(stop_deadline_, now + kAfterStopNs);
+    } else {
+      SendDue(now);
+    }
+    Expire(now);
+    Flush();
+    TellSecond(now);
+    ReopenLinks();
+    if (options_.starve > 0) Starve(now);
+    poller_.Wait(0);
+    now = Now();
+    if (Finished(now)) break;
+    SleepUntil(NextWake(now), now);
+  }
+  AbandonInFlight(Now());
+  return status_;
+}
+
+void Engine::Stop() {
+  stop_.store(true);
+  poller_.Wake();
+}
+
+void Engine::SendDue(int64_t now) {
+  if (now < next_send_turn_) return;
+  int64_t sent = 0;
+  for (ActiveLoad& load : loads_) {
+    if (load.schedule == nullptr) {
+      SendClosed(load, now);
+      continue;
+    }
+    const std::vector<Arrival>& schedule = *load.schedule;
+    const size_t most = std::min(schedule.size(), load.next + kMostATurn);
+    for (; load.next < most && schedule[load.next].intended_ns <= now; ++load.next) {
+      const Arrival& arrival = schedule[load.next];
+      for (Lane& lane : load.lanes) SendOne(load, lane, arrival.intended_ns, arrival.key, now);
+      ++sent;
+    }
+    // Behind: go on at once, the gap is for those that are on time.
+    if (load.next == most && NextArrival() <= now) return;
+  }
+  if (sent > 0) next_send_turn_ = now + std::clamp(sent * kSendGapPerArrivalNs, kSendGapNs, kLongestSendGapNs);
+}
+
+void Engine::SendClosed(ActiveLoad& load, int64_t now) {
+  if (now >= end_) return;
+  for (Lane& lane : load.lanes) {
+    auto& ready_at = lane.closed->ready_at;
+    while (!ready_at.empty() && ready_at.top() <= now) {
+      if (ops_ >= options_.max_ops) {
+        status_ = absl::ResourceExhaustedError(Concat("the closed loop \"", load.spec->name, "\" reached the bound of ",
+                                                      options_.max_ops, " operations"));
+        stop_.store(true);
+        return;
+      }
+      const int64_t intended = ready_at.top();
+      ready_at.pop();
+      SendOne(load, lane, intended, lane.closed->keys.Next(), now);
+    }
+  }
+}
+
+void Engine::SendOne(ActiveLoad& load, Lane& lane, int64_t intended, uint32_t key, int64_t now) {
+  window_.Offered();
+  ++ops_;
+  Op& op = load.ops.emplace_back();
+  op.intended_ns = intended;
+  op.key = key;
+  op.stream = lane.stream;
+  auto sent = Driver::Sent::kNoRoom;
+  const bool too_late = now - intended > load.timeout_ns;
+  if (!too_late && load.in_flight.size() < static_cast<size_t>(load.spec->max_in_flight)) {
+    Call& call = calls_.Take();
+    call.request = lane.requests.For(key, &call.own_request);
+    call.op = load.ops.size() - 1;
+    call.stream = lane.stream;
+    call.load = load.index;
+    sent = load.driver->Send(call);
+    if (sent == Driver::Sent::kYes) {
+      load.in_flight.Append(call);
+      unstamped_.push_back(&call);
+      return;
+    }
+    calls_.Give(call);
+  }
+  if (sent == Driver::Sent::kNoConnection) {
+    op.sent_ns = op.done_ns = now;
+    op.outcome = Outcome::kFailed;
+    op.code = kUnavailable;
+    window_.Ended(op);
+  } else {
+    ++dropped_;
+    window_.Dropped();
+  }
+  ClientIsFree(load, lane.stream, now, false);
+}
+
+void Engine::Flush() {
+  if (!unstamped_.empty()) {
+    const int64_t now = Now();
+    for (const Call* call : unstamped_) {
+      Op& op = loads_[call->load].ops[call->op];
+      op.sent_ns = now;
+      lag_.Add(op.lag_ns());
+      window_.Sent(op.lag_ns());
+    }
+    unstamped_.clear();
+  }
+  for (auto& [name, driver] : drivers_) driver->Flush();
+}
+
+void Engine::Expire(int64_t now) {
+  for (ActiveLoad& load : loads_) {
+    while (Call* call = load.in_flight.first()) {
+      const Op& op = load.ops[call->op];
+      if (op.intended_ns + load.timeout_ns > now) break;
+      // Sent in this very turn: it is stamped first.
+      if (!unstamped_.empty()) Flush();
+      if (load.in_flight.first() != call) continue;
+      load.driver->Forget(*call);
+      Complete(*call, now, Outcome::kUnknown, Answer::kNone, load.target->protocol == Protocol::kGrpc ? kDeadlineExceeded : 0);
+    }
+  }
+}
+
+void Engine::Ended(Call& call, Ending ending, int code, std::string_view body, int64_t at) {
+  Reading reading;
+  switch (ending) {
+    case Ending::kAnswered:
+      reading = ReadAnswer(*loads_[call.load].target, code, body);
+      break;
+    case Ending::kRefused:
+      reading.outcome = Outcome::kFailed;
+      break;
+    case Ending::kLost:
+      reading.outcome = Outcome::kUnknown;
+      break;
+  }
+  Complete(call, at - start_, reading.outcome, reading.answer, code);
+}
+
+void Engine::Complete(Call& call, int64_t done, Outcome outcome, Answer answer, int code) {
+  ActiveLoad& load = loads_[call.load];
+  Op& op = load.ops[call.op];
+  op.done_ns = std::max(done, op.sent_ns);
+  op.outcome = outcome;
+  op.answer = answer;
+  op.code = static_cast<uint16_t>(code);
+  window_.Ended(op);
+  load.in_flight.Remove(call);
+  calls_.Give(call);
+  ClientIsFree(load, op.stream, op.done_ns, outcome == Outcome::kOk);
+}
+
+void Engine::ClientIsFree(ActiveLoad& load, uint16_t stream, int64_t at, bool ok) {
+  if (load.schedule != nullptr) return;
+  Lane& lane = load.lanes[stream - load.lanes.front().stream];
+  lane.closed->ready_at.push(at + std::max(load.spec->think.count(), ok ? 0 : kClosedPauseNs));
+}
+
+void Engine::TellSecond(int64_t now) {
+  if (now < next_second_) return;
+  next_second_ = now - now % kSecond + kSecond;
+  const LiveLoad live = window_.Close(now, in_flight());
+  if (options_.on_second) options_.on_second(live);
+}
+
+void Engine::ReopenLinks() {
+  for (auto& [name, driver] : drivers_) {
+    if (driver->next_timer() == INT64_MAX) continue;
+    driver->OnTimer(MonotonicNow());
+  }
+}
+
+void Engine::Starve(int64_t now) {
+  const double share = std::clamp(options_.starve, 0.0, 1.0);
+  if (now - slice_begin_ < static_cast<int64_t>((1 - share) * kStarveSliceNs)) return;
+  SleepFor(static_cast<int64_t>(share * kStarveSliceNs));
+  slice_begin_ = Now();
+}
+
+int64_t Engine::NextArrival() const {
+  int64_t next = INT64_MAX;
+  for (const ActiveLoad& load : loads_) {
+    if (load.schedule != nullptr) {
+      if (!load.exhausted()) next = std::min(next, (*load.schedule)[load.next].intended_ns);
+      continue;
+    }
+    for (const Lane& lane : load.lanes) {
+      if (!lane.closed->ready_at.empty()) next = std::min(next, lane.closed->ready_at.top());
+    }
+  }
+  return next;
+}
+
+int64_t Engine::NextWake(int64_t now) const {
+  int64_t wake = std::min(next_second_, stop_deadline_);
+  if (now < end_) wake = std::min(wake, end_);
+  const int64_t arrival = NextArrival();
+  if (stop_deadline_ == INT64_MAX && arrival != INT64_MAX) {
+    wake = std::min(wake, std::max(arrival, next_send_turn_));
+  }
+  for (const ActiveLoad& load : loads_) {
+    const Call* first = load.in_flight.first();
+    if (first != nullptr) wake = std::min(wake, load.ops[first->op].intended_ns + load.timeout_ns);
+  }
+  for (const auto& [name, driver] : drivers_) {
+    const int64_t timer = driver->next_timer();
+    if (timer != INT64_MAX) wake = std::min(wake, timer - start_);
+  }
+  return wake;
+}
+
+void Engine::SleepUntil(int64_t wake, int64_t now) {
+  const int64_t length = wake - now;
+  if (length < kShortestSleepNs) return;
+  // The clients of a closed loop wait for answers.
+  const bool closed = std::any_of(loads_.begin(), loads_.end(), [](const ActiveLoad& load) { return load.schedule == nullptr; });
+  if (length > kDeafSleepNs || closed) {
+    poller_.Wait(length);
+  } else {
+    poller_.Sleep(length);
+  }
+}
+
+bool Engine::Finished(int64_t now) const {
+  if (now >= stop_deadline_) return true;
+  const bool idle = in_flight() == 0;
+  if (stop_deadline_ != INT64_MAX) return idle;
+  const bool sent = std::all_of(loads_.begin(), loads_.end(), [](const ActiveLoad& load) { return load.exhausted(); });
+  return idle && sent && now >= end_;
+}
+
+size_t Engine::in_flight() const {
+  size_t sum = 0;
+  for (const ActiveLoad& load : loads_) sum += load.in_flight.size();
+  return sum;
+}
+
+void Engine::AbandonInFlight(int64_t now) {
+  for (ActiveLoad& load : loads_) {
+    while (Call* call = load.in_flight.first()) {
+      load.driver->Forget(*call);
+      Complete(*call, now, Outcome::kUnknown, Answer::kNone, 0);
+    }
+  }
+}
+
+std::vector<Op> Engine::TakeOps() {
+  std::vector<Op> all;
+  for (ActiveLoad& load : loads_) {
+    if (all.empty()) {
+      all = std::move(load.ops);
+    } else {
+      all.insert(all.end(), load.ops.begin(), load.ops.end());
+    }
+    load.ops = {};
+  }
+  std::stable_sort(all.begin(), all.end(), [](const Op& a, const Op& b) { return a.intended_ns < b.intended_ns; });
+  return all;
+}
+
+}  // namespace lab::bench

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "bench/load/active_load.h"
+#include "bench/load/call_pool.h"
+#include "bench/load/driver.h"
+#include "bench/load/generator.h"
+#include "bench/load/live_window.h"
+#include "bench/load/poller.h"
+
+namespace lab::bench {
+
+// The loop behind Generator: send what is due, write it, give up on what is overdue, sleep until the next arrival or
+// answer. One thread at a time; only Stop may be called from others. Times are nanoseconds since t = 0 unless they are
+// called monotonic.
+class Engine : public CallSink {
+ public:
+  explicit Engine(Generator::Options options);
+
+  absl::Status Connect();
+  absl::Status Run();
+  void Stop();
+
+  std::vector<Op> TakeOps();
+  const std::vector<StreamInfo>& streams() const { return streams_; }
+  const Histogram& lag() const { return lag_; }
+  uint64_t dropped() const { return dropped_; }
+  int64_t started_unix_ns() const { return started_unix_ns_; }
+
+  void Ended(Call& call, Ending ending, int code, std::string_view body, int64_t at) override;
+
+ private:
+  absl::Status Prepare();
+  absl::Status AwaitConnections();
+  void Begin();
+  int64_t Now() const { return MonotonicNow() - start_; }
+
+  // One turn of the loop.
+  void SendDue(int64_t now);
+  void SendClosed(ActiveLoad& load, int64_t now);
+  void SendOne(ActiveLoad& load, Lane& lane, int64_t intended, uint32_t key, int64_t now);
+  void Flush();
+  void Expire(int64_t now);
+  void Complete(Call& call, int64_t done, Outcome outcome, Answer answer, int code);
+  void ClientIsFree(ActiveLoad& load, uint16_t stream, int64_t at, bool ok);
+  void TellSecond(int64_t now);
+  void ReopenLinks();
+  void Starve(int64_t now);
+
+  int64_t NextWake(int64_t now) const;
+  int64_t NextArrival() const;
+  void SleepUntil(int64_t wake, int64_t now);
+  bool Finished(int64_t now) const;
+  size_t in_flight() const;
+  void AbandonInFlight(int64_t now);
+
+  const Generator::Options options_;
+  Poller poller_;
+  std::map<std::string, std::unique_ptr<Driver>> drivers_;  // by target
+  std::vector<ActiveLoad> loads_;
+  std::vector<StreamInfo> streams_;
+  CallPool calls_;
+  std::vector<Call*> unstamped_;   // sent in this turn, not yet written
+
+  int64_t start_ = 0;              // monotonic time of t = 0
+  int64_t started_unix_ns_ = 0;
+  int64_t end_ = 0;
+  int64_t next_send_turn_ = INT64_MIN;
+  int64_t next_second_ = 0;
+  int64_t slice_begin_ = 0;        // of starving
+  LiveWindow window_{0};
+  Histogram lag_;
+  uint64_t dropped_ = 0;
+  size_t ops_ = 0;
+  absl::Status status_;
+  std::atomic<bool> stop_{false};
+  int64_t stop_deadline_ = INT64_MAX;
+};
+
+}  // namespace lab::bench

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "bench/load/http_link.h"
+#include "bench/load/link_pool.h"
+
+namespace lab::bench {
+
+// HTTP/1.1 calls over a pool of keep-alive connections that grows with what is in flight, up to a bound.
+class HttpDriver : public LinkPool {
+ public:
+  static constexpr size_t kFirstLinks = 8;     // an endpoint
+  static constexpr size_t kMostLinks = 200;    // an endpoint; below the limit of the services (256)
+
+  HttpDriver(Poller& poller, CallSink& sink, std::vector<Endpoint> endpoints);
+
+  void Open() override;
+  bool Ready() const override;
+  Sent Send(Call& call) override;
+  void Forget(Call& call) override;
+
+ private:
+  struct Pool {
+    Endpoint endpoint;
+    std::vector<HttpLink*> links;
+    size_t next = 0;
+  };
+  HttpLink& Grow(Pool& pool);
+  // The next idle link in turn; null when there is none. *away stays true when all of its links are down.
+  static HttpLink* Idle(Pool& pool, bool* away);
+
+  std::vector<Pool> pools_;
+  size_t next_pool_ = 0;
+};
+
+}  // namespace lab::bench

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "bench/load/link.h"
+
+namespace lab::bench {
+
+// One HTTP/1.1 connection with keep-alive and one call at a time.
+class HttpLink : public Link {
+ public:
+  HttpLink(LinkContext& context, const Endpoint& endpoint);
+
+  bool idle() const { return up() && in_flight() == 0; }
+  // On an idle link, or on one that is still connecting: it leaves when the link is up.
+  void Send(Call& call);
+  // HTTP/1.1 cannot cancel: the connection is closed and opened again.
+  void Forget(Call& call);
+
+ protected:
+  void Opened() override;
+  absl::Status Received(std::string_view bytes, int64_t at) override;
+  bool MayHaveArrived(const Call& call) const override;
+  void Closed() override;
+
+ private:
+  struct Head {
+    int status = 0;
+    size_t body_bytes = 0;
+    bool close = false;  // the connection ends with this answer
+  };
+  // The head of an answer without its empty line.
+  static absl::StatusOr<Head> ParseHead(std::string_view text);
+
+  std::string in_;
+};
+
+}  // namespace lab::bench

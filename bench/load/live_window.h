@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+
+#include "bench/load/generator.h"
+#include "bench/model/histogram.h"
+#include "bench/model/op.h"
+
+namespace lab::bench {
+
+// Counts what happens within a second, for the live view.
+class LiveWindow {
+ public:
+  explicit LiveWindow(int64_t begin_ns) : begin_ns_(begin_ns) {}
+
+  void Offered() { ++offered_; }
+  void Dropped() { ++dropped_; }
+  void Sent(int64_t lag_ns) { lag_.Add(lag_ns); }
+  void Ended(const Op& op);
+
+  // Rates since the begin of the window; then a new window begins.
+  LiveLoad Close(int64_t now_ns, uint64_t in_flight);
+  int64_t begin_ns() const { return begin_ns_; }
+
+ private:
+  int64_t begin_ns_;
+  uint64_t offered_ = 0, dropped_ = 0, ok_ = 0, errors_ = 0, admitted_ = 0;
+  Histogram latency_, lag_;
+};
+
+}  // namespace lab::bench

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace lab::bench {
+
+// Accepts connections on a free port of 127.0.0.1, one thread each, and answers each HTTP/1.1 request with the raw bytes
+// the handler returns; "" closes the connection, and so does an answer with "connection: close".
+class HttpTestServer {
+ public:
+  // From the whole request to the whole answer, on the connection's thread.
+  using Handler = std::function<std::string(const std::string& request)>;
+
+  explicit HttpTestServer(Handler handler);
+  ~HttpTestServer();
+  std::string endpoint() const { return "127.0.0.1:" + std::to_string(port_); }
+  uint64_t connections() const { return connections_; }
+
+ private:
+  void Accept();
+  void Serve(int fd);
+
+  Handler handler_;
+  int listener_ = -1;
+  int port_ = 0;
+  std::atomic<bool> stop_{false};
+  std::atomic<uint64_t> connections_{0};
+  std::thread acceptor_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace lab::bench

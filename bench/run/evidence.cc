@@ -1,0 +1,106 @@
+#include "bench/run/evidence.h"
+
+#include <algorithm>
+#include <fstream>
+
+#include "absl/strings/str_format.h"
+#include "bench/model/histogram.h"
+#include "bench/observe/process_figures.h"
+#include "services/runtime/base/text.h"
+#include "services/runtime/base/time.h"
+
+namespace lab::bench {
+namespace {
+
+constexpr double kLagLimit_s = 0.005;
+constexpr uint64_t kLagSamples = 100;
+constexpr double kDroppedLimit = 0.001;
+constexpr double kStealLimit = 0.02;
+constexpr double kThrottledLimit = 0.01;
+constexpr double kAfterFault_s = 1.0;
+constexpr size_t kGapsAllowed = 1;
+
+// Whether a fault was on in some of [begin, end], or in the second before it.
+bool FaultIn(const std::vector<FaultRecord>& faults, double begin_s, double end_s) {
+  return std::any_of(faults.begin(), faults.end(), [&](const FaultRecord& fault) {
+    const bool begun = fault.applied_s && *fault.applied_s <= end_s;
+    return begun && (!fault.healed_s || *fault.healed_s + kAfterFault_s >= begin_s);
+  });
+}
+
+}  // namespace
+
+std::vector<std::string> GeneratorProblems(const Trial& trial) {
+  std::vector<std::string> problems;
+  uint64_t dropped = 0;
+  std::vector<Histogram> lags(trial.phases.size());
+  for (const Op& op : trial.ops) {
+    if (op.outcome == Outcome::kDropped) {
+      ++dropped;
+      continue;
+    }
+    const double at_s = static_cast<double>(op.intended_ns) / 1e9;
+    for (size_t i = 0; i < lags.size(); ++i) {
+      if (at_s >= trial.phases[i].begin_s && at_s < trial.phases[i].end_s) lags[i].Add(std::max<int64_t>(0, op.lag_ns()));
+    }
+  }
+  for (size_t i = 0; i < lags.size(); ++i) {
+    const Phase& phase = trial.phases[i];
+    if (lags[i].count() < kLagSamples || FaultIn(trial.faults, phase.begin_s, phase.end_s)) continue;
+    const int64_t p99 = lags[i].Quantile(0.99);
+    if (static_cast<double>(p99) / 1e9 <= kLagLimit_s) continue;
+    problems.push_back(Concat("the load generator was starved: in the phase ", phase.name, " it sent 1 % of its requests ",
+                              FormatDuration(Nanos(p99)), " late or more (at most ",
+                              FormatDuration(Millis(static_cast<int>(kLagLimit_s * 1000))), ")"));
+  }
+  const double share = trial.ops.empty() ? 0 : static_cast<double>(dropped) / static_cast<double>(trial.ops.size());
+  if (share > kDroppedLimit) {
+    problems.push_back(absl::StrFormat("the load generator was saturated: it could not send %d of %d requests (%.2g %%)",
+                                       dropped, trial.ops.size(), share * 100));
+  }
+  return problems;
+}
+
+HostLoad ReadHostLoad() {
+  HostLoad load;
+  if (const auto host = ReadHost()) load.steal_s = host->steal_s;
+  load.throttled_s = ReadThrottled().value_or(0);
+  std::ifstream file("/proc/vmstat");
+  uint64_t value = 0;
+  for (std::string name; file >> name >> value;) {
+    if (name == "oom_kill") load.oom_kills = value;
+  }
+  return load;
+}
+
+std::vector<std::string> HostProblems(const HostLoad& before, const HostLoad& after, double seconds, int cores) {
+  std::vector<std::string> problems;
+  if (seconds <= 0) return problems;
+  const double steal = (after.steal_s - before.steal_s) / (seconds * std::max(1, cores));
+  if (steal > kStealLimit) {
+    problems.push_back(absl::StrFormat("the hypervisor took %.1f %% of the host's CPU time away", steal * 100));
+  }
+  const double throttled = (after.throttled_s - before.throttled_s) / seconds;
+  if (throttled > kThrottledLimit) {
+    problems.push_back(absl::StrFormat("a CPU quota kept this run from running for %.1f %% of its time", throttled * 100));
+  }
+  if (after.oom_kills > before.oom_kills) {
+    problems.push_back("the kernel killed a process of this host for want of memory");
+  }
+  return problems;
+}
+
+std::vector<std::string> ScrapeProblems(const std::map<std::string, std::vector<double>>& gaps,
+                                        const std::vector<FaultRecord>& faults, double begin_s, double end_s) {
+  std::vector<std::string> problems;
+  for (const auto& [part, times] : gaps) {
+    const auto unexplained = static_cast<size_t>(std::count_if(times.begin(), times.end(), [&](double at_s) {
+      return at_s >= begin_s && at_s <= end_s && !FaultIn(faults, at_s, at_s);
+    }));
+    if (unexplained <= kGapsAllowed) continue;
+    problems.push_back(Concat(part, " did not tell its metrics in ", unexplained, " seconds without a fault"));
+  }
+  return problems;
+}
+
+}  // namespace lab::bench

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bench/model/trial.h"
+
+namespace lab::bench {
+
+// Reasons why what a trial measured is not to be trusted, in words, for Trial::problems. Pure functions of what was seen.
+
+// The generator: p99 of its lag above 5 ms in a phase in which no fault was on, or more than 0.1 % dropped in the trial.
+std::vector<std::string> GeneratorProblems(const Trial& trial);
+
+struct HostLoad {
+  double steal_s = 0, throttled_s = 0;
+  uint64_t oom_kills = 0;
+};
+HostLoad ReadHostLoad();
+// What the host kept from the trial between two readings: more than 2 % of its cores' time stolen, more than 1 % of its
+// time throttled, anything killed for want of memory.
+std::vector<std::string> HostProblems(const HostLoad& before, const HostLoad& after, double seconds, int cores);
+
+// Parts that did not answer a scrape twice or more while no fault was on or had been in the last second.
+std::vector<std::string> ScrapeProblems(const std::map<std::string, std::vector<double>>& gaps,
+                                        const std::vector<FaultRecord>& faults, double begin_s, double end_s);
+
+}  // namespace lab::bench

@@ -1,0 +1,56 @@
+#include "bench/run/evidence.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace lab::bench {
+namespace {
+
+Trial WithLag(int64_t lag_ns, Outcome outcome = Outcome::kOk) {
+  Trial trial;
+  trial.phases = {{"steady", 0, 1}, {"fault", 1, 2}};
+  for (int64_t i = 0; i < 1000; ++i) {
+    Op op;
+    op.intended_ns = i * 1'000'000;
+    op.sent_ns = op.intended_ns + lag_ns;
+    op.done_ns = op.sent_ns + 1000;
+    op.outcome = i % 100 == 0 ? outcome : Outcome::kOk;
+    trial.ops.push_back(op);
+  }
+  return trial;
+}
+
+FaultRecord Fault(double applied_s, std::optional<double> healed_s) {
+  FaultRecord fault;
+  fault.applied_s = applied_s;
+  fault.healed_s = healed_s;
+  return fault;
+}
+
+TEST(EvidenceTest, AStarvedGeneratorIsAProblemOutsideOfFaults) {
+  EXPECT_THAT(GeneratorProblems(WithLag(1'000'000)), testing::IsEmpty());
+  Trial late = WithLag(9'000'000);
+  EXPECT_THAT(GeneratorProblems(late), testing::ElementsAre(testing::HasSubstr("steady")));
+  late.faults = {Fault(0.5, 0.9)};
+  EXPECT_THAT(GeneratorProblems(late), testing::IsEmpty());
+}
+
+TEST(EvidenceTest, DroppedRequestsAreAProblem) {
+  EXPECT_THAT(GeneratorProblems(WithLag(0, Outcome::kDropped)), testing::ElementsAre(testing::HasSubstr("10 of 1000")));
+}
+
+TEST(EvidenceTest, TheHostsThefts) {
+  EXPECT_THAT(HostProblems({1, 1, 1}, {1.1, 1.05, 1}, 10, 2), testing::IsEmpty());
+  EXPECT_THAT(HostProblems({1, 1, 1}, {2, 2, 2}, 10, 2), testing::SizeIs(3));
+}
+
+TEST(EvidenceTest, GapsCountWithoutAFaultOnly) {
+  const std::map<std::string, std::vector<double>> gaps = {{"redis", {2.0, 3.0, 3.8}}};
+  EXPECT_THAT(ScrapeProblems(gaps, {}, 0, 10), testing::ElementsAre(testing::HasSubstr("redis")));
+  EXPECT_THAT(ScrapeProblems(gaps, {Fault(1.5, 3.5)}, 0, 10), testing::IsEmpty());
+  EXPECT_THAT(ScrapeProblems(gaps, {Fault(5, 6)}, 0, 10), testing::SizeIs(1));
+  EXPECT_THAT(ScrapeProblems(gaps, {}, 3.5, 10), testing::IsEmpty());
+}
+
+}  // namespace
+}  // namespace lab::bench

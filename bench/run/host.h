@@ -1,0 +1,13 @@
+#pragma once
+
+#include <map>
+#include <string>
+
+namespace lab::bench {
+
+// What a figure of this host is worth: cpu, cores, memory, kernel, distribution, virtualised, governor, co_located.
+std::map<std::string, std::string> DescribeHost();
+// The commit of the checkout, 12 digits, with "+changes" when files differ from it; "unknown" without git.
+std::string GitRevision(const std::string& root);
+
+}  // namespace lab::bench

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "bench/fault/target.h"
+#include "bench/labfile/lab.h"
+#include "bench/run/process.h"
+
+namespace lab::bench {
+
+using Ports = std::map<std::string, int>;  // name → loopback port
+
+// Where a part finds what it is started from.
+struct Build {
+  std::string root;                  // the checkout
+  // build/<preset>/services/<kind>/<kind> of the build that this program is of; else of build/release.
+  std::string ServiceBinary(const std::string& kind) const;
+};
+
+// One start of one replica.
+struct LaunchRequest {
+  const Build& build;
+  std::string name;                              // "ratelimit", or "ratelimit-1" of several
+  std::map<std::string, std::string> set;        // configuration; files are already paths ("@rules.yaml" → "/…/rules.yaml")
+  std::string config_folder;                     // its configuration is written here, and kept with the trial
+  std::string data_folder;                       // its working folder; gone after the trial
+  Ports ports;                                   // of port_names()
+  std::map<std::string, Ports> others;           // kind → ports of the part of that kind that was started before
+};
+
+// A kind of part: how it is started, asked and read. Registered by name in PartKinds(); one file each.
+class PartKind {
+ public:
+  virtual ~PartKind() = default;
+  virtual std::string name() const = 0;
+  virtual std::string doc() const = 0;
+  virtual std::vector<std::string> port_names() const = 0;
+  virtual std::string metrics_port() const { return ""; }  // which of them serves /metrics
+  virtual std::string redis_port() const { return ""; }    // which of them answers INFO
+  // NOT_FOUND when the binary that knows them is not built yet.
+  virtual absl::StatusOr<std::vector<Catalogue::Knob>> Knobs(const Build& build) const = 0;
+  // "redis 7.0.15".
+  virtual absl::StatusOr<std::string> Version(const Build& build, const std::map<std::string, std::string>& set) const = 0;
+  // Writes configuration; the log, and the environment, are the caller's.
+  virtual absl::StatusOr<Command> Launch(const LaunchRequest& request) const = 0;
+  // One question by the path that clients use, and whether it is ready to serve; both within the time.
+  virtual Look Ask(const Ports& ports, Nanos timeout) const = 0;
+  virtual bool Ready(const Ports& ports, pid_t pid, Nanos timeout) const = 0;
+  // What only it can tell after the load, as (name, value in base units).
+  virtual std::map<std::string, double> FinalReads(const Ports& /*ports*/) const { return {}; }
+};
+
+std::unique_ptr<PartKind> MakeRedisPart();
+std::unique_ptr<PartKind> MakeServicePart(const std::string& service, const std::string& doc);
+
+const std::vector<std::unique_ptr<PartKind>>& PartKinds();
+const PartKind* FindPartKind(const std::string& name);
+
+// For the catalogue of lab files: the knobs of each kind of part, the faults of each with their options. Kinds whose binary
+// is not built yet have no entry under knobs and are named in `not_built`. Targets, invariants and expressions are others'.
+void DescribeParts(const std::string& root, Catalogue* catalogue, std::vector<std::string>* not_built);
+// What there is to break: "redis.pause" → one sentence. For `lab list`.
+std::map<std::string, std::string> FaultDocs();
+// Names of build targets of the services among these part kinds: {"ratelimit"} of {"redis", "ratelimit"}.
+std::vector<std::string> ServicesAmong(const std::vector<std::string>& kinds);
+
+}  // namespace lab::bench

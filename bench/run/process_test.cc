@@ -1,0 +1,108 @@
+#include "bench/run/process.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+#include <iterator>
+#include <thread>
+
+#include "bench/observe/process_figures.h"
+#include "bench/run/ports.h"
+#include "bench/run/testing.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace lab::bench {
+namespace {
+
+TEST(SpawnerTest, RunsInAGroupOfItsOwnWithItsOutputInTheLog) {
+  const TemporaryFolder folder;
+  std::vector<pid_t> born;
+  Spawner spawner([&](pid_t pid, const std::string&) {
+    born.push_back(pid);
+    return absl::OkStatus();
+  });
+  const absl::StatusOr<pid_t> pid =
+      spawner.Spawn("shell", Shell("echo out; echo err >&2; pwd; echo $MARK; cat; exec sleep 100", folder, {"MARK=mine"}));
+  ASSERT_TRUE(pid.ok()) << pid.status();
+  Process process(*pid);
+  EXPECT_THAT(born, testing::ElementsAre(*pid));
+  EXPECT_EQ(ReadProcess(*pid)->group, *pid);
+  EXPECT_TRUE(Eventually([&] { return folder.Read("log").find("mine") != std::string::npos; }));
+  EXPECT_EQ(folder.Read("log"), "out\nerr\n" + folder.path() + "\nmine\n");
+  EXPECT_TRUE(process.Stop(std::chrono::seconds(5)));
+  EXPECT_EQ(process.pid(), -1);
+  EXPECT_THAT(DescribeEnd(*process.Poll()), testing::HasSubstr("signal 15"));
+}
+
+TEST(SpawnerTest, TellsWhatCannotBeExecuted) {
+  const TemporaryFolder folder;
+  Spawner spawner(nullptr);
+  Command command = Shell("", folder);
+  command.binary = "/no/such/binary";
+  const absl::StatusOr<pid_t> pid = spawner.Spawn("nothing", command);
+  EXPECT_THAT(pid.status().ToString(), testing::AllOf(testing::HasSubstr("/no/such/binary"), testing::HasSubstr("No such file")));
+}
+
+TEST(SpawnerTest, NothingIsExecutedThatCouldNotBeWrittenDown) {
+  const TemporaryFolder folder;
+  Spawner spawner([](pid_t, const std::string&) { return absl::UnavailableError("disk full"); });
+  EXPECT_FALSE(spawner.Spawn("shell", Shell("echo ran", folder)).ok());
+  EXPECT_EQ(folder.Read("log"), "");
+}
+
+TEST(ProcessTest, EndsTheWholeGroupAndWhatIsStopped) {
+  const TemporaryFolder folder;
+  Spawner spawner(nullptr);
+  const absl::StatusOr<pid_t> pid = spawner.Spawn("shell", Shell("trap '' TERM; sleep 100 & echo $!; wait; wait", folder));
+  ASSERT_TRUE(pid.ok());
+  pid_t grandchild = 0;
+  ASSERT_TRUE(Eventually([&] { return (grandchild = std::atoi(folder.Read("log").c_str())) > 0; }));
+  Process process(*pid);
+  ASSERT_TRUE(process.Signal(SIGSTOP).ok());
+  process.Stop(Millis(50));
+  EXPECT_TRUE(process.Poll());
+  EXPECT_TRUE(Eventually([&] { return !Alive(grandchild); }));
+}
+
+// A runner in a process of its own, killed as nobody can prepare for.
+TEST(ProcessTest, DiesWithAKilledParent) {
+  const TemporaryFolder folder;
+  const pid_t runner = fork();
+  if (runner == 0) {
+    Spawner spawner(nullptr);
+    (void)spawner.Spawn("shell", Shell("echo $$; exec sleep 100", folder));
+    for (;;) pause();
+  }
+  pid_t child = 0;
+  ASSERT_TRUE(Eventually([&] { return (child = std::atoi(folder.Read("log").c_str())) > 0; }));
+  ASSERT_TRUE(Alive(child));
+  kill(child, SIGSTOP);  // also when it is stopped
+  kill(runner, SIGKILL);
+  waitpid(runner, nullptr, 0);
+  EXPECT_TRUE(Eventually([&] { return !Alive(child); }));
+}
+
+TEST(CaptureOutputTest, GivesOutputOrTheReason) {
+  EXPECT_EQ(CaptureOutput("/bin/echo", {"echo", "hello"}, std::chrono::seconds(5)).value(), "hello\n");
+  EXPECT_THAT(CaptureOutput("/bin/sh", {"sh", "-c", "echo no; exit 3"}, std::chrono::seconds(5)).status().ToString(),
+              testing::AllOf(testing::HasSubstr("exit status 3"), testing::HasSubstr("no")));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(CaptureOutput("/bin/sleep", {"sleep", "100"}, Millis(50)).status()));
+  EXPECT_TRUE(absl::IsNotFound(CaptureOutput("/no/such", {"such"}, Millis(500)).status()));
+}
+
+TEST(PortsTest, AreFreeDifferentAndBelowTheEphemeralRange) {
+  const int first = FreePort().value();
+  const int second = FreePort().value();
+  EXPECT_NE(first, second);
+  EXPECT_GE(first, 20'000);
+  EXPECT_LT(first, 32'000);
+  const Listener listener(first);
+  EXPECT_FALSE(PortIsFree(first));
+  EXPECT_TRUE(PortIsFree(second));
+}
+
+}  // namespace
+}  // namespace lab::bench

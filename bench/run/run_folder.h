@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace lab::bench {
+
+// Where runs and state are kept: $LAB_STATE, or .lab in the checkout.
+std::string StateFolder(const std::string& root);
+
+// A new folder <state>/runs/<lab>/<YYYYmmdd-HHMMSS>, with "-2" … behind it when there is one already.
+absl::StatusOr<std::string> MakeRunFolder(const std::string& root, const std::string& lab);
+// Points <state>/runs/<lab>/latest at it, and removes the oldest runs of this lab beyond `keep`; of those kept, all but
+// the newest `keep_operations` lose their operations (ops.csv), by far their largest files.
+void FinishRunFolder(const std::string& folder, int keep = 20, int keep_operations = 5);
+
+}  // namespace lab::bench

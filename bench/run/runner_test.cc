@@ -1,0 +1,209 @@
+#include "bench/run/runner.h"
+
+#include <filesystem>
+#include <set>
+
+#include "bench/run/part_kind.h"
+#include "bench/run/run_folder.h"
+#include "bench/run/testing.h"
+#include "bench/run/trial_files.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace lab::bench {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+// Processes that carry the marker of this program's runs.
+std::vector<std::string> OurChildren() {
+  std::vector<std::string> found;
+  for (const fs::directory_entry& entry : fs::directory_iterator("/proc")) {
+    std::error_code error;
+    std::ifstream file(entry.path() / "environ");
+    const std::string environment{std::istreambuf_iterator<char>(file), {}};
+    if (environment.find("LAB_RUN=" + std::to_string(getpid()) + "-") != std::string::npos) {
+      found.push_back(entry.path().filename());
+    }
+  }
+  return found;
+}
+
+class Recorder : public Progress {
+ public:
+  void TrialStarts(const std::string& variant, int repeat, int, int) override {
+    trials.push_back(variant + "-" + std::to_string(repeat));
+  }
+  void Boot(const std::string& text) override { boots.push_back(text); }
+  void PhaseStarts(const Phase& phase) override {
+    phases.push_back(phase.name);
+    if (interrupt_at == phase.name) interrupted = 2;
+  }
+  void FaultChanged(const FaultRecord& fault) override {
+    if (interrupt_at == "fault seen" && fault.seen_s) interrupted = 2;
+  }
+
+  std::vector<std::string> trials, boots, phases;
+  std::string interrupt_at;
+  std::atomic<int> interrupted{0};
+};
+
+class RunnerTest : public testing::Test {
+ protected:
+  RunnerTest() {
+    lab_.name = "tiny";
+    PartSpec redis, service;
+    redis.name = redis.kind = "redis";
+    service.name = service.kind = "ratelimit";
+    service.set = {{"binary", (fs::path(__FILE__).parent_path() / "testing_service.py").string()},
+                   {"rules.path", "@rules.yaml"}};
+    service.files = {{"rules.yaml", "domain: tiny\n"}};
+    lab_.system = {redis, service};
+    VariantSpec first, second;
+    first.name = "first";
+    second.name = "second";
+    second.set["ratelimit"]["answer"] = "429";
+    lab_.variants = {first, second};
+    LoadSpec load;
+    load.name = "main";
+    load.target = "ratelimit.http";
+    load.arrivals = Arrivals::kConstant;
+    load.rate.per_s = 100;
+    load.keys.count = 4;
+    load.timeout = Millis(500);
+    load.request = {{"domain", "tiny"}, {"key", "tenant"}};
+    lab_.load = {load};
+    lab_.phases = {{"steady", Millis(400)}, {"pause", Millis(400)}};
+    FaultSpec fault;
+    fault.phase = "pause";
+    fault.fault = "redis.pause";
+    fault.part = "redis";
+    fault.length = Millis(250);
+    lab_.faults = {fault};
+    options_.root = state_.path();
+    options_.interrupted = &recorder_.interrupted;
+  }
+  void SetUp() override { setenv("LAB_STATE", state_.path().c_str(), 1); }
+  void TearDown() override {
+    EXPECT_THAT(OurChildren(), testing::IsEmpty());
+    EXPECT_TRUE(!fs::exists(state_.path() + "/state") || fs::is_empty(state_.path() + "/state"));
+    unsetenv("LAB_STATE");
+  }
+  absl::StatusOr<bench::Run> RunIt() { return RunLab(lab_, options_, recorder_); }
+
+  TemporaryFolder state_;
+  Lab lab_;
+  RunOptions options_;
+  Recorder recorder_;
+};
+
+TEST_F(RunnerTest, RunsInterleavedWithReceiptsSeriesAndFiles) {
+  options_.repeat = 2;
+  const absl::StatusOr<bench::Run> run = RunIt();
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_THAT(recorder_.trials, testing::ElementsAre("first-1", "second-1", "second-2", "first-2"));
+  EXPECT_EQ(recorder_.phases.size(), 8u);
+  EXPECT_FALSE(run->interrupted);
+  ASSERT_EQ(run->trials.size(), 4u);
+  for (const Trial& trial : run->trials) {
+    EXPECT_TRUE(trial.complete);
+    EXPECT_NEAR(static_cast<double>(trial.ops.size()), 80, 2);
+    std::set<Answer> answers;
+    for (const Op& op : trial.ops) answers.insert(op.answer);
+    EXPECT_EQ(answers.count(trial.variant == "first" ? Answer::kAdmitted : Answer::kLimited), 1u);
+    ASSERT_EQ(trial.faults.size(), 1u);
+    EXPECT_TRUE(trial.faults[0].seen_s && trial.faults[0].healed_s) << trial.faults[0].error;
+    std::set<std::string> series;
+    for (const Series& one : trial.series) series.insert(one.part + "." + one.name);
+    EXPECT_THAT(series, testing::IsSupersetOf({"redis.redis_used_memory", "ratelimit.stub_answers_total",
+                                               "ratelimit.process_resident_memory_bytes", "host.host_cpu_seconds_total"}));
+    EXPECT_GT(trial.finals.at("redis.used_memory"), 0);
+    ASSERT_EQ(trial.parts.size(), 2u);
+    EXPECT_THAT(trial.parts[0].version, HasSubstr("redis "));
+    const std::string folder = run->folder + "/trials/" + trial.variant + "-" + std::to_string(trial.repeat);
+    for (const char* file : {"/ops.csv", "/series.csv", "/faults.json", "/logs/redis.log", "/config/ratelimit.yaml"}) {
+      EXPECT_GT(fs::file_size(folder + file), 0u) << file;
+    }
+    std::ifstream log(folder + "/logs/ratelimit.log");
+    const std::string text{std::istreambuf_iterator<char>(log), {}};
+    EXPECT_THAT(text, HasSubstr("rules domain: tiny"));
+    EXPECT_THAT(text, HasSubstr("\"redis.port\": \"" + trial.parts[0].ports.at("redis").substr(10)));
+  }
+  EXPECT_EQ(run->trials[0].seed, run->trials[1].seed);
+  EXPECT_NE(run->trials[0].seed, run->trials[2].seed);
+  EXPECT_TRUE(fs::equivalent(state_.path() + "/runs/tiny/latest", run->folder));
+}
+
+TEST_F(RunnerTest, ADefusedFaultLeavesNoReceipt) {
+  options_.variants = {"first"};
+  options_.defuse = {"redis.pause"};
+  const absl::StatusOr<bench::Run> run = RunIt();
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_TRUE(run->trials.at(0).faults.at(0).applied_s);
+  EXPECT_FALSE(run->trials.at(0).faults.at(0).seen_s);
+  EXPECT_EQ(run->changed.count("defuse.redis.pause"), 1u);
+}
+
+TEST_F(RunnerTest, AnInterruptHealsStopsAndKeepsWhatThereIs) {
+  lab_.phases[1].length = std::chrono::seconds(30);
+  lab_.faults[0].length = std::chrono::seconds(29);
+  for (const char* moment : {"steady", "fault seen"}) {
+    recorder_.interrupt_at = moment;
+    recorder_.interrupted = 0;
+    const absl::StatusOr<bench::Run> run = RunIt();
+    ASSERT_TRUE(run.ok()) << run.status();
+    EXPECT_TRUE(run->interrupted);
+    ASSERT_EQ(run->trials.size(), 1u) << "no further trial begins";
+    EXPECT_FALSE(run->trials[0].complete);
+    EXPECT_LT(run->duration_s, 20) << "far from the 30 s of the phase";
+    EXPECT_THAT(OurChildren(), testing::IsEmpty());
+  }
+}
+
+TEST_F(RunnerTest, APartThatDiesUnaskedIsAProblem) {
+  options_.variants = {"first"};
+  options_.set["ratelimit"]["die.after"] = "20";
+  const absl::StatusOr<bench::Run> run = RunIt();
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_THAT(run->trials.at(0).problems, testing::Contains(HasSubstr("ratelimit ended unasked: exit status 7")));
+  EXPECT_EQ(run->changed.at("ratelimit.die.after"), "20");
+}
+
+TEST_F(RunnerTest, APartThatCannotStartIsAnErrorWithTheEndOfItsLog) {
+  options_.set["ratelimit"]["die.after"] = "0";
+  const absl::StatusOr<bench::Run> run = RunIt();
+  EXPECT_THAT(run.status().ToString(), testing::AllOf(HasSubstr("ratelimit ended while it started: exit status 7"),
+                                                      HasSubstr("out of luck")));
+  options_.set["ratelimit"] = {{"binary", "/no/such/service"}};
+  EXPECT_THAT(RunIt().status().ToString(), HasSubstr("/no/such/service"));
+}
+
+TEST_F(RunnerTest, NamesThatAreNotThereAreToldBeforeAnythingStarts) {
+  options_.variants = {"frist"};
+  EXPECT_THAT(RunIt().status().ToString(), HasSubstr("did you mean \"first\""));
+  EXPECT_THAT(recorder_.boots, testing::IsEmpty());
+}
+
+TEST(TrialFilesTest, AFullDiskIsNamed) {
+  const TemporaryFolder folder;
+  fs::create_symlink("/dev/full", folder.path() + "/ops.csv");
+  const absl::Status status = WriteTrialFiles(Trial(), folder.path());
+  EXPECT_TRUE(absl::IsResourceExhausted(status));
+  EXPECT_THAT(status.ToString(), testing::AllOf(HasSubstr("ops.csv"), HasSubstr("No space left")));
+}
+
+TEST(DescribePartsTest, ListsKnobsAndFaultsByKind) {
+  Catalogue catalogue;
+  std::vector<std::string> not_built;
+  DescribeParts("/no/checkout", &catalogue, &not_built);
+  EXPECT_THAT(catalogue.knobs.at("redis"), testing::Not(testing::IsEmpty()));
+  EXPECT_THAT(catalogue.faults.at("redis.kill"), testing::ElementsAre("data"));
+  EXPECT_EQ(catalogue.faults.count("ratelimit.pause"), 1u);
+  EXPECT_EQ(catalogue.faults.count("ratelimit.flush"), 0u);
+  for (const auto& [fault, options] : catalogue.faults) EXPECT_NE(FaultDocs().at(fault), "");
+  EXPECT_THAT(ServicesAmong({"redis", "ratelimit"}), testing::ElementsAre("ratelimit"));
+}
+
+}  // namespace
+}  // namespace lab::bench

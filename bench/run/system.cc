@@ -1,0 +1,188 @@
+#include "bench/run/system.h"
+
+#include <filesystem>
+
+#include "services/runtime/base/file.h"
+#include "services/runtime/base/text.h"
+
+namespace lab::bench {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::chrono::seconds kReady{15};
+constexpr std::chrono::seconds kGrace{6};
+constexpr Millis kBriefGrace{800};
+
+absl::Status MakeFolder(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  return error ? absl::UnavailableError(Concat("cannot make ", path, ": ", error.message())) : absl::OkStatus();
+}
+
+}  // namespace
+
+System::System(const Lab& lab, Options options, Spawner& spawner, Journal& journal)
+    : lab_(lab), options_(std::move(options)), build_{options_.root}, spawner_(spawner), journal_(journal) {}
+
+System::~System() {
+  Stop(true);
+  std::error_code ignored;
+  fs::remove_all(options_.data_folder, ignored);
+}
+
+absl::Status System::Start(Progress& progress) {
+  for (const char* folder : {"/logs", "/config"}) {
+    if (absl::Status made = MakeFolder(options_.trial_folder + folder); !made.ok()) return made;
+  }
+  for (const PartSpec& spec : lab_.system) {
+    if (absl::Status started = StartPart(spec, progress); !started.ok()) return started;
+  }
+  return absl::OkStatus();
+}
+
+// Its configuration with everything that is set, in rising order of rank, its files written and their names replaced.
+absl::StatusOr<std::map<std::string, std::string>> System::Configure(const PartSpec& spec) const {
+  std::map<std::string, std::string> set = spec.set;
+  for (const Settings& settings : options_.settings) {
+    const auto found = settings.find(spec.name);
+    if (found == settings.end()) continue;
+    for (const auto& [key, value] : found->second) set[key] = value;
+  }
+  const std::string folder = Concat(options_.trial_folder, "/config/", spec.name);
+  if (!spec.files.empty()) {
+    if (absl::Status made = MakeFolder(folder); !made.ok()) return made;
+  }
+  for (const auto& [name, text] : spec.files) {
+    const std::string path = Concat(folder, "/", name);
+    if (name.empty() || name.find('/') != std::string::npos || name[0] == '.') {
+      return absl::InvalidArgumentError(Concat(spec.name, ".files: \"", name, "\" is not the plain name of a file"));
+    }
+    if (absl::Status written = WriteFileAtomic(path, text); !written.ok()) return written;
+    for (auto& [key, value] : set) {
+      if (value == "@" + name) value = path;
+    }
+  }
+  return set;
+}
+
+absl::Status System::StartPart(const PartSpec& spec, Progress& progress) {
+  const PartKind* kind = FindPartKind(spec.kind.empty() ? spec.name : spec.kind);
+  if (kind == nullptr) return absl::InvalidArgumentError(Concat("there is no part of the kind ", spec.kind));
+  absl::StatusOr<std::map<std::string, std::string>> set = Configure(spec);
+  if (!set.ok()) return set.status();
+  absl::StatusOr<std::string> version = kind->Version(build_, *set);
+  if (!version.ok()) return version.status();
+  versions_[spec.name] = *version;
+  changed_[spec.name] = *set;
+  if (const absl::StatusOr<std::vector<Catalogue::Knob>> knobs = kind->Knobs(build_); knobs.ok()) {
+    for (const Catalogue::Knob& knob : *knobs) {
+      const auto value = changed_[spec.name].find(knob.path);
+      if (value != changed_[spec.name].end() && value->second == knob.fallback) changed_[spec.name].erase(value);
+    }
+  }
+
+  std::map<std::string, Ports> others;
+  for (const std::unique_ptr<Part>& part : parts_) others.emplace(part->kind(), part->ports());
+  std::vector<std::string> environment = CleanEnvironment();
+  environment.push_back(journal_.Marker());
+  for (int replica = 0; replica < spec.replicas; ++replica) {
+    parts_.push_back(std::make_unique<Part>(spec, replica, *kind, spawner_));
+    Part& part = *parts_.back();
+    const std::string data = Concat(options_.data_folder, "/", part.full_name());
+    if (absl::Status made = MakeFolder(data); !made.ok()) return made;
+    const Clock::time_point begin = Clock::now();
+    const absl::Status started =
+        part.Start({build_, part.full_name(), *set, options_.trial_folder + "/config", data, {}, others},
+                   Concat(options_.trial_folder, "/logs/", part.full_name(), ".log"), environment, kReady,
+                   options_.interrupted);
+    if (!started.ok()) return started;
+    std::string ports;
+    for (const auto& [name, port] : part.ports()) ports += Concat(ports.empty() ? "" : ", ", name, " 127.0.0.1:", port);
+    progress.Boot(Concat(part.full_name(), " up on ", ports, " after ", FormatDuration(Clock::now() - begin)));
+  }
+  return absl::OkStatus();
+}
+
+std::vector<std::string> System::Stop(bool brief) {
+  std::vector<std::string> stubborn;
+  // The parts stay: others may still look at them.
+  for (auto part = parts_.rbegin(); part != parts_.rend(); ++part) {
+    if (!(*part)->Stop(brief ? Nanos(kBriefGrace) : Nanos(kGrace))) {
+      stubborn.push_back(Concat((*part)->full_name(), " did not end within the time for it; it was killed"));
+    }
+  }
+  return stubborn;
+}
+
+Part* System::Find(const std::string& name, int replica) const {
+  for (const std::unique_ptr<Part>& part : parts_) {
+    if (part->name() == name && part->replica() == replica) return part.get();
+  }
+  return nullptr;
+}
+
+std::vector<std::string> System::Endpoints(const std::string& target) const {
+  const size_t dot = target.find('.');
+  const std::string wanted = target.substr(0, dot);
+  const std::string port = dot == std::string::npos ? "" : target.substr(dot + 1);
+  std::vector<std::string> by_name, by_kind;
+  for (const std::unique_ptr<Part>& part : parts_) {
+    if (part->port(port) == 0) continue;
+    const std::string address = Concat("127.0.0.1:", part->port(port));
+    if (part->name() == wanted) by_name.push_back(address);
+    if (part->kind() == wanted) by_kind.push_back(address);
+  }
+  return by_name.empty() ? by_kind : by_name;
+}
+
+std::vector<PartInfo> System::Describe() const {
+  std::vector<PartInfo> all;
+  for (const std::unique_ptr<Part>& part : parts_) {
+    PartInfo info{part->full_name(), part->kind(), versions_.at(part->name()), part->command(), {}, {}};
+    if (!info.command.empty()) info.command[0] = part->binary();
+    for (const auto& [name, port] : part->ports()) info.ports[name] = Concat("127.0.0.1:", port);
+    info.changed = changed_.at(part->name());
+    all.push_back(std::move(info));
+  }
+  return all;
+}
+
+std::vector<Observed> System::Sources() const {
+  std::vector<Observed> sources;
+  for (const std::unique_ptr<Part>& part : parts_) {
+    Observed source;
+    source.part = part->name();
+    source.pid = [part = part.get()] { return part->pid(); };
+    source.metrics_port = part->port(part->part_kind().metrics_port());
+    source.redis_port = part->port(part->part_kind().redis_port());
+    if (part->full_name() != part->name()) source.labels["replica"] = std::to_string(part->replica());
+    sources.push_back(std::move(source));
+  }
+  return sources;
+}
+
+std::map<std::string, double> System::FinalReads() const {
+  std::map<std::string, double> finals;
+  for (const std::unique_ptr<Part>& part : parts_) {
+    if (part->pid() <= 0) continue;
+    for (const auto& [name, value] : part->part_kind().FinalReads(part->ports())) {
+      finals[Concat(part->full_name(), ".", name)] = value;
+    }
+  }
+  return finals;
+}
+
+std::vector<std::string> System::UnaskedEnds() {
+  std::vector<std::string> ends;
+  for (const std::unique_ptr<Part>& part : parts_) {
+    if (std::optional<std::string> end = part->UnaskedEnd()) ends.push_back(std::move(*end));
+  }
+  return ends;
+}
+
+void System::BoundLogs() {
+  for (const std::unique_ptr<Part>& part : parts_) part->BoundLog();
+}
+
+}  // namespace lab::bench

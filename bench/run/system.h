@@ -1,0 +1,60 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/labfile/lab.h"
+#include "bench/observe/observer.h"
+#include "bench/run/journal.h"
+#include "bench/run/part.h"
+#include "bench/run/runner.h"
+
+namespace lab::bench {
+
+// part → configuration
+using Settings = std::map<std::string, std::map<std::string, std::string>>;
+
+// The system under test of one trial: all parts with all replicas, started in order, stopped in reverse.
+class System {
+ public:
+  struct Options {
+    std::string root;
+    std::string trial_folder;     // logs/ and config/ are made in it
+    std::string data_folder;      // made, and removed with everything in it
+    std::vector<Settings> settings;  // over what the lab's system sets: the later ones win
+    std::function<bool()> interrupted;
+  };
+  System(const Lab& lab, Options options, Spawner& spawner, Journal& journal);
+  ~System();
+
+  absl::Status Start(Progress& progress);
+  // What did not end by itself, a line each. Brief: the patience of somebody who pressed Ctrl-C.
+  std::vector<std::string> Stop(bool brief);
+
+  Part* Find(const std::string& name, int replica) const;
+  // "ratelimit.grpc" → the addresses of that port of all replicas of the part, or the kind of part, of that name.
+  std::vector<std::string> Endpoints(const std::string& target) const;
+  std::vector<PartInfo> Describe() const;
+  std::vector<Observed> Sources() const;
+  std::map<std::string, double> FinalReads() const;
+  std::vector<std::string> UnaskedEnds();
+  void BoundLogs();
+
+ private:
+  absl::Status StartPart(const PartSpec& spec, Progress& progress);
+  absl::StatusOr<std::map<std::string, std::string>> Configure(const PartSpec& spec) const;
+
+  const Lab& lab_;
+  const Options options_;
+  const Build build_;
+  Spawner& spawner_;
+  Journal& journal_;
+  std::vector<std::unique_ptr<Part>> parts_;
+  std::map<std::string, std::map<std::string, std::string>> changed_;  // part → what differs from its defaults
+  std::map<std::string, std::string> versions_;
+};
+
+}  // namespace lab::bench

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "bench/observe/process_figures.h"
+#include "bench/run/process.h"
+
+// Helpers of the tests of this folder.
+namespace lab::bench {
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string path = (std::filesystem::temp_directory_path() / "lab-run-test-XXXXXX").string();
+    if (mkdtemp(path.data()) == nullptr) throw std::runtime_error("cannot make a temporary folder");
+    path_ = path;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const std::string& path() const { return path_; }
+  std::string Read(const std::string& name) const {
+    std::ifstream file(path_ + "/" + name);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  void Write(const std::string& name, const std::string& text) const {
+    std::filesystem::create_directories(std::filesystem::path(path_ + "/" + name).parent_path());
+    std::ofstream(path_ + "/" + name) << text;
+  }
+
+ private:
+  std::string path_;
+};
+
+inline bool Eventually(const std::function<bool()>& happens, Nanos time = std::chrono::seconds(10)) {
+  const Clock::time_point end = Clock::now() + time;
+  do {
+    if (happens()) return true;
+    std::this_thread::sleep_for(Millis(2));
+  } while (Clock::now() < end);
+  return false;
+}
+
+inline bool Alive(pid_t pid) {
+  const auto figures = ReadProcess(pid);
+  return figures && figures->state != 'Z';
+}
+
+inline Command Shell(const std::string& script, const TemporaryFolder& folder, std::vector<std::string> environment = {}) {
+  environment.push_back("PATH=/usr/bin:/bin");
+  return {"/bin/sh", {"sh", "-c", script}, std::move(environment), folder.path(), folder.path() + "/log"};
+}
+
+class Listener {
+ public:
+  explicit Listener(int port) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0 || listen(fd_, 1) != 0) {
+      throw std::runtime_error("cannot listen");
+    }
+  }
+  ~Listener() { close(fd_); }
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+
+ private:
+  int fd_;
+};
+
+}  // namespace lab::bench

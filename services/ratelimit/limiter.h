@@ -1,0 +1,98 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "services/ratelimit/hot_keys.h"
+#include "services/ratelimit/memory_store.h"
+#include "services/ratelimit/metrics.h"
+#include "services/ratelimit/pending.h"
+#include "services/ratelimit/rules.h"
+#include "services/ratelimit/store.h"
+#include "services/runtime/base/random.h"
+#include "services/runtime/obs/log.h"
+
+namespace lab::ratelimit {
+
+// Joins rules, stores and metrics. What is asked in one turn of the loop leaves in few store calls: equal requests (same
+// keys, limits and hits) share one entry and are granted in arrival order, and up to max_batch entries go in one atomic
+// call. Where the store fails, each rule's policy decides, at once. Single-threaded.
+class Limiter {
+ public:
+  struct Options {
+    bool coalesce = true;
+    int max_batch = 64;                                            // entries a store call
+    int replicas = 1;                                              // local shares of overrides
+    FailurePolicy on_store_failure = FailurePolicy::kAllow;        // of overrides that no rule matches
+  };
+
+  // `store` answers; `local` is what FailurePolicy::kLocal decides with.
+  Limiter(Options options, Store& store, MemoryStore& local, Metrics& metrics);
+  ~Limiter();
+
+  // Replaces the rules; requests that are on their way keep theirs.
+  void SetRules(std::shared_ptr<const RuleSet> rules);
+  const RuleSet& rules() const { return *rules_; }
+
+  // Decides `pending`: Decided runs exactly once, inside this call when no limit applies, else from Flush or later. An
+  // error (an override that no limit can be made of) means that it will not run.
+  absl::Status Decide(Pending& pending, Clock::time_point now);
+  // Sends what has gathered. At the end of every turn.
+  void Flush();
+
+  const HotKeys& hot_keys() const { return hot_keys_; }
+  static constexpr uint64_t kHotKeySample = 16;  // one request in so many is counted
+
+ private:
+  struct Flight;  // a batch with the requests that wait for it
+  struct Place {
+    uint64_t hash = 0;
+    uint64_t turn = 0;
+    Flight* flight = nullptr;
+    uint32_t group = 0;
+  };
+
+  absl::Status Resolve(Pending& pending);
+  absl::Status ResolveOverride(Pending& pending, size_t index, const Rule* rule);
+  void Want(Pending& pending, size_t index, const Rule* rule, const Limit* limit, bool shadow);
+  void DropReplaced(Pending& pending);
+  void BuildKeys(Pending& pending);
+  void AppendKeyOf(const Pending& pending, size_t index);
+  void Enqueue(Pending& pending);
+  bool SameGroup(const Pending& pending, const Flight& flight, uint32_t group) const;
+  Place& FindPlace(const Pending& pending, uint64_t hash);
+  Flight& OpenFlight(size_t terms);
+
+  void Complete(Flight& flight, const absl::Status& status);
+  void Answer(Flight& flight);
+  void AnswerByPolicy(Flight& flight);
+  void DecideByPolicy(Pending& pending, const Flight& flight, const Batch::Group& group);
+  void Fill(Pending& pending, absl::Span<const TermResult> results);
+  void Finish(Pending& pending, Clock::time_point now, bool shadowed);
+
+  const Options options_;
+  Store& store_;
+  MemoryStore& local_;
+  Metrics& metrics_;
+  std::shared_ptr<const RuleSet> rules_;
+  HotKeys hot_keys_{64};
+  Random random_{1};
+  obs::LogLimit failure_log_{std::chrono::seconds(1)};
+
+  std::string keys_;                            // scratch: of the request that is being put in a batch
+  std::vector<Entry> entries_;                  // scratch: with shared values replaced
+  std::vector<Place> places_;                   // open addressing; a place of an earlier turn is free
+  uint64_t turn_ = 1;
+  size_t placed_ = 0;
+  std::vector<Flight*> open_;                   // of this turn
+  std::vector<Flight*> idle_;
+  std::vector<std::unique_ptr<Flight>> flights_;
+  Batch local_batch_;                           // scratch of DecideByPolicy, with its limits
+  std::deque<Limit> local_limits_;
+};
+
+}  // namespace lab::ratelimit

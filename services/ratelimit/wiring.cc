@@ -1,0 +1,138 @@
+#include "services/ratelimit/wiring.h"
+
+#include <utility>
+
+#include <boost/asio/steady_timer.hpp>
+#include <google/protobuf/stubs/logging.h>
+
+#include "services/runtime/base/text.h"
+#include "services/runtime/obs/log.h"
+
+namespace lab::ratelimit {
+
+namespace {
+
+Limiter::Options LimiterOptions(const Options& options) {
+  return {options.coalesce, options.max_batch, options.replicas, options.on_store_failure};
+}
+
+double UnixSeconds() { return static_cast<double>(MemoryStore::SystemMicros()) / static_cast<double>(kSecondUs); }
+
+// Whether Redis is one that we cannot use (cluster mode, wrong password): an error, in plain words. A Redis that is not
+// there is none: the rules' policies decide until it is. Asked on a loop of its own, because ours is busy starting.
+absl::Status ProbeRedis(const redis::Options& options) {
+  constexpr Nanos kPatience = Millis(300);
+  async::Loop loop;
+  obs::Metrics unread;
+  redis::Client client(loop, options, unread);
+  absl::Status ready = absl::UnavailableError("it does not answer");
+  client.WhenReady([&](absl::Status status) {
+    ready = std::move(status);
+    loop.Stop();
+  });
+  boost::asio::steady_timer patience(loop.io(), kPatience);
+  patience.async_wait([&](const boost::system::error_code& error) {
+    if (!error) loop.Stop();
+  });
+  loop.Run();
+  const absl::Status found = ready;  // Close reports ABORTED to who still waits
+  client.Close();
+  if (absl::IsFailedPrecondition(found)) return found;
+  if (!found.ok()) {
+    obs::Log(obs::Level::kWarn, "redis_absent",
+             {{"address", Concat(options.host, ":", options.port)},
+              {"effect", "every rule's on_store_failure decides until it answers"}});
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+Service::Service(app::Environment& environment, const Options& options)
+    : environment_(environment),
+      options_(options),
+      metrics_(environment.metrics),
+      memory_(static_cast<size_t>(options.local_max_keys)),
+      redis_(options.store == StoreKind::kRedis
+                 ? std::make_unique<redis::Client>(environment.loop, options.redis, environment.metrics)
+                 : nullptr),
+      redis_store_(redis_ ? std::make_unique<RedisStore>(*redis_) : nullptr),
+      limiter_(LimiterOptions(options), redis_ ? static_cast<Store&>(*redis_store_) : memory_, memory_, metrics_),
+      server_(environment.loop, options.grpc, environment.metrics, environment.tracer),
+      rpc_(server_, environment.loop, limiter_, metrics_, {options.bounds, options.headers}) {}
+
+// Every store call ends in its callback while the limiter that it calls is still there.
+Service::~Service() {
+  watcher_.reset();
+  if (redis_) redis_->Close();
+}
+
+absl::Status Service::Start() {
+  google::protobuf::SetLogHandler(nullptr);  // else anybody writes a line to our log by sending bytes that are no UTF-8
+  if (redis_) {
+    if (absl::Status status = ProbeRedis(options_.redis); !status.ok()) return status;
+  }
+  if (absl::Status status = StartRules(); !status.ok()) return status;
+  AddHttpApi(environment_.http, environment_.loop, limiter_, metrics_, options_.bounds);
+  environment_.loop.AtTurnEnd(async::Loop::Phase::kDecide, [this] { limiter_.Flush(); });
+  if (absl::Status status = server_.Start(); !status.ok()) return status;
+  server_.SetServing(true);
+  ready_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status Service::StartRules() {
+  if (options_.rules_path.empty()) {
+    obs::Log(obs::Level::kWarn, "rules_absent", {{"effect", "rules.path is empty: every request passes"}});
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::vector<RulesFile>> files = ReadRulesFiles(options_.rules_path);
+  if (!files.ok()) return files.status();
+  const RulesWatcher::Result rules = ParseRules(*files, RuleDefaultsOf(options_));
+  if (!rules.ok()) return rules.status();
+  limiter_.SetRules(*rules);
+  metrics_.rules_loaded_timestamp.Set(UnixSeconds());
+  watcher_ = std::make_unique<RulesWatcher>(
+      options_.rules_path, RuleDefaultsOf(options_), options_.reload_every, *std::move(files),
+      [this](RulesWatcher::Result result) {
+        environment_.loop.Post([this, result = std::move(result)] { TakeRules(result); });
+      });
+  return absl::OkStatus();
+}
+
+void Service::TakeRules(const RulesWatcher::Result& result) {
+  if (!result.ok()) {
+    metrics_.reloads_failed.Increment();
+    metrics_.rules_stale.Set(1);
+    obs::Log(obs::Level::kError, "rules_refused",
+             {{"error", std::string(result.status().message())}, {"effect", "the old rules stay in force"}});
+    return;
+  }
+  limiter_.SetRules(*result);
+  metrics_.reloads_ok.Increment();
+  metrics_.rules_stale.Set(0);
+  metrics_.rules_loaded_timestamp.Set(UnixSeconds());
+  obs::Log(obs::Level::kInfo, "rules_loaded", {{"rules", limiter_.rules().size()}});
+}
+
+void Service::Stop(Clock::time_point deadline, std::function<void()> done) {
+  ready_ = false;
+  watcher_.reset();
+  server_.SetServing(false);
+  server_.Drain(deadline, std::move(done));
+}
+
+app::Definition MakeDefinition() {
+  auto options = std::make_shared<Options>();  // shared by the three functions, which outlive this one
+  app::Definition definition;
+  definition.name = "ratelimit";
+  definition.summary = "A rate limiter: Envoy's RateLimitService on gRPC, five algorithms, counts in Redis.";
+  definition.declare = [options](app::Schema& schema) { Declare(schema, *options); };
+  definition.check = [options] { return Check(*options); };
+  definition.make = [options](app::Environment& environment) -> std::unique_ptr<app::Service> {
+    return std::make_unique<Service>(environment, *options);
+  };
+  return definition;
+}
+
+}  // namespace lab::ratelimit
