@@ -12,7 +12,7 @@
 namespace lab::bench::cli {
 namespace {
 
-constexpr size_t kEvents = 5;
+constexpr size_t kEvents = 5, kDone = 8;  // lines
 constexpr Millis kFrame{200};
 
 std::string Rate(double per_s) { return WithCommas(static_cast<uint64_t>(std::llround(std::max(0.0, per_s)))) + "/s"; }
@@ -101,7 +101,8 @@ std::vector<std::string> RenderFrame(const ViewState& state, const TerminalStyle
   const Ansi ansi(style.color);
   const int width = std::max(40, style.width - 1);
   std::vector<std::string> lines;
-  for (const std::string& line : state.done) lines.push_back(absl::StrCat("   ", ansi.Dim(line)));
+  const size_t first = state.done.size() > kDone ? state.done.size() - kDone : 0;
+  for (size_t i = first; i < state.done.size(); ++i) lines.push_back(absl::StrCat("   ", ansi.Dim(state.done[i])));
   lines.push_back(absl::StrCat(" ", ansi.Bold(state.lab), "  ", ansi.Bold(state.variant),
                                state.repeat > 1 ? absl::StrCat(" repeat ", state.repeat) : "", "   trial ", state.index + 1,
                                " of ", state.total, "   seed ", state.seed));

@@ -7,14 +7,14 @@
 #include "bench/judge/selection.h"
 #include "services/runtime/base/text.h"
 
-// every-arrival-accounted: every scheduled arrival ended in exactly one outcome, none twice, none that was not scheduled;
-// their times are in order; and the service's own count of calls agrees with what was answered.
+// every-arrival-accounted: every scheduled arrival ended in exactly one outcome, none twice, none that was not
+// scheduled; their times are in order; and the service's own count of calls agrees with what was answered.
 namespace lab::bench {
 namespace {
 
-constexpr int64_t kEarlyNs = 1'000'000;    // a send may be this much before its intended time: one turn of the loop
-constexpr double kProbesPerSecond = 50;    // calls of probes and health checks that a service may count on top
-constexpr double kNotYetCounted = 16;      // answers that were written as the counter was read for the last time
+constexpr int64_t kEarlyNs = 1'000'000;  // a send may be this much before its intended time: one turn of the loop
+constexpr double kProbesPerSecond = 50;  // calls of probes and health checks that a service may count on top
+constexpr double kNotYetCounted = 16;    // answers that were written as the counter was read for the last time
 constexpr char kCalls[] = "rpc_server_calls_total";
 
 std::string StreamName(const Trial& trial, size_t stream) {
@@ -32,7 +32,8 @@ void CheckTimes(const Trial& trial, InvariantResult& result) {
     if (op.stream >= trial.streams.size()) {
       result.Break(Concat(Named(trial, op), ": of a stream that does not exist"));
     } else if (op.outcome == Outcome::kDropped) {
-      if (op.sent_ns != 0 || op.done_ns != 0) result.Break(Concat(Named(trial, op), ": dropped, but with a time of sending"));
+      if (op.sent_ns != 0 || op.done_ns != 0)
+        result.Break(Concat(Named(trial, op), ": dropped, but with a time of sending"));
     } else if (op.done_ns < op.sent_ns) {
       result.Break(Concat(Named(trial, op), ": done before it was sent"));
     } else if (op.sent_ns < op.intended_ns - kEarlyNs) {
@@ -44,8 +45,8 @@ void CheckTimes(const Trial& trial, InvariantResult& result) {
   }
 }
 
-// The fewest records whose removal leaves the rest in order (those outside a longest non-decreasing subsequence; patience
-// sorting): the ones that were moved, not the many that they were moved past.
+// The fewest records whose removal leaves the rest in order (those outside a longest non-decreasing subsequence;
+// patience sorting): the ones that were moved, not the many that they were moved past.
 void CheckOrder(const Trial& trial, InvariantResult& result) {
   const std::vector<Op>& ops = trial.ops;
   const auto earlier = [](const Op& a, const Op& b) { return a.intended_ns < b.intended_ns; };
@@ -53,8 +54,8 @@ void CheckOrder(const Trial& trial, InvariantResult& result) {
   constexpr size_t kNone = std::numeric_limits<size_t>::max();
   std::vector<size_t> tails, before(ops.size(), kNone);
   for (size_t i = 0; i < ops.size(); ++i) {
-    const auto place = std::upper_bound(tails.begin(), tails.end(), i,
-                                        [&](size_t a, size_t b) { return earlier(ops[a], ops[b]); });
+    const auto place =
+        std::upper_bound(tails.begin(), tails.end(), i, [&](size_t a, size_t b) { return earlier(ops[a], ops[b]); });
     if (place != tails.begin()) before[i] = *(place - 1);
     if (place == tails.end()) {
       tails.push_back(i);
@@ -74,7 +75,8 @@ using Identity = std::pair<int64_t, uint32_t>;  // intended time, key
 // Holds what ended against what was scheduled, of one stream.
 void CheckSchedule(const Trial& trial, size_t stream, InvariantResult& result) {
   std::vector<Identity> scheduled, ended;
-  for (const Arrival& arrival : *trial.streams[stream].schedule) scheduled.emplace_back(arrival.intended_ns, arrival.key);
+  for (const Arrival& arrival : *trial.streams[stream].schedule)
+    scheduled.emplace_back(arrival.intended_ns, arrival.key);
   for (const Op& op : trial.ops) {
     if (op.stream == stream) ended.emplace_back(op.intended_ns, op.key);
   }
@@ -172,9 +174,9 @@ InvariantResult Check(const Trial& trial, const Lab& lab, const Selectors&) {
   } else if (result.why.empty()) {
     result.state = State::kPass;
   }
-  result.measured = result.broken > 0
-                        ? Concat(result.broken, " of ", trial.ops.size(), " records")
-                        : Concat(FormatQuantity(static_cast<double>(trial.ops.size()), "ops"), " arrivals, each ended once");
+  result.measured = result.broken > 0 ? Concat(result.broken, " of ", trial.ops.size(), " records")
+                                      : Concat(FormatQuantity(static_cast<double>(trial.ops.size()), "ops"),
+                                               " arrivals, each ended once");
   return result;
 }
 

@@ -83,7 +83,8 @@ class Checker {
  private:
   absl::StatusOr<Unit> OfReference(const Node& node) const {
     if (use_ == ExpressionUse::kValue) {
-      return ErrorAt(node.at, "values are made of functions of one trial; those of variants stand in expect and predict");
+      return ErrorAt(node.at,
+                     "values are made of functions of one trial; those of variants stand in expect and predict");
     }
     std::vector<std::string> variants;
     for (const VariantSpec& variant : lab_.variants) variants.push_back(variant.name);
@@ -214,7 +215,8 @@ class Checker {
         return AmountError(text, Unit::Seconds(), "1s");
       case SelectorKind::kShare: {
         const absl::StatusOr<double> share = ShareOf(text);
-        return share.ok() && *share > 0 && *share <= 1 ? "" : Concat(Quoted(text), " is not a share; write 1/60 or 10%");
+        return share.ok() && *share > 0 && *share <= 1 ? ""
+                                                       : Concat(Quoted(text), " is not a share; write 1/60 or 10%");
       }
       case SelectorKind::kYesNo:
         return NameError("choice", text, {"yes", "no"});
@@ -247,7 +249,8 @@ absl::Status CheckComparison(const Lab& lab, const std::string& text) {
   const absl::StatusOr<Comparison> comparison = ParseComparison(text);
   if (!comparison.ok()) return comparison.status();
   bool names_something = false;
-  Walk(*comparison, [&](const Node& node) { names_something = names_something || node.kind == Node::Kind::kReference; });
+  Walk(*comparison,
+       [&](const Node& node) { names_something = names_something || node.kind == Node::Kind::kReference; });
   const Checker checker(lab, ExpressionUse::kExpectation);
   const absl::StatusOr<Unit> left = checker.UnitOf(comparison->left);
   if (!left.ok()) return left.status();
@@ -267,7 +270,8 @@ absl::Status CheckInvariant(const Lab& lab, const std::string& text) {
   if (!call.ok()) return call.status();
   const Invariant* invariant = FindInvariant(call->name);
   if (invariant == nullptr) {
-    return ErrorAt(call->at, Concat("unknown invariant ", Quoted(call->name), Suggestion(call->name, InvariantNames())));
+    return ErrorAt(call->at,
+                   Concat("unknown invariant ", Quoted(call->name), Suggestion(call->name, InvariantNames())));
   }
   return Checker(lab, ExpressionUse::kInvariant).CheckSelectors(*call, invariant->selectors, false);
 }

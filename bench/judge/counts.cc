@@ -52,9 +52,8 @@ uint64_t Count(const Trial& trial, const Selection& selection, Kind kind) {
 }
 
 const std::vector<SelectorSpec>& Where() {
-  static const std::vector<SelectorSpec> where = {{"phase", SelectorKind::kPhases},
-                                                  {"fault", SelectorKind::kFaultPhases},
-                                                  {"stream", SelectorKind::kStream}};
+  static const std::vector<SelectorSpec> where = {
+      {"phase", SelectorKind::kPhases}, {"fault", SelectorKind::kFaultPhases}, {"stream", SelectorKind::kStream}};
   return where;
 }
 

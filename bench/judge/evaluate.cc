@@ -49,8 +49,8 @@ Evidence Binary(char op, const Evidence& left, const Evidence& right) {
   return result;
 }
 
-// A value that was cut off may be larger than all the others: the maximum is then at least what is known; the minimum is
-// known only when it comes from another one.
+// A value that was cut off may be larger than all the others: the maximum is then at least what is known; the minimum
+// is known only when it comes from another one.
 Evidence Extreme(bool maximum, const std::vector<Evidence>& list) {
   Evidence best = list.front();
   bool cut_off = false;
@@ -100,7 +100,7 @@ double TimesBelow(double value, double bound) {
 struct Sides {
   double left = 0, low = 0, high = 0;  // high: of "within", else low
   double step = 0;
-  bool cut_off = false;                // left is at least this
+  bool cut_off = false;  // left is at least this
 };
 
 bool Holds(const std::string& op, const Sides& sides) {
@@ -114,8 +114,8 @@ bool Holds(const std::string& op, const Sides& sides) {
   return left >= sides.low - slack && left <= sides.high + slack;
 }
 
-// A value that was cut off is larger than what is known of it. Where that already lies at or beyond the upper bound, all
-// is said; below it, the phase was too short to tell.
+// A value that was cut off is larger than what is known of it. Where that already lies at or beyond the upper bound,
+// all is said; below it, the phase was too short to tell.
 State StateOf(const std::string& op, const Sides& sides) {
   if (!sides.cut_off) return Holds(op, sides) ? State::kPass : State::kFail;
   if (sides.left < sides.high * (1 - kRounding)) return State::kInconclusive;

@@ -11,7 +11,8 @@
 // What a run knows: the values of each trial, and which trials are fit to be judged.
 namespace lab::bench {
 
-// Why this trial cannot be judged: broken off, problems, a fault that was not seen, not healed or not there. "" when it can.
+// Why this trial cannot be judged: broken off, problems, a fault that was not seen, not healed or not there. "" when it
+// can.
 std::string WhyUnfit(const Trial& trial, const Lab& lab, bool quick);
 
 struct TrialEvidence {

@@ -26,16 +26,17 @@ TEST_P(SyntaxErrorTest, NamesItsColumn) {
 
 INSTANTIATE_TEST_SUITE_P(
     Everything, SyntaxErrorTest,
-    ::testing::Values(Wrong{"", "column 1: a value is missing here"}, Wrong{"a.b", "column 4: a comparison is wanted here"},
-                      Wrong{"a.b <=", "column 7: a value is missing here"}, Wrong{"a.b = 1", "column 5: \"=\" does not compare"},
-                      Wrong{"a.b <= 25msec", "column 8: unknown unit \"msec\" in \"25msec\"; known: ns, us, ms"},
-                      Wrong{"(a.b <= 1", "column 6: \")\" is missing"}, Wrong{"a.b <= 1 2", "column 10: \"2\" does not belong here"},
-                      Wrong{"a.b <= -1", "column 8: a negative number"}, Wrong{"a.b within 1", "wants two bounds"},
-                      Wrong{"f{phase} <= 1", "column 8: \"=\" is missing after phase"},
-                      Wrong{"f{phase=} <= 1", "column 3: phase is empty"}, Wrong{"f{phase=x <= 1", "\"}\" is missing"},
-                      Wrong{"f{phase=x, phase=y} <= 1", "column 12: phase is given twice"},
-                      Wrong{"f{name=\"x} <= 1", "closing quote"}, Wrong{"f(x) <= 1", "selectors stand in braces: f{…}"},
-                      Wrong{"min(1, 2 <= 1", "\")\" is missing"}, Wrong{"a.b <= @", "column 8: a value is wanted here"}));
+    ::testing::Values(
+        Wrong{"", "column 1: a value is missing here"}, Wrong{"a.b", "column 4: a comparison is wanted here"},
+        Wrong{"a.b <=", "column 7: a value is missing here"}, Wrong{"a.b = 1", "column 5: \"=\" does not compare"},
+        Wrong{"a.b <= 25msec", "column 8: unknown unit \"msec\" in \"25msec\"; known: ns, us, ms"},
+        Wrong{"(a.b <= 1", "column 6: \")\" is missing"}, Wrong{"a.b <= 1 2", "column 10: \"2\" does not belong here"},
+        Wrong{"a.b <= -1", "column 8: a negative number"}, Wrong{"a.b within 1", "wants two bounds"},
+        Wrong{"f{phase} <= 1", "column 8: \"=\" is missing after phase"},
+        Wrong{"f{phase=} <= 1", "column 3: phase is empty"}, Wrong{"f{phase=x <= 1", "\"}\" is missing"},
+        Wrong{"f{phase=x, phase=y} <= 1", "column 12: phase is given twice"},
+        Wrong{"f{name=\"x} <= 1", "closing quote"}, Wrong{"f(x) <= 1", "selectors stand in braces: f{…}"},
+        Wrong{"min(1, 2 <= 1", "\")\" is missing"}, Wrong{"a.b <= @", "column 8: a value is wanted here"}));
 
 TEST(ExpressionTest, BoundsDepthAndLength) {
   EXPECT_FALSE(ParseValue(std::string(500, '(') + "1" + std::string(400, ')')).ok());
@@ -46,7 +47,8 @@ double Number(const std::string& text) {
   const absl::StatusOr<Node> tree = ParseValue(text);
   EXPECT_TRUE(tree.ok()) << text << ": " << tree.status();
   if (!tree.ok()) return -1;
-  const Evidence evidence = EvaluateReferences(*tree, [](const std::string&, const std::string&) { return Evidence::Of(7, 1); });
+  const Evidence evidence =
+      EvaluateReferences(*tree, [](const std::string&, const std::string&) { return Evidence::Of(7, 1); });
   EXPECT_TRUE(evidence.value.has_value()) << text;
   return evidence.value.value_or(-1);
 }

@@ -11,8 +11,8 @@
 namespace lab::bench {
 namespace {
 
-constexpr size_t kLeastBlocks = 4;       // interleaved repeats that a comparison of variants needs
-constexpr double kErrorBound = 0.1;      // of all comparisons of a lab together (Bonferroni)
+constexpr size_t kLeastBlocks = 4;   // interleaved repeats that a comparison of variants needs
+constexpr double kErrorBound = 0.1;  // of all comparisons of a lab together (Bonferroni)
 
 std::set<std::string> VariantsOf(const Comparison& comparison) {
   std::set<std::string> variants;
@@ -42,8 +42,8 @@ Evidence ValueOf(const TrialEvidence& repeat, const std::string& value) {
   return found == repeat.values.end() ? Evidence::None(Concat("unknown value ", value)) : found->second;
 }
 
-// A bound on one variant must hold in every repeat; the worst one is shown. One clear miss is a miss, whatever the other
-// repeats lack.
+// A bound on one variant must hold in every repeat; the worst one is shown. One clear miss is a miss, whatever the
+// other repeats lack.
 Judged JudgeAlone(const ExpectSpec& rule, const Comparison& comparison, const VariantEvidence& variant) {
   Judged judged = NotAsked(rule, variant.name, "");
   Finding& finding = judged.finding;
@@ -52,9 +52,8 @@ Judged JudgeAlone(const ExpectSpec& rule, const Comparison& comparison, const Va
   double worst = -std::numeric_limits<double>::infinity();
   std::string missing;
   for (const TrialEvidence& repeat : variant.repeats) {
-    const Compared compared = Compare(comparison, [&](const std::string&, const std::string& value) {
-      return ValueOf(repeat, value);
-    });
+    const Compared compared =
+        Compare(comparison, [&](const std::string&, const std::string& value) { return ValueOf(repeat, value); });
     if (compared.state == State::kInconclusive) {
       if (missing.empty()) missing = Concat(RepeatLabel(variant, repeat), compared.why);
       if (!finding.left) finding.left = compared.left;
@@ -86,8 +85,8 @@ double CoinTail(size_t hits, size_t tries) {
   return sum * std::pow(0.5, static_cast<double>(tries));
 }
 
-// A comparison of variants, block by block (a block: the same repeat of each), decided by an exact sign test: it holds, or
-// does not, only when so many blocks on one side would be unlikely if either were as likely.
+// A comparison of variants, block by block (a block: the same repeat of each), decided by an exact sign test: it holds,
+// or does not, only when so many blocks on one side would be unlikely if either were as likely.
 Judged JudgeTogether(const ExpectSpec& rule, const Comparison& comparison, const std::string& each,
                      const std::vector<const VariantEvidence*>& variants, size_t comparisons) {
   Judged judged = NotAsked(rule, each, "");

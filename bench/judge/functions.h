@@ -25,7 +25,9 @@ struct Evidence {
   bool at_least = false;  // the end of the phase cut it off: the true value is larger
 
   static Evidence Of(double value, uint64_t samples) { return {value, {}, samples, "", false}; }
-  static Evidence None(std::string why, uint64_t samples = 0) { return {std::nullopt, {}, samples, std::move(why), false}; }
+  static Evidence None(std::string why, uint64_t samples = 0) {
+    return {std::nullopt, {}, samples, std::move(why), false};
+  }
 };
 
 // The selectors of one call. Texts were checked when the lab was read; an unreadable one gives the fallback.
@@ -43,17 +45,17 @@ class Selectors {
 };
 
 enum class SelectorKind {
-  kPhase,       // one phase
-  kPhases,      // one or several, "pause+kill"
-  kFaultPhases, // phases in which a fault begins
-  kStream,      // a lane or a load
-  kPart,        // a part of the system, or "host", "generator"
-  kCount,       // a number above 0
-  kTime,        // a time above 0
-  kShare,       // "1/60", "10%"
+  kPhase,        // one phase
+  kPhases,       // one or several, "pause+kill"
+  kFaultPhases,  // phases in which a fault begins
+  kStream,       // a lane or a load
+  kPart,         // a part of the system, or "host", "generator"
+  kCount,        // a number above 0
+  kTime,         // a time above 0
+  kShare,        // "1/60", "10%"
   kYesNo,
-  kAs,          // rate, delta, last, max, min, mean
-  kUnit,        // s, 1/s, bytes, cores, none
+  kAs,    // rate, delta, last, max, min, mean
+  kUnit,  // s, 1/s, bytes, cores, none
   kText,
 };
 

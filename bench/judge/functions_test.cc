@@ -10,10 +10,10 @@
 namespace lab::bench {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::At;
 using testing::Dropped;
 using testing::EmptyTrial;
+using ::testing::HasSubstr;
 using testing::kMs;
 using testing::kSecond;
 using testing::SteadyTrial;
@@ -42,8 +42,12 @@ Op With(Op op, Outcome outcome) {
 TEST(CountsTest, ByPhaseByStreamAndByRate) {
   Trial trial = EmptyTrial();
   trial.streams.push_back({"other", "ratelimit.grpc", 1, 0, "", nullptr});
-  trial.ops = {At(1 * kSecond, kMs), At(2 * kSecond, kMs, Answer::kLimited), With(At(3 * kSecond, kMs), Outcome::kFailed),
-               With(At(4 * kSecond, kSecond), Outcome::kUnknown), Dropped(4 * kSecond + 1), At(6 * kSecond, kMs),
+  trial.ops = {At(1 * kSecond, kMs),
+               At(2 * kSecond, kMs, Answer::kLimited),
+               With(At(3 * kSecond, kMs), Outcome::kFailed),
+               With(At(4 * kSecond, kSecond), Outcome::kUnknown),
+               Dropped(4 * kSecond + 1),
+               At(6 * kSecond, kMs),
                At(7 * kSecond, kMs, Answer::kAdmitted, 0, 1)};
   EXPECT_DOUBLE_EQ(Known(trial, "offered"), 7);
   EXPECT_DOUBLE_EQ(Known(trial, "offered{phase=steady}"), 5);
@@ -65,11 +69,11 @@ TEST(CountsTest, ByPhaseByStreamAndByRate) {
 }
 
 TEST(CountsTest, AFaultsWindowTakesOnlyWhatLiesWhollyInside) {
-  Trial trial = EmptyTrial();  // seen at 5.02 s, heal asked at 10 s
-  trial.ops = {At(5 * kSecond, 10 * kMs),                // before the receipt
-               At(5 * kSecond + 10 * kMs, 20 * kMs),     // sent before, answered after it
-               At(6 * kSecond, 10 * kMs),                // inside
-               At(10 * kSecond - 5 * kMs, 10 * kMs),     // answered after the heal
+  Trial trial = EmptyTrial();                         // seen at 5.02 s, heal asked at 10 s
+  trial.ops = {At(5 * kSecond, 10 * kMs),             // before the receipt
+               At(5 * kSecond + 10 * kMs, 20 * kMs),  // sent before, answered after it
+               At(6 * kSecond, 10 * kMs),             // inside
+               At(10 * kSecond - 5 * kMs, 10 * kMs),  // answered after the heal
                At(11 * kSecond, 10 * kMs)};
   EXPECT_DOUBLE_EQ(Known(trial, "admitted{fault=pause}"), 1);
   trial.faults[0].seen_s.reset();
@@ -233,8 +237,10 @@ TEST(SeriesValuesTest, CountersGaugesAndResets) {
   }
   trial.series = {ok, late, cpu, memory};
   EXPECT_NEAR(Known(trial, "metric{part=ratelimit, name=redis_operations_total, phase=steady, as=rate}"), 100, 1e-9);
-  EXPECT_NEAR(Known(trial, "metric{part=ratelimit, name=redis_operations_total, outcome=ok, phase=pause, as=delta}"), 400, 1e-9);
-  EXPECT_NEAR(Known(trial, "metric{part=ratelimit, name=redis_operations_total, outcome=late, phase=pause, as=delta}"), 0, 1e-9);
+  EXPECT_NEAR(Known(trial, "metric{part=ratelimit, name=redis_operations_total, outcome=ok, phase=pause, as=delta}"),
+              400, 1e-9);
+  EXPECT_NEAR(Known(trial, "metric{part=ratelimit, name=redis_operations_total, outcome=late, phase=pause, as=delta}"),
+              0, 1e-9);
   EXPECT_NEAR(Known(trial, "metric{part=ratelimit, name=redis_operations_total, phase=steady}"), 601, 1e-9);
   EXPECT_NEAR(Known(trial, "cpu{part=ratelimit, phase=steady}"), 0.25, 1e-9);
   EXPECT_NEAR(Known(trial, "memory_max{part=ratelimit, phase=pause}"), 30e6, 1e-3);
@@ -243,7 +249,8 @@ TEST(SeriesValuesTest, CountersGaugesAndResets) {
   for (int i = 0; i < 50; ++i) trial.ops.push_back(At(i * kMs, kMs));
   EXPECT_NEAR(Known(trial, "cpu_per_op{part=ratelimit, phase=steady}"), 1.25 / 50, 1e-9);
   EXPECT_THAT(Missing(trial, "metric{part=redis, name=redis_operations_total}"), HasSubstr("redis reported no"));
-  EXPECT_THAT(Missing(trial, "metric{part=ratelimit, name=redis_operations_total, outcome=lost}"), HasSubstr("reported no"));
+  EXPECT_THAT(Missing(trial, "metric{part=ratelimit, name=redis_operations_total, outcome=lost}"),
+              HasSubstr("reported no"));
   trial.series[3].samples.resize(8);  // the last read is at 6 s: nothing of "after"
   EXPECT_THAT(Missing(trial, "memory_max{part=ratelimit, phase=after}"), HasSubstr("was not read then"));
 }
@@ -262,8 +269,8 @@ TEST(SeriesValuesTest, ReplicasAddUpAndFinalsAreRead) {
 
 TEST(FunctionsTest, EveryOneSaysWhyItHasNoValueOnAnEmptyTrial) {
   for (const Function& function : Functions()) {
-    const std::vector<Selector> selectors = {{"limit", "1", 0}, {"window", "1s", 0}, {"phase", "after", 0},
-                                             {"part", "redis", 0}, {"name", "x", 0}};
+    const std::vector<Selector> selectors = {
+        {"limit", "1", 0}, {"window", "1s", 0}, {"phase", "after", 0}, {"part", "redis", 0}, {"name", "x", 0}};
     const Evidence evidence = function.evaluate(EmptyTrial(), testing::TestLab(), Selectors(selectors));
     EXPECT_FALSE(evidence.value.has_value()) << function.name;
     EXPECT_NE(evidence.why, "") << function.name;
@@ -275,12 +282,14 @@ TEST(FunctionsTest, EveryOneSaysWhyItHasNoValueOnAnEmptyTrial) {
 TEST(FunctionsTest, CostOnAFullTrialIsPrinted) {
   Trial trial = EmptyTrial("a", 400);
   for (int64_t i = 0; i < 200'000; ++i) {
-    trial.ops.push_back(At(i * 75'000, kMs, i % 10 == 0 ? Answer::kAdmitted : Answer::kLimited, static_cast<uint32_t>(i % 400)));
+    trial.ops.push_back(
+        At(i * 75'000, kMs, i % 10 == 0 ? Answer::kAdmitted : Answer::kLimited, static_cast<uint32_t>(i % 400)));
   }
   const auto begin = std::chrono::steady_clock::now();
-  for (const char* text : {"latency_p99{phase=pause}", "latency_max{phase=pause}", "admitted_ratio{fault=pause, limit=1, window=1s}",
-                           "worst_window{limit=1, window=1s}", "false_allow{limit=1, window=1s}", "recovery{phase=after}",
-                           "achieved_rate{phase=steady}", "error_ratio"}) {
+  for (const char* text :
+       {"latency_p99{phase=pause}", "latency_max{phase=pause}", "admitted_ratio{fault=pause, limit=1, window=1s}",
+        "worst_window{limit=1, window=1s}", "false_allow{limit=1, window=1s}", "recovery{phase=after}",
+        "achieved_rate{phase=steady}", "error_ratio"}) {
     EXPECT_TRUE(Value(trial, text).value.has_value()) << text;
   }
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);

@@ -8,8 +8,8 @@
 #include "bench/judge/functions.h"
 #include "bench/model/result.h"
 
-// What must hold of every trial whatever the numbers. Each invariant is one file, registered by name; it names what broke
-// it, with its place on the timeline.
+// What must hold of every trial whatever the numbers. Each invariant is one file, registered by name; it names what
+// broke it, with its place on the timeline.
 namespace lab::bench {
 
 inline constexpr size_t kMaxOffenders = 20;

@@ -16,10 +16,10 @@ namespace lab::bench {
 namespace {
 
 using ::testing::AnyOf;
-using ::testing::Contains;
-using ::testing::HasSubstr;
 using testing::At;
+using ::testing::Contains;
 using testing::EmptyTrial;
+using ::testing::HasSubstr;
 using testing::kMs;
 using testing::kSecond;
 
@@ -146,7 +146,8 @@ TEST(LimitHoldsTest, PassesFailsAndNeedsEvidence) {
   const std::string rule = "limit-holds{limit=1, window=1s}";
   const InvariantResult broken = Check(trial, rule);
   EXPECT_EQ(broken.state, State::kFail);
-  EXPECT_THAT(broken.offenders, Contains(HasSubstr("main key 1: 2 admitted within 1s from 6.000000 s (pause+1.000 s)")));
+  EXPECT_THAT(broken.offenders,
+              Contains(HasSubstr("main key 1: 2 admitted within 1s from 6.000000 s (pause+1.000 s)")));
   EXPECT_EQ(Check(trial, "limit-holds{limit=1, window=1s, factor=2}").state, State::kPass);
   EXPECT_EQ(Check(trial, "limit-holds{limit=1, window=1s, phase=steady}").state, State::kInconclusive);
   trial.ops[1].answer = Answer::kLimited;

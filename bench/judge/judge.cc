@@ -57,7 +57,8 @@ Catch JudgeCatch(const VariantSpec& variant, const std::vector<Judged>& judged) 
     result.text = Concat(variant.name, " breaks ", variant.caught_by, ": ", finding.measured);
   } else {
     result.state = State::kFail;
-    result.text = Concat(variant.name, " misses ", variant.caught_by, " by less than a factor of three: ", finding.measured);
+    result.text =
+        Concat(variant.name, " misses ", variant.caught_by, " by less than a factor of three: ", finding.measured);
   }
   return result;
 }
@@ -187,7 +188,8 @@ Verdict Judge(const Lab& lab, const Run& run) {
   }
   for (Judged& one : judged) verdict.findings.push_back(std::move(one.finding));
   for (const Trial& trial : run.trials) {
-    if (SpecOf(lab, trial.variant) == nullptr) tally.Count(State::kInconclusive, Concat("unknown variant ", trial.variant));
+    if (SpecOf(lab, trial.variant) == nullptr)
+      tally.Count(State::kInconclusive, Concat("unknown variant ", trial.variant));
   }
   Conclude(tally, verdict);
   return verdict;

@@ -8,15 +8,15 @@
 namespace lab::bench {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::FindFinding;
+using ::testing::HasSubstr;
 using testing::RunOf;
 using testing::SteadyTrial;
 using testing::TestLab;
 
-constexpr int64_t kGoodMs = 6;    // within the bound of 25 ms
-constexpr int64_t kBadMs = 200;   // beyond three times the bound
-constexpr int64_t kNearMs = 40;   // beyond the bound, not beyond three times the bound
+constexpr int64_t kGoodMs = 6;   // within the bound of 25 ms
+constexpr int64_t kBadMs = 200;  // beyond three times the bound
+constexpr int64_t kNearMs = 40;  // beyond the bound, not beyond three times the bound
 
 std::vector<Trial> AllThree() {
   return {SteadyTrial("a", kGoodMs), SteadyTrial("b", kGoodMs), SteadyTrial("c", kBadMs)};
@@ -164,7 +164,8 @@ TEST(JudgeTest, WhatNamesAnAbsentVariantIsNotAsked) {
 }
 
 TEST(JudgeTest, EveryRepeatMustHold) {
-  const Verdict verdict = Judge(TestLab(), RunOf({SteadyTrial("a", kGoodMs, 0), SteadyTrial("a", kNearMs, 1), SteadyTrial("a", 8, 2)}));
+  const Verdict verdict =
+      Judge(TestLab(), RunOf({SteadyTrial("a", kGoodMs, 0), SteadyTrial("a", kNearMs, 1), SteadyTrial("a", 8, 2)}));
   EXPECT_EQ(verdict.state, State::kFail);
   EXPECT_EQ(FindFinding(verdict, "bounded", "a")->measured, "40 ms > 25 ms");
   for (const Measured& measured : verdict.values) {
@@ -299,8 +300,8 @@ TEST(CompareTest, NearTiesAreWrittenOut) {
 
 TEST(PredictionTest, ScoredInFactorOfTwoBands) {
   Lab lab = TestLab();
-  lab.predict = {{"near", "?", "ms", "a.p99", 0},  {"far", "?", "ms", "a.p99", 0},     {"off", "?", "ms", "a.p99", 0},
-                 {"gone", "?", "ms", "b.p99", 0},  {"skipped", "?", "ms", "a.p99", 0}, {"zero", "?", "ms", "a.p99", 0}};
+  lab.predict = {{"near", "?", "ms", "a.p99", 0}, {"far", "?", "ms", "a.p99", 0},     {"off", "?", "ms", "a.p99", 0},
+                 {"gone", "?", "ms", "b.p99", 0}, {"skipped", "?", "ms", "a.p99", 0}, {"zero", "?", "ms", "a.p99", 0}};
   bench::Run run = RunOf({SteadyTrial("a", 6)});
   run.predictions = {{"near", 0.003}, {"far", 0.020}, {"off", 0.050}, {"gone", 1}, {"zero", 0}};
   const std::vector<PredictionScore> scores = Judge(lab, run).predictions;

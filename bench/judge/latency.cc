@@ -61,8 +61,8 @@ Function TimeOf(std::string name, Measure measure, Summary summary) {
     }
     return summary(sample);
   };
-  return Fixed(std::move(name), Unit::Seconds(),
-               {{"phase", SelectorKind::kPhases}, {"stream", SelectorKind::kStream}}, evaluate);
+  return Fixed(std::move(name), Unit::Seconds(), {{"phase", SelectorKind::kPhases}, {"stream", SelectorKind::kStream}},
+               evaluate);
 }
 
 // A quantile needs enough values beyond it to be more than the luck of one: three for most, ten for a p99.9.

@@ -28,8 +28,8 @@ InvariantResult Check(const Trial& trial, const Lab& lab, const Selectors& selec
     answered += static_cast<uint64_t>(std::count_if(judged.begin(), judged.end(), [](const Decision& decision) {
       return decision.kind != Decision::Kind::kUnknown;
     }));
-    const Burst most = aligned ? MostInAlignedWindow(judged, window_ns, trial.started_unix_ns)
-                               : MostInWindow(judged, window_ns);
+    const Burst most =
+        aligned ? MostInAlignedWindow(judged, window_ns, trial.started_unix_ns) : MostInWindow(judged, window_ns);
     worst = std::max(worst, most.count);
     if (static_cast<double>(most.count) <= allowed) continue;
     result.Break(Concat(trial.streams[history.stream].name, " key ", history.key, ": ", most.count, " admitted within ",

@@ -4,14 +4,18 @@
 #include <vector>
 
 // What can be said for certain about a rate limiter from outside. The moment of a decision is not visible: it lies
-// somewhere in [sent, done]. Everything here claims only what holds wherever in its interval each decision was made, so a
-// bound that is reported broken is broken. Windows are half-open, (t - window, t]: decisions exactly one window apart are
-// not in the same one. Times are nanoseconds on one clock. Definitions: an exact sliding log as in "A sliding window log"
-// (the limiter that admits when fewer than `limit` admissions lie in (t - window, t]).
+// somewhere in [sent, done]. Everything here claims only what holds wherever in its interval each decision was made, so
+// a bound that is reported broken is broken. Windows are half-open, (t - window, t]: decisions exactly one window apart
+// are not in the same one. Times are nanoseconds on one clock. Definitions: an exact sliding log as in "A sliding
+// window log" (the limiter that admits when fewer than `limit` admissions lie in (t - window, t]).
 namespace lab::bench {
 
 struct Decision {
-  enum class Kind : uint8_t { kAdmitted, kLimited, kUnknown };  // unknown: sent, never answered: it may have been admitted
+  enum class Kind : uint8_t {
+    kAdmitted,
+    kLimited,
+    kUnknown
+  };                 // unknown: sent, never answered: it may have been admitted
   int64_t from = 0;  // sent
   int64_t to = 0;    // answered; of an unknown one: when it was given up
   Kind kind = Kind::kAdmitted;

@@ -14,9 +14,7 @@ struct Limit {
   int64_t window_ns = 0;
 };
 
-Limit LimitOf(const Selectors& selectors) {
-  return {selectors.Number("limit"), ToNanos(selectors.Number("window"))};
-}
+Limit LimitOf(const Selectors& selectors) { return {selectors.Number("limit"), ToNanos(selectors.Number("window"))}; }
 
 std::vector<SelectorSpec> LimiterSelectors(std::vector<SelectorSpec> more) {
   std::vector<SelectorSpec> all = {{"limit", SelectorKind::kCount, true},
@@ -74,8 +72,8 @@ Evidence WorstOf(const Trial& trial, const Lab& lab, const Selectors& selectors,
   uint64_t most = 0;
   for (const History& history : HistoriesOf(trial, selection)) {
     const std::vector<Decision> judged = Judged(history.decisions);
-    const Burst burst = aligned ? MostInAlignedWindow(judged, window_ns, trial.started_unix_ns)
-                                : MostInWindow(judged, window_ns);
+    const Burst burst =
+        aligned ? MostInAlignedWindow(judged, window_ns, trial.started_unix_ns) : MostInWindow(judged, window_ns);
     most = std::max(most, burst.count);
   }
   return Evidence::Of(static_cast<double>(most) / LimitOf(selectors).count, answered.all);

@@ -11,18 +11,18 @@ namespace lab::bench {
 namespace {
 
 constexpr int64_t kBinNs = 100'000'000;
-constexpr int kCalmBins = 5;            // nothing failed and no latency stood out for 500 ms …
-constexpr int kLeastBins = 2;           // … or until the end of the phase, if that is at least 200 ms
-constexpr int kRateBins = 10;           // the admitted rate counts over a second: fixed windows admit in waves
+constexpr int kCalmBins = 5;   // nothing failed and no latency stood out for 500 ms …
+constexpr int kLeastBins = 2;  // … or until the end of the phase, if that is at least 200 ms
+constexpr int kRateBins = 10;  // the admitted rate counts over a second: fixed windows admit in waves
 constexpr double kLatencyFloorS = 0.025;
-constexpr double kLatencyFactor = 5;    // times the p99 of the reference phase
+constexpr double kLatencyFactor = 5;  // times the p99 of the reference phase
 constexpr double kRateLow = 0.5, kRateHigh = 1.5;
-constexpr double kSlackSigmas = 3;      // of a Poisson count
+constexpr double kSlackSigmas = 3;  // of a Poisson count
 
 // What "right" is: the state of the reference phase.
 struct Normal {
   double p99_s = 0;
-  double per_bin = 0;     // admitted, or, of a system without answers of that kind, ok
+  double per_bin = 0;  // admitted, or, of a system without answers of that kind, ok
   bool of_admitted = false;
 };
 
@@ -61,7 +61,8 @@ struct Bin {
   double count = 0;
 };
 
-std::vector<Bin> BinsOf(const Trial& trial, const Selection& streams, int64_t begin, int64_t end, const Normal& normal) {
+std::vector<Bin> BinsOf(const Trial& trial, const Selection& streams, int64_t begin, int64_t end,
+                        const Normal& normal) {
   std::vector<Bin> bins(static_cast<size_t>(std::max<int64_t>(0, end - begin) / kBinNs));
   for (const Op& op : trial.ops) {
     if (!streams.InStream(op) || op.intended_ns < begin) continue;
@@ -114,8 +115,8 @@ Evidence Recovery(const Trial& trial, const Lab& lab, const Selectors& selectors
   const int64_t heal = ToNanos(*fault->heal_asked_s);
   std::vector<Bin> bins = BinsOf(trial, streams, heal, ToNanos(phase->end_s), *normal);
   if (bins.size() < kRateBins + kLeastBins) {
-    return Evidence::None(absl::StrFormat("%s ends less than %.1f s after the heal", phase->name,
-                                          (kRateBins + kLeastBins) * 0.1));
+    return Evidence::None(
+        absl::StrFormat("%s ends less than %.1f s after the heal", phase->name, (kRateBins + kLeastBins) * 0.1));
   }
   uint64_t samples = 0;
   std::vector<bool> calm;
@@ -150,11 +151,10 @@ Evidence Detect(const Trial& trial, const Lab&, const Selectors& selectors) {
 }  // namespace
 
 void AddRecovery(std::vector<Function>& functions) {
-  functions.push_back(Fixed("recovery", Unit::Seconds(),
-                            {{"phase", SelectorKind::kPhase, true},
-                             {"like", SelectorKind::kPhase},
-                             {"stream", SelectorKind::kStream}},
-                            &Recovery));
+  functions.push_back(
+      Fixed("recovery", Unit::Seconds(),
+            {{"phase", SelectorKind::kPhase, true}, {"like", SelectorKind::kPhase}, {"stream", SelectorKind::kStream}},
+            &Recovery));
   functions.push_back(Fixed("detect", Unit::Seconds(), {{"phase", SelectorKind::kFaultPhases, true}}, &Detect));
 }
 

@@ -65,8 +65,8 @@ void SelectStreams(const Trial& trial, const Lab& lab, const Selectors& selector
   bool any = false;
   for (size_t i = 0; i < trial.streams.size(); ++i) {
     const StreamInfo& stream = trial.streams[i];
-    const bool in = name.empty() || stream.load == name ||
-                    std::find(wanted.begin(), wanted.end(), stream.name) != wanted.end();
+    const bool in =
+        name.empty() || stream.load == name || std::find(wanted.begin(), wanted.end(), stream.name) != wanted.end();
     selection.streams.push_back(in);
     any = any || in;
     if (in) selection.keys += stream.keys;

@@ -26,7 +26,8 @@ bool IsPart(const std::string& series, const std::string& wanted) {
   if (series == wanted) return true;
   const size_t length = wanted.size();
   return series.size() > length + 1 && series.compare(0, length, wanted) == 0 &&
-         (series[length] == '-' || series[length] == '#') && std::isdigit(static_cast<unsigned char>(series[length + 1]));
+         (series[length] == '-' || series[length] == '#') &&
+         std::isdigit(static_cast<unsigned char>(series[length + 1]));
 }
 
 std::vector<const Series*> Matching(const Trial& trial, const Selectors& selectors, const std::string& name) {
@@ -68,7 +69,6 @@ std::optional<double> At(const Samples& samples, double at_s) {
   if (std::abs(nearest.first - at_s) > kNearS) return std::nullopt;
   return nearest.second;
 }
-
 
 // One increase over all windows of the selection and all series.
 Evidence Increase(const std::vector<const Series*>& list, const Selection& selection) {

@@ -112,7 +112,8 @@ bool SpeaksOf(const std::string& expression, const std::string& variant) {
   for (const std::string& name : {std::string("each"), variant}) {
     for (size_t at = expression.find(name + "."); at != std::string::npos; at = expression.find(name + ".", at + 1)) {
       const char before = at == 0 ? ' ' : expression[at - 1];
-      if (!std::isalnum(static_cast<unsigned char>(before)) && before != '-' && before != '_' && before != '.') return true;
+      if (!std::isalnum(static_cast<unsigned char>(before)) && before != '-' && before != '_' && before != '.')
+        return true;
     }
   }
   return false;
@@ -183,9 +184,8 @@ void CheckBudget(const yaml::Value& place, const Lab& lab, bool quick) {
 
 // A question asked in ms is answered by a time. Said as a comparison, so that the one check of units serves both.
 std::string PredictionUnitError(const Reading& reading, const PredictSpec& question) {
-  const std::string one = question.unit.empty() || UnitNamed(question.unit).unit.label.empty()
-                              ? "1"
-                              : Concat(question.unit[0] == '/' ? "1" : "1", question.unit);
+  const bool plain = UnitNamed(question.unit).unit.label.empty();  // "", or a name such as "loads"
+  const std::string one = plain ? "1" : Concat("1", question.unit);
   const std::string comparison = Concat(question.value, " >= ", one);
   const std::string error = reading.catalogue.check_expression(reading.lab, comparison, ExpressionUse::kExpectation);
   return error.empty() ? "" : Concat("unit \"", question.unit, "\" does not fit ", question.value, ": ", error);

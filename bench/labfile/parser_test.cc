@@ -33,8 +33,8 @@ Catalogue TestCatalogue() {
       {"debug", "bool", "false", "", "", {}},
       {"rules.path", "string", "", "", "", {}},
       {"rules.on_store_failure", "one of: allow, deny, local", "deny", "", "", {"allow", "deny", "local"}}};
-  catalogue.faults = {{"redis.pause", {}}, {"redis.kill", {}}, {"redis.flush", {}}, {"redis.expire", {"key"}},
-                      {"process.stop", {}}};
+  catalogue.faults = {
+      {"redis.pause", {}}, {"redis.kill", {}}, {"redis.flush", {}}, {"redis.expire", {"key"}}, {"process.stop", {}}};
   catalogue.targets = {{"ratelimit.grpc", {"domain", "key"}}, {"ratelimit.http", {"domain"}}};
   catalogue.invariants = {"every-arrival-accounted", "limit-holds"};
   catalogue.check_expression = &FakeCheck;
@@ -184,7 +184,8 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"control: broken, ", "", "caught_by is only for"},
         Wrong{"caught_by: bounded-latency", "caught_by: bounded-latenzy", "did you mean \"bounded-latency\"?"},
         Wrong{"each.max_fault <= 25ms", "deny.max_fault <= 25ms", "says nothing about this variant"},
-        Wrong{"  deny: {ratelimit:", "  deny: {ratelimt:", "unknown part or key \"ratelimt\"; did you mean \"ratelimit\"?"},
+        Wrong{"  deny: {ratelimit:", "  deny: {ratelimt:",
+              "unknown part or key \"ratelimt\"; did you mean \"ratelimit\"?"},
         Wrong{"  deny: {", "  Deny!: {", "is no name"},
         Wrong{"request: {main:", "request: {mein:", "unknown load \"mein\"; did you mean \"main\"?"},
         Wrong{"target: ratelimit.grpc", "target: ratelimit.grcp", "did you mean \"ratelimit.grpc\"?"},
@@ -218,12 +219,15 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"unit: ms", "unit: mb", "unit \"mb\" does not fit deny.p99"},
         Wrong{"each.max_fault <= 25ms", "each.wrong <= 25ms", "expect.bounded-latency: column 1: wrong"},
         Wrong{"[every-arrival-accounted,", "[every-arrival-acounted,", "did you mean \"every-arrival-accounted\"?"},
-        Wrong{"run: 3m", "run: 20s", "the run takes 28 s (2 trials of 14 s, boot included), more than its budget of 20 s"},
+        Wrong{"run: 3m", "run: 20s",
+              "the run takes 28 s (2 trials of 14 s, boot included), more than its budget of 20 s"},
         Wrong{"quick: 45s", "quick: 5s", "the quick run takes 12 s"}));
 
 TEST(LabParserTest, TellsAllErrorsAtOnceInTheirOrder) {
   std::string bad = kGood;
-  for (const auto& [from, to] : {std::pair{"title:", "titel:"}, {"rate: 4000/s", "rate: 4000"}, {"do: redis.kill", ""},
+  for (const auto& [from, to] : {std::pair{"title:", "titel:"},
+                                 {"rate: 4000/s", "rate: 4000"},
+                                 {"do: redis.kill", ""},
                                  {"reference: deny", "reference: denny"}}) {
     const size_t at = bad.find(from);
     if (at != std::string::npos) bad.replace(at, std::string(from).size(), to);
@@ -286,7 +290,8 @@ TEST(QuantityTest, ReadsUnitsAndRefusesOthers) {
   EXPECT_DOUBLE_EQ(QuantityOf("9.8")->value, 9.8);
   EXPECT_THAT(std::string(QuantityOf("25 ms").status().message()), HasSubstr("25 ms"));
   EXPECT_THAT(std::string(QuantityOf("25msec").status().message()), HasSubstr("unknown unit \"msec\""));
-  for (const char* bad : {"", "ms", "-1s", "inf", "nan", "1e400", "1/2/3", "0x10"}) EXPECT_FALSE(QuantityOf(bad).ok()) << bad;
+  for (const char* bad : {"", "ms", "-1s", "inf", "nan", "1e400", "1/2/3", "0x10"})
+    EXPECT_FALSE(QuantityOf(bad).ok()) << bad;
   EXPECT_DOUBLE_EQ(*ShareOf("1/60"), 1.0 / 60);
   EXPECT_FALSE(ShareOf("1/0").ok());
 }

@@ -8,8 +8,8 @@
 #include "bench/labfile/lab.h"
 #include "services/runtime/base/strict_yaml.h"
 
-// Private to bench/labfile: the sections of a lab file, each read by one function into the lab. They add their errors to
-// the document and go on, so that a file tells everything that is wrong with it at once.
+// Private to bench/labfile: the sections of a lab file, each read by one function into the lab. They add their errors
+// to the document and go on, so that a file tells everything that is wrong with it at once.
 namespace lab::bench {
 
 struct Reading {

@@ -103,8 +103,7 @@ std::string HowToWrite(const Unit& unit, const std::string& number) {
 absl::StatusOr<Quantity> ReadQuantity(std::string_view text, size_t* used) {
   const bool starts_right = !text.empty() && ((text[0] >= '0' && text[0] <= '9') || text[0] == '.');
   double number = 0;
-  const auto [end, error] =
-      std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
   if (!starts_right || error != std::errc()) {
     return absl::InvalidArgumentError(Concat("\"", text.substr(0, 40), "\" is not a number"));
   }
@@ -119,9 +118,9 @@ absl::StatusOr<Quantity> ReadQuantity(std::string_view text, size_t* used) {
     if (unit_text[0] == '/') return quantity;
     std::vector<std::string> known;
     for (const Named& candidate : Units()) known.push_back(candidate.name);
-    return absl::InvalidArgumentError(
-        Concat("unknown unit \"", unit_text, "\" in \"", text.substr(0, digits + unit_text.size()), "\"",
-               Suggestion(unit_text, known)));
+    return absl::InvalidArgumentError(Concat("unknown unit \"", unit_text, "\" in \"",
+                                             text.substr(0, digits + unit_text.size()), "\"",
+                                             Suggestion(unit_text, known)));
   }
   quantity.value = number * unit->factor;
   quantity.unit = unit->unit();
@@ -134,8 +133,8 @@ absl::StatusOr<Quantity> QuantityOf(std::string_view text) {
   absl::StatusOr<Quantity> quantity = ReadQuantity(text, &used);
   if (!quantity.ok()) return quantity;
   if (used != text.size() || !std::isfinite(quantity->value)) {
-    return absl::InvalidArgumentError(
-        Concat("\"", text.substr(0, 40), "\" is not a quantity; write a number and its unit, as 25ms, 4000/s, 10%, 64mb"));
+    return absl::InvalidArgumentError(Concat(
+        "\"", text.substr(0, 40), "\" is not a quantity; write a number and its unit, as 25ms, 4000/s, 10%, 64mb"));
   }
   return quantity;
 }

@@ -8,8 +8,9 @@
 // Numbers with units, as lab files and expressions write them. Values are kept in base units: seconds, bytes, 1/s.
 namespace lab::bench {
 
-// A dimension as exponents, and how to print it: "s", "1/s", "bytes", "cores", "x" (a multiple of a limit), "%" (a share,
-// kept as 0 … 1), "ops" (a count), "" (a plain number). Two units are of the same kind when their exponents are equal.
+// A dimension as exponents, and how to print it: "s", "1/s", "bytes", "cores", "x" (a multiple of a limit), "%" (a
+// share, kept as 0 … 1), "ops" (a count), "" (a plain number). Two units are of the same kind when their exponents are
+// equal.
 struct Unit {
   int seconds = 0;
   int bytes = 0;

@@ -91,8 +91,8 @@ void ReadKeys(const yaml::Value& value, KeySpec& keys) {
   const auto found = call ? std::find(names.begin(), names.end(), call->first) : names.end();
   if (found == names.end()) {
     const std::string name = text.substr(0, text.find('('));
-    value.Error(Concat("\"", text.substr(0, 40), "\" is no distribution of keys; write one of ", forms[0], ", ", forms[1],
-                       ", ", forms[2], ", ", forms[3], call ? Suggestion(name, names) : ""));
+    value.Error(Concat("\"", text.substr(0, 40), "\" is no distribution of keys; write one of ", forms[0], ", ",
+                       forms[1], ", ", forms[2], ", ", forms[3], call ? Suggestion(name, names) : ""));
     return;
   }
   keys.kind = static_cast<KeySpec::Kind>(found - names.begin());
@@ -124,8 +124,8 @@ BurstSpec ReadBurst(const yaml::Value& value, const Lab& lab) {
   if (phase.defined() && std::find(phases.begin(), phases.end(), burst.phase) == phases.end()) {
     phase.Error(Concat("unknown phase \"", burst.phase, "\"", Suggestion(burst.phase, phases)));
   }
-  burst.every = value.Required("every").Duration(std::chrono::milliseconds(1), std::chrono::hours(1),
-                                                 std::chrono::seconds(1));
+  burst.every =
+      value.Required("every").Duration(std::chrono::milliseconds(1), std::chrono::hours(1), std::chrono::seconds(1));
   for (const yaml::Value& place : value.Required("at").List()) {
     burst.at.push_back(place.Number(0, 0.999999, 0));
   }
@@ -172,8 +172,8 @@ void ReadShape(const yaml::Value& value, Reading& reading, LoadSpec& load) {
   const yaml::Value rate = has_rate ? value.Required("rate") : value.Optional("rate");
   if (rate.defined() && !has_rate) rate.Error(Concat("arrivals of this kind have no rate"));
   if (rate.defined() && has_rate) ReadRates(rate, reading, load.rate);
-  const bool other = load.arrivals == Arrivals::kRamp || load.arrivals == Arrivals::kStep ||
-                     load.arrivals == Arrivals::kSpike;
+  const bool other =
+      load.arrivals == Arrivals::kRamp || load.arrivals == Arrivals::kStep || load.arrivals == Arrivals::kSpike;
   const yaml::Value to = other ? value.Required("to") : value.Optional("to");
   if (only(to, {Arrivals::kRamp, Arrivals::kStep, Arrivals::kSpike}, "ramp, step, spike")) {
     load.ramp_to_per_s = ReadRate(to, reading.catalogue, nullptr);
@@ -183,10 +183,12 @@ void ReadShape(const yaml::Value& value, Reading& reading, LoadSpec& load) {
   if (load.arrivals == Arrivals::kStep && load.steps == 0) load.steps = 1;
   const yaml::Value file = load.arrivals == Arrivals::kReplay ? value.Required("replay") : value.Optional("replay");
   if (only(file, {Arrivals::kReplay}, "replay")) load.replay_file = file.String();
-  const yaml::Value clients = load.arrivals == Arrivals::kClosed ? value.Required("clients") : value.Optional("clients");
+  const yaml::Value clients =
+      load.arrivals == Arrivals::kClosed ? value.Required("clients") : value.Optional("clients");
   if (only(clients, {Arrivals::kClosed}, "closed")) load.closed_clients = static_cast<int>(clients.Int(1, 100'000, 1));
   const yaml::Value think = value.Optional("think");
-  if (only(think, {Arrivals::kClosed}, "closed")) load.think = think.Duration(Nanos(0), std::chrono::hours(1), Nanos(0));
+  if (only(think, {Arrivals::kClosed}, "closed"))
+    load.think = think.Duration(Nanos(0), std::chrono::hours(1), Nanos(0));
 }
 
 // Roughly how many operations one trial of this load schedules.
@@ -218,7 +220,8 @@ void ReadLoad(const yaml::Value& value, const std::string& fallback_name, Readin
   ReadKeys(value.Optional("keys"), load.keys);
   for (const yaml::Value& burst : value.Optional("bursts").List()) load.bursts.push_back(ReadBurst(burst, reading.lab));
   load.max_in_flight = static_cast<int>(value.Optional("max_in_flight").Int(1, 1'000'000, load.max_in_flight));
-  load.timeout = value.Optional("timeout").Duration(std::chrono::milliseconds(1), std::chrono::minutes(1), load.timeout);
+  load.timeout =
+      value.Optional("timeout").Duration(std::chrono::milliseconds(1), std::chrono::minutes(1), load.timeout);
   load.request = ReadRequest(value.Optional("request"), fields);
   for (const auto& [lane, request] : value.Optional("lanes").Entries()) {
     CheckName(request, lane, false);

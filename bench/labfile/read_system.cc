@@ -57,7 +57,8 @@ std::string TypeError(const Knob& knob, const std::string& value) {
     return Concat(Quoted(value), " is not one of its values", Suggestion(value, knob.names));
   }
   if (knob.type == "bool") {
-    return value == "true" || value == "false" ? "" : Concat(Quoted(value), " is not a truth value; write true or false");
+    return value == "true" || value == "false" ? ""
+                                               : Concat(Quoted(value), " is not a truth value; write true or false");
   }
   if (knob.type == "int") {
     int64_t number = 0;
@@ -100,7 +101,8 @@ void ReadPart(const std::string& name, const yaml::Value& value, Reading& readin
   CheckName(value, name, true);
   part.kind = value.Optional("kind").String(name);
   part.replicas = static_cast<int>(value.Optional("replicas").Int(1, kMaxReplicas, 1));
-  const std::vector<std::string> kinds = NamesOf(reading.catalogue.knobs, [](const auto& known) { return known.first; });
+  const std::vector<std::string> kinds =
+      NamesOf(reading.catalogue.knobs, [](const auto& known) { return known.first; });
   const bool known = reading.catalogue.knobs.contains(part.kind);
   if (!known) {
     value.Error(Concat("unknown part ", Quoted(part.kind), Suggestion(part.kind, kinds)));

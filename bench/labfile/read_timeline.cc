@@ -15,9 +15,7 @@ constexpr Nanos kShortestPhase = std::chrono::milliseconds(100);
 constexpr Nanos kLongestPhase = std::chrono::hours(1);
 constexpr size_t kMaxOccurrences = 1000;
 
-Nanos Share(Nanos length, double share) {
-  return Nanos(std::llround(static_cast<double>(length.count()) * share));
-}
+Nanos Share(Nanos length, double share) { return Nanos(std::llround(static_cast<double>(length.count()) * share)); }
 
 const PhaseSpec* FindPhase(const std::vector<PhaseSpec>& phases, const std::string& name) {
   for (const PhaseSpec& phase : phases) {
@@ -110,8 +108,8 @@ void ReadTarget(const yaml::Value& entry, const yaml::Value& name, const Lab& la
   if (on.defined()) {
     on.Error(Concat("unknown part \"", fault.part, "\"", Suggestion(fault.part, PartNames(lab))));
   } else {
-    name.Error(Concat("\"", fault.part, "\" is no part of this system: say which with on:",
-                      Suggestion(fault.part, PartNames(lab))));
+    name.Error(Concat("\"", fault.part,
+                      "\" is no part of this system: say which with on:", Suggestion(fault.part, PartNames(lab))));
   }
 }
 
@@ -184,8 +182,8 @@ void ReadPhases(const yaml::Value& phases, const yaml::Value& quick, Reading& re
     }
   }
   const auto same_name = [](const PhaseSpec& full, const PhaseSpec& fast) { return full.name == fast.name; };
-  const bool same_order = std::equal(lab.phases.begin(), lab.phases.end(), lab.quick_phases.begin(),
-                                     lab.quick_phases.end(), same_name);
+  const bool same_order =
+      std::equal(lab.phases.begin(), lab.phases.end(), lab.quick_phases.begin(), lab.quick_phases.end(), same_name);
   if (!same_order && std::is_permutation(lab.phases.begin(), lab.phases.end(), lab.quick_phases.begin(),
                                          lab.quick_phases.end(), same_name)) {
     quick.Error("has the phases in another order");

@@ -207,7 +207,8 @@ std::string ConditionLine(const Report& report) {
   std::set<std::string> versions;
   for (const Trial& trial : report.run.trials) {
     for (const PartInfo& part : trial.parts) {
-      if (!part.version.empty()) versions.insert(part.version);
+      // Services of ours have no version but the revision.
+      if (!part.version.empty() && part.version != part.kind) versions.insert(part.version);
     }
   }
   facts.insert(facts.end(), versions.begin(), versions.end());

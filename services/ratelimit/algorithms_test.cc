@@ -1,10 +1,10 @@
 // Each algorithm against its theory, by replay in virtual time: worst window, burst, long-run share, retry-after.
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "services/ratelimit/decide.h"
 #include "services/ratelimit/memory_store.h"
@@ -47,7 +47,9 @@ int64_t Worst(const std::vector<UnixMicros>& times, int64_t width) {
   return static_cast<int64_t>(worst);
 }
 
-std::vector<UnixMicros> Burst(UnixMicros at, int count) { return std::vector<UnixMicros>(static_cast<size_t>(count), at); }
+std::vector<UnixMicros> Burst(UnixMicros at, int count) {
+  return std::vector<UnixMicros>(static_cast<size_t>(count), at);
+}
 
 std::vector<UnixMicros> Even(UnixMicros from, int64_t length, double per_window) {
   std::vector<UnixMicros> times;

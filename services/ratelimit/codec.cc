@@ -57,10 +57,9 @@ int64_t SecondsUp(int64_t us) { return us / kSecondUs + (us % kSecondUs > 0 ? 1 
 // A rule that several descriptors match stands in the fields once: the first stands for it, with the least remaining.
 bool First(const Pending& pending, size_t index) {
   const Pending::Status& status = pending.statuses[index];
-  return std::none_of(pending.statuses.begin(), pending.statuses.begin() + static_cast<ptrdiff_t>(index),
-                      [&](const Pending::Status& earlier) {
-                        return earlier.rule == status.rule && earlier.limit == status.limit;
-                      });
+  return std::none_of(
+      pending.statuses.begin(), pending.statuses.begin() + static_cast<ptrdiff_t>(index),
+      [&](const Pending::Status& earlier) { return earlier.rule == status.rule && earlier.limit == status.limit; });
 }
 
 const Pending::Status& Tightest(const Pending& pending, size_t index) {

@@ -13,8 +13,8 @@ namespace lab::ratelimit {
 // What a request may be at most; beyond: RESOURCE_EXHAUSTED.
 struct Bounds {
   int max_descriptors = 32;
-  int max_entries = 16;       // of a descriptor
-  int max_key_bytes = 4096;   // keys and values of a descriptor together
+  int max_entries = 16;      // of a descriptor
+  int max_key_bytes = 4096;  // keys and values of a descriptor together
 };
 
 // Views of `request` into `pending`. An empty domain or no descriptors: INVALID_ARGUMENT.

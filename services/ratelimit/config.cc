@@ -36,9 +36,10 @@ void DeclareRules(app::Schema& schema, Options& options) {
   schema.String("rules.path", &options.rules_path, "Rules file, or a folder of them; empty: no limits");
   schema.Duration("rules.reload_every", &options.reload_every, Millis(10), std::chrono::hours(24),
                   "How often the rules are looked at for a change");
-  schema.OneOf("rules.on_store_failure", {"allow", "deny", "local"}, static_cast<size_t>(options.on_store_failure),
-               [&options](size_t index) { options.on_store_failure = static_cast<FailurePolicy>(index); },
-               "What a rule that says nothing itself answers while the store is away");
+  schema.OneOf(
+      "rules.on_store_failure", {"allow", "deny", "local"}, static_cast<size_t>(options.on_store_failure),
+      [&options](size_t index) { options.on_store_failure = static_cast<FailurePolicy>(index); },
+      "What a rule that says nothing itself answers while the store is away");
   schema.Bool("algorithms.count_rejected", &options.count_rejected,
               "Broken on purpose: sliding counters also count what they reject");
 }
@@ -47,9 +48,10 @@ void DeclareRules(app::Schema& schema, Options& options) {
 
 void Declare(app::Schema& schema, Options& options) {
   DeclareGrpc(schema, options.grpc);
-  schema.OneOf("store", {"redis", "memory"}, static_cast<size_t>(options.store),
-               [&options](size_t index) { options.store = static_cast<StoreKind>(index); },
-               "Where the counts are: in Redis, shared by all replicas, or in this process");
+  schema.OneOf(
+      "store", {"redis", "memory"}, static_cast<size_t>(options.store),
+      [&options](size_t index) { options.store = static_cast<StoreKind>(index); },
+      "Where the counts are: in Redis, shared by all replicas, or in this process");
   DeclareRedis(schema, options.redis);
   DeclareRules(schema, options);
   schema.Int("local.replicas", &options.replicas, 1, 10'000, "Replicas that share a limit while the store is away");

@@ -24,15 +24,15 @@ union State {
 // One limit that a request must keep: so many hits on one key.
 struct Term {
   const Limit* limit = nullptr;
-  uint64_t hits = 1;      // 0 only looks; at most kMaxHits
-  bool shadow = false;    // observed and charged, but it denies nothing
+  uint64_t hits = 1;    // 0 only looks; at most kMaxHits
+  bool shadow = false;  // observed and charged, but it denies nothing
 };
 
 struct TermResult {
-  bool passed = false;           // by this limit alone; a look passes when one hit would
-  uint32_t remaining = 0;        // hits that still pass, after this request
-  int64_t reset_after_us = 0;    // until the full limit is back
-  int64_t retry_after_us = 0;    // 0 when passed; kNever when no wait helps
+  bool passed = false;         // by this limit alone; a look passes when one hit would
+  uint32_t remaining = 0;      // hits that still pass, after this request
+  int64_t reset_after_us = 0;  // until the full limit is back
+  int64_t retry_after_us = 0;  // 0 when passed; kNever when no wait helps
 };
 
 // Decides one request against all its limits: it passes when every limit that is not in shadow has room, and only then

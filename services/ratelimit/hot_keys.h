@@ -7,16 +7,16 @@
 
 namespace lab::ratelimit {
 
-// The most asked keys, in bounded memory: Space-Saving (Metwally, Agrawal, El Abbadi, "Efficient computation of frequent
-// and top-k elements in data streams", 2005) over a sample. With n counters a key that has more than 1/n of the sample is
-// always in the list, and no count is too high by more than its `error`. A key not in the list takes the place of the
-// smallest.
+// The most asked keys, in bounded memory: Space-Saving (Metwally, Agrawal, El Abbadi, "Efficient computation of
+// frequent and top-k elements in data streams", 2005) over a sample. With n counters a key that has more than 1/n of
+// the sample is always in the list, and no count is too high by more than its `error`. A key not in the list takes the
+// place of the smallest.
 class HotKeys {
  public:
   struct Item {
     std::string key;
-    uint64_t hits = 0;    // of the sample, an upper bound
-    uint64_t error = 0;   // by which it may be too high
+    uint64_t hits = 0;   // of the sample, an upper bound
+    uint64_t error = 0;  // by which it may be too high
   };
 
   explicit HotKeys(size_t size) : size_(size) {}

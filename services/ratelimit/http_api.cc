@@ -1,10 +1,10 @@
 #include "services/ratelimit/http_api.h"
 
+#include <google/protobuf/util/json_util.h>
+
 #include <memory>
 #include <string>
 #include <utility>
-
-#include <google/protobuf/util/json_util.h>
 
 #include "envoy/service/ratelimit/v3/rls.pb.h"
 #include "services/runtime/base/text.h"
@@ -42,8 +42,9 @@ struct JsonExchange final : Pending {
 };
 
 std::string HotKeysText(const HotKeys& hot_keys) {
-  std::string text = Concat("# one request in ", Limiter::kHotKeySample, " is counted; share of the sample, hits in it, ",
-                            "by how much they may be too high, key\n");
+  std::string text =
+      Concat("# one request in ", Limiter::kHotKeySample, " is counted; share of the sample, hits in it, ",
+             "by how much they may be too high, key\n");
   for (const HotKeys::Item& item : hot_keys.Top()) {
     const double share = 100.0 * static_cast<double>(item.hits) / static_cast<double>(hot_keys.total());
     text += Concat(static_cast<int>(share * 10 + 0.5) / 10.0, "%  ", item.hits, "  ", item.error, "  ", item.key, "\n");
@@ -57,9 +58,9 @@ void AddHttpApi(http::Server& server, async::Loop& loop, Limiter& limiter, Metri
   server.Handle("POST", "/json", [&, bounds](const http::Request& http_request, http::Server::Respond respond) {
     auto exchange = std::make_unique<JsonExchange>();
     const auto parsed = google::protobuf::util::JsonStringToMessage(http_request.body, &exchange->request);
-    absl::Status status = parsed.ok() ? Decode(exchange->request, bounds, *exchange)
-                                      : absl::InvalidArgumentError("not a RateLimitRequest in JSON: " +
-                                                                   std::string(parsed.message()));
+    absl::Status status =
+        parsed.ok() ? Decode(exchange->request, bounds, *exchange)
+                    : absl::InvalidArgumentError("not a RateLimitRequest in JSON: " + std::string(parsed.message()));
     if (status.ok()) {
       exchange->respond = std::move(respond);
       JsonExchange* pending = exchange.release();

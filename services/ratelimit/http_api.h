@@ -8,7 +8,8 @@
 namespace lab::ratelimit {
 
 // On the HTTP server, before it starts:
-//   POST /json            a RateLimitRequest in proto3 JSON → a RateLimitResponse in proto3 JSON. 200 passes, 429 is over
+//   POST /json            a RateLimitRequest in proto3 JSON → a RateLimitResponse in proto3 JSON. 200 passes, 429 is
+//   over
 //                         limit, 503 is denied by policy because the store failed, 400 is no question (problem+json)
 //   GET  /debug/hot-keys  the most asked keys
 //   GET  /debug/rules     the rules in force

@@ -1,8 +1,8 @@
 #include "services/ratelimit/key.h"
 
-#include <array>
-
 #include <openssl/sha.h>
+
+#include <array>
 
 #include "absl/strings/numbers.h"
 

@@ -46,9 +46,9 @@ absl::StatusOr<Limit> MakeLimit(Algorithm algorithm, uint32_t requests, int64_t 
           Concat("burst belongs to token_bucket and gcra; a ", Name(algorithm), " has none: leave it out"));
     }
     if (algorithm == Algorithm::kSlidingLog && requests > kMaxLogRequests) {
-      return absl::InvalidArgumentError(Concat(
-          "a sliding_log keeps one entry a request and is bounded to ", kMaxLogRequests, " (it is ", requests,
-          "): use sliding_counter, which keeps two numbers"));
+      return absl::InvalidArgumentError(Concat("a sliding_log keeps one entry a request and is bounded to ",
+                                               kMaxLogRequests, " (it is ", requests,
+                                               "): use sliding_counter, which keeps two numbers"));
     }
     return limit;
   }

@@ -31,11 +31,11 @@ struct Limit {
   Algorithm algorithm = Algorithm::kFixedWindow;
   // Of a broken variant, for teaching: a sliding counter that also counts what it rejected.
   bool count_rejected = false;
-  uint32_t requests = 0;      // 0 denies everything
-  uint32_t burst = 0;         // token bucket and GCRA: what may pass at once after a pause
+  uint32_t requests = 0;  // 0 denies everything
+  uint32_t burst = 0;     // token bucket and GCRA: what may pass at once after a pause
   int64_t window_us = 0;
-  // GCRA: the emission interval in ticks of 1/16 us, rounded up to a whole tick: never faster than the rate, and at most
-  // 6 % slower (at 1,000,000/s; 0.1 % below 16,000/s).
+  // GCRA: the emission interval in ticks of 1/16 us, rounded up to a whole tick: never faster than the rate, and at
+  // most 6 % slower (at 1,000,000/s; 0.1 % below 16,000/s).
   int64_t interval_ticks = 0;
   // Token bucket and GCRA: from empty to full, in us and in ticks.
   int64_t fill_us = 0;

@@ -11,12 +11,12 @@ namespace lab::ratelimit {
 struct Limiter::Flight {
   Batch batch;
   std::shared_ptr<const RuleSet> rules;
-  std::deque<Limit> overrides;        // limits that no rule owns
+  std::deque<Limit> overrides;  // limits that no rule owns
   struct Members {
     Pending* first = nullptr;
     Pending* last = nullptr;
   };
-  std::vector<Members> members;       // by group
+  std::vector<Members> members;  // by group
   uint32_t requests = 0;
 };
 
@@ -88,7 +88,8 @@ absl::Status Limiter::ResolveOverride(Pending& pending, size_t index, const Rule
                                     ? absl::InvalidArgumentError("unit must be SECOND … WEEK")
                                     : MakeLimit(algorithm, given.requests, MicrosOf(given.unit));
   if (!limit.ok()) {
-    return absl::InvalidArgumentError(Concat("descriptors[", index, "].limit: ", std::string(limit.status().message())));
+    return absl::InvalidArgumentError(
+        Concat("descriptors[", index, "].limit: ", std::string(limit.status().message())));
   }
   limit->count_rejected = rule != nullptr && rule->limit.count_rejected && limit->requests > 0;
   pending.overrides_.resize(pending.descriptors.size());
@@ -374,9 +375,9 @@ void Limiter::DecideByPolicy(Pending& pending, const Flight& flight, const Batch
     if (status.over_limit) pending.retry_after_us = std::max(pending.retry_after_us, result.retry_after_us);
   }
   const bool denied = std::find(denies.begin(), denies.end(), true) != denies.end();
-  const FailurePolicy decided = denied                              ? FailurePolicy::kDeny
+  const FailurePolicy decided = denied                        ? FailurePolicy::kDeny
                                 : !local_batch_.terms.empty() ? FailurePolicy::kLocal
-                                                                    : FailurePolicy::kAllow;
+                                                              : FailurePolicy::kAllow;
   metrics_.store_failures[static_cast<size_t>(decided)]->Increment();
 }
 

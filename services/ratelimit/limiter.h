@@ -18,16 +18,16 @@
 
 namespace lab::ratelimit {
 
-// Joins rules, stores and metrics. What is asked in one turn of the loop leaves in few store calls: equal requests (same
-// keys, limits and hits) share one entry and are granted in arrival order, and up to max_batch entries go in one atomic
-// call. Where the store fails, each rule's policy decides, at once. Single-threaded.
+// Joins rules, stores and metrics. What is asked in one turn of the loop leaves in few store calls: equal requests
+// (same keys, limits and hits) share one entry and are granted in arrival order, and up to max_batch entries go in one
+// atomic call. Where the store fails, each rule's policy decides, at once. Single-threaded.
 class Limiter {
  public:
   struct Options {
     bool coalesce = true;
-    int max_batch = 64;                                            // entries a store call
-    int replicas = 1;                                              // local shares of overrides
-    FailurePolicy on_store_failure = FailurePolicy::kAllow;        // of overrides that no rule matches
+    int max_batch = 64;                                      // entries a store call
+    int replicas = 1;                                        // local shares of overrides
+    FailurePolicy on_store_failure = FailurePolicy::kAllow;  // of overrides that no rule matches
   };
 
   // `store` answers; `local` is what FailurePolicy::kLocal decides with.
@@ -83,15 +83,15 @@ class Limiter {
   Random random_{1};
   obs::LogLimit failure_log_{std::chrono::seconds(1)};
 
-  std::string keys_;                            // scratch: of the request that is being put in a batch
-  std::vector<Entry> entries_;                  // scratch: with shared values replaced
-  std::vector<Place> places_;                   // open addressing; a place of an earlier turn is free
+  std::string keys_;            // scratch: of the request that is being put in a batch
+  std::vector<Entry> entries_;  // scratch: with shared values replaced
+  std::vector<Place> places_;   // open addressing; a place of an earlier turn is free
   uint64_t turn_ = 1;
   size_t placed_ = 0;
-  std::vector<Flight*> open_;                   // of this turn
+  std::vector<Flight*> open_;  // of this turn
   std::vector<Flight*> idle_;
   std::vector<std::unique_ptr<Flight>> flights_;
-  Batch local_batch_;                           // scratch of DecideByPolicy, with its limits
+  Batch local_batch_;  // scratch of DecideByPolicy, with its limits
   std::deque<Limit> local_limits_;
 };
 

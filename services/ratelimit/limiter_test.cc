@@ -1,12 +1,12 @@
 #include "services/ratelimit/limiter.h"
 
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include "services/ratelimit/rules_file.h"
 
@@ -255,7 +255,8 @@ TEST_F(LimiterTest, AnOverrideThatMakesNoLimitIsAnError) {
 TEST_F(LimiterTest, RequestsOnTheirWayKeepTheirRules) {
   Asked& before = New().On("tenant", "1");
   ASSERT_TRUE(Decide(before).ok());
-  limiter_->SetRules(Rules("domain: shop\ndescriptors: [{key: tenant, rate_limit: {unit: hour, requests_per_unit: 70}}]"));
+  limiter_->SetRules(
+      Rules("domain: shop\ndescriptors: [{key: tenant, rate_limit: {unit: hour, requests_per_unit: 70}}]"));
   Asked& after = New().On("tenant", "1");
   ASSERT_TRUE(Decide(after).ok());
   limiter_->Flush();

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "services/ratelimit/string_map.h"
 #include "absl/container/inlined_vector.h"
+#include "services/ratelimit/string_map.h"
 
 namespace lab::ratelimit {
 

@@ -24,7 +24,7 @@ class MemoryStore final : public Store {
 
   void Run(Batch& batch, Done done) override;
   size_t keys() const;
-  uint64_t evictions() const;   // of keys that were still worth something
+  uint64_t evictions() const;  // of keys that were still worth something
 
   static UnixMicros SystemMicros();
 

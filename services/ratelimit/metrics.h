@@ -13,9 +13,9 @@ struct Metrics {
 
   obs::Counter& ok;
   obs::Counter& over_limit;
-  obs::Counter& shadow;       // passed only because a rule is in shadow
-  obs::Counter& no_rule;      // no descriptor has a limit
-  obs::Counter& refused;      // not a question: empty, too large, or an override that makes no sense
+  obs::Counter& shadow;   // passed only because a rule is in shadow
+  obs::Counter& no_rule;  // no descriptor has a limit
+  obs::Counter& refused;  // not a question: empty, too large, or an override that makes no sense
   obs::Histogram& decision_duration;
   std::array<obs::Counter*, 3> store_failures;  // requests, by the policy that decided them
   obs::Counter& coalesced_requests;

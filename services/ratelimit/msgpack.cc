@@ -46,17 +46,29 @@ struct Cursor {
     if (tag < 0x80) return tag;
     if (tag >= 0xe0) return static_cast<int8_t>(tag);
     switch (tag) {
-      case 0xca: return Float<float, uint32_t>();
-      case 0xcb: return Float<double, uint64_t>();
-      case 0xcc: return Big<uint8_t>();
-      case 0xcd: return Big<uint16_t>();
-      case 0xce: return Big<uint32_t>();
-      case 0xcf: return static_cast<double>(Big<uint64_t>());
-      case 0xd0: return static_cast<int8_t>(Big<uint8_t>());
-      case 0xd1: return static_cast<int16_t>(Big<uint16_t>());
-      case 0xd2: return static_cast<int32_t>(Big<uint32_t>());
-      case 0xd3: return static_cast<double>(static_cast<int64_t>(Big<uint64_t>()));
-      default: ok = false; return 0;
+      case 0xca:
+        return Float<float, uint32_t>();
+      case 0xcb:
+        return Float<double, uint64_t>();
+      case 0xcc:
+        return Big<uint8_t>();
+      case 0xcd:
+        return Big<uint16_t>();
+      case 0xce:
+        return Big<uint32_t>();
+      case 0xcf:
+        return static_cast<double>(Big<uint64_t>());
+      case 0xd0:
+        return static_cast<int8_t>(Big<uint8_t>());
+      case 0xd1:
+        return static_cast<int16_t>(Big<uint16_t>());
+      case 0xd2:
+        return static_cast<int32_t>(Big<uint32_t>());
+      case 0xd3:
+        return static_cast<double>(static_cast<int64_t>(Big<uint64_t>()));
+      default:
+        ok = false;
+        return 0;
     }
   }
 

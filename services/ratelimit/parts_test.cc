@@ -1,11 +1,11 @@
 // The small parts: keys, msgpack, hot keys, the bound on memory.
 
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
 #include <map>
 #include <string>
 #include <vector>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include "services/ratelimit/hot_keys.h"
 #include "services/ratelimit/key.h"
@@ -32,7 +32,8 @@ TEST(KeyTest, IsReadable) {
 
 // All pairs of short descriptors over the characters that mean something: no two share a key.
 TEST(KeyTest, NoTwoDescriptorsShareAKey) {
-  const std::vector<std::string> pieces = {"", "a", "=", "|", "%", "{", "}", ":", "~", "a=b", "a|b=c", "%3d", "_", "a_b"};
+  const std::vector<std::string> pieces = {"",  "a", "=",   "|",     "%",   "{", "}",
+                                           ":", "~", "a=b", "a|b=c", "%3d", "_", "a_b"};
   std::map<std::string, std::string> seen;
   const auto check = [&](const std::string& what, const std::string& key) {
     const auto [place, added] = seen.emplace(key, what);
@@ -70,9 +71,10 @@ TEST(MsgpackTest, ReadsWhatItWritesAndAllOtherFormsOfNumbers) {
   std::vector<double> read;
   ASSERT_TRUE(ReadNumbers(writer.Finish(), read));
   EXPECT_EQ(read, std::vector<double>(values.begin(), values.end()));
-  const std::string others("\x99\xff\xcc\xff\xd0\x80\xd1\xff\xfe\xd2\xff\xff\xff\xfd\xd3\xff\xff\xff\xff\xff\xff\xff\xfc"
-                           "\xca\x3f\xc0\x00\x00\xcb\x40\x09\x21\xfb\x54\x44\x2d\x18\xcd\x01\x00",
-                           40);
+  const std::string others(
+      "\x99\xff\xcc\xff\xd0\x80\xd1\xff\xfe\xd2\xff\xff\xff\xfd\xd3\xff\xff\xff\xff\xff\xff\xff\xfc"
+      "\xca\x3f\xc0\x00\x00\xcb\x40\x09\x21\xfb\x54\x44\x2d\x18\xcd\x01\x00",
+      40);
   ASSERT_TRUE(ReadNumbers(others, read));
   EXPECT_THAT(read, testing::ElementsAre(-1, 255, -128, -2, -3, -4, 1.5, 3.141592653589793, 256));
 }

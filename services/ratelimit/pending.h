@@ -29,7 +29,7 @@ class Pending {
   };
   struct Status {
     bool over_limit = false;
-    bool known = false;          // remaining and reset are: the store, or local memory, has answered
+    bool known = false;  // remaining and reset are: the store, or local memory, has answered
     bool unlimited = false;
     const Limit* limit = nullptr;  // null: no rule
     const Rule* rule = nullptr;    // null for an override that no rule matches
@@ -50,8 +50,8 @@ class Pending {
   // The answer: one status a descriptor.
   std::vector<Status> statuses;
   bool over_limit = false;
-  bool by_policy = false;          // the store failed, and the rules' policies have decided
-  int64_t retry_after_us = 0;      // when over limit; 0: not known, kNever: no wait helps
+  bool by_policy = false;      // the store failed, and the rules' policies have decided
+  int64_t retry_after_us = 0;  // when over limit; 0: not known, kNever: no wait helps
 
  protected:
   Pending() = default;
@@ -66,11 +66,11 @@ class Pending {
     uint32_t key_offset = 0;  // in the limiter's scratch, while it is being put in a batch
     uint32_t key_size = 0;
   };
-  absl::InlinedVector<Wanted, 4> wanted_;        // one a key
-  std::vector<Limit> overrides_;                 // by descriptor, where any has one
-  absl::InlinedVector<int32_t, 4> term_of_;      // by descriptor; -1: none
+  absl::InlinedVector<Wanted, 4> wanted_;    // one a key
+  std::vector<Limit> overrides_;             // by descriptor, where any has one
+  absl::InlinedVector<int32_t, 4> term_of_;  // by descriptor; -1: none
   Clock::time_point began_;
-  Pending* next_ = nullptr;                      // of its group
+  Pending* next_ = nullptr;  // of its group
 };
 
 }  // namespace lab::ratelimit

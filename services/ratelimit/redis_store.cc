@@ -10,25 +10,28 @@ extern const char kDecideScript[];  // decide.lua, made into a string by the bui
 
 namespace {
 
-constexpr uint64_t kMarginMs = 1'000;           // a state outlives its worth by this, for clocks that step back
-constexpr uint64_t kReplayMarginMs = 600'000;   // replays run at another pace than the server's clock
-constexpr uint64_t kCountsRejected = 6;         // decide.lua's kind of the broken sliding counter
+constexpr uint64_t kMarginMs = 1'000;          // a state outlives its worth by this, for clocks that step back
+constexpr uint64_t kReplayMarginMs = 600'000;  // replays run at another pace than the server's clock
+constexpr uint64_t kCountsRejected = 6;        // decide.lua's kind of the broken sliding counter
 constexpr size_t kNumbersALimit = 5;
-constexpr size_t kLimitsAt = 4;                 // place of the first limit in the script's array, from 1
+constexpr size_t kLimitsAt = 4;  // place of the first limit in the script's array, from 1
 
 uint64_t Kind(const Limit& limit) {
   return limit.count_rejected && limit.algorithm == Algorithm::kSlidingCounter ? kCountsRejected
-                                                                              : static_cast<uint64_t>(limit.algorithm);
+                                                                               : static_cast<uint64_t>(limit.algorithm);
 }
 
 // Numbers a state takes in the reply, by algorithm.
 size_t Width(Algorithm algorithm) {
   switch (algorithm) {
-    case Algorithm::kGcra: return 1;
+    case Algorithm::kGcra:
+      return 1;
     case Algorithm::kFixedWindow:
-    case Algorithm::kTokenBucket: return 2;
+    case Algorithm::kTokenBucket:
+      return 2;
     case Algorithm::kSlidingLog:
-    case Algorithm::kSlidingCounter: break;
+    case Algorithm::kSlidingCounter:
+      break;
   }
   return 3;
 }
@@ -37,11 +40,21 @@ State ToState(Algorithm algorithm, const double* numbers) {
   const auto integer = [&](size_t i) { return static_cast<int64_t>(numbers[i]); };
   State state;
   switch (algorithm) {
-    case Algorithm::kFixedWindow: state.fixed_window = {integer(0), integer(1)}; break;
-    case Algorithm::kSlidingLog: state.sliding_log = {integer(0), integer(1), integer(2)}; break;
-    case Algorithm::kSlidingCounter: state.sliding_counter = {integer(0), integer(1), integer(2)}; break;
-    case Algorithm::kTokenBucket: state.token_bucket = {numbers[0], integer(1)}; break;
-    case Algorithm::kGcra: state.gcra = {integer(0)}; break;
+    case Algorithm::kFixedWindow:
+      state.fixed_window = {integer(0), integer(1)};
+      break;
+    case Algorithm::kSlidingLog:
+      state.sliding_log = {integer(0), integer(1), integer(2)};
+      break;
+    case Algorithm::kSlidingCounter:
+      state.sliding_counter = {integer(0), integer(1), integer(2)};
+      break;
+    case Algorithm::kTokenBucket:
+      state.token_bucket = {numbers[0], integer(1)};
+      break;
+    case Algorithm::kGcra:
+      state.gcra = {integer(0)};
+      break;
   }
   return state;
 }

@@ -21,7 +21,7 @@ class RedisStore final : public Store {
 
   redis::Client& client_;
   redis::Script script_;
-  NumberWriter numbers_;                 // these four are scratch, kept for their memory
+  NumberWriter numbers_;  // these four are scratch, kept for their memory
   std::vector<const Limit*> limits_;
   std::vector<std::string_view> keys_;
   std::vector<double> reply_;

@@ -3,24 +3,27 @@
 #include <algorithm>
 #include <array>
 
-#include "services/runtime/base/text.h"
 #include "absl/strings/str_join.h"
+#include "services/runtime/base/text.h"
 
 namespace lab::ratelimit {
 
 namespace {
 
 // By the number of the unit: unknown, second, minute, hour, day, month, year, week.
-constexpr std::array<int64_t, 8> kUnitMicros = {0,    kSecondUs,   60 * kSecondUs, 3600 * kSecondUs,
+constexpr std::array<int64_t, 8> kUnitMicros = {0,      kSecondUs,   60 * kSecondUs, 3600 * kSecondUs,
                                                 kDayUs, 30 * kDayUs, 365 * kDayUs,   7 * kDayUs};
 
 }  // namespace
 
 std::string_view Name(FailurePolicy policy) {
   switch (policy) {
-    case FailurePolicy::kAllow: return "allow";
-    case FailurePolicy::kDeny: return "deny";
-    case FailurePolicy::kLocal: break;
+    case FailurePolicy::kAllow:
+      return "allow";
+    case FailurePolicy::kDeny:
+      return "deny";
+    case FailurePolicy::kLocal:
+      break;
   }
   return "local";
 }

@@ -7,10 +7,10 @@
 #include <utility>
 #include <vector>
 
-#include "services/ratelimit/string_map.h"
 #include "absl/types/span.h"
 #include "services/ratelimit/key.h"
 #include "services/ratelimit/limit.h"
+#include "services/ratelimit/string_map.h"
 
 namespace lab::ratelimit {
 
@@ -27,19 +27,19 @@ Unit UnitOf(int64_t window_us);
 
 // The limit of one place in the descriptor tree.
 struct Rule {
-  std::string path;            // "tenant=acme|path": for people
-  std::string name;            // rate_limit.name, or ""
+  std::string path;  // "tenant=acme|path": for people
+  std::string name;  // rate_limit.name, or ""
   bool unlimited = false;
-  bool shadow = false;         // shadow_mode or quota_mode: observed, never enforced
+  bool shadow = false;  // shadow_mode or quota_mode: observed, never enforced
   Limit limit;
-  Limit local;                 // this replica's share, for FailurePolicy::kLocal
+  Limit local;  // this replica's share, for FailurePolicy::kLocal
   Unit unit = Unit::kUnknown;
   FailurePolicy on_store_failure = FailurePolicy::kAllow;
   std::vector<std::string> replaces;  // names of rules that do not count in a request that matches this one
   // Levels at which all values of a wildcard share one count (share_threshold): (level, pattern).
   std::vector<std::pair<size_t, std::string>> shared;
-  std::string policy_field;    // its part of the RateLimit-Policy header: "tenant";q=100;w=60
-  std::string field_name;      // its name there, quoted: "tenant"
+  std::string policy_field;  // its part of the RateLimit-Policy header: "tenant";q=100;w=60
+  std::string field_name;    // its name there, quoted: "tenant"
 };
 
 // One level of the descriptor tree.

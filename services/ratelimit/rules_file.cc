@@ -7,11 +7,11 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "services/runtime/base/text.h"
 #include "absl/strings/str_join.h"
 #include "services/runtime/base/file.h"
 #include "services/runtime/base/nearest.h"
 #include "services/runtime/base/strict_yaml.h"
+#include "services/runtime/base/text.h"
 
 namespace lab::ratelimit {
 
@@ -88,12 +88,13 @@ void Reader::ReadDescriptor(const yaml::Value& descriptor, const Place& parent, 
   Place place = parent;
   if (descriptor.Optional("share_threshold").Bool(false)) {
     if (wildcard) place.shared.emplace_back(place.keys.size(), value);
-    if (!wildcard) descriptor.Optional("share_threshold").Error("needs a value with a wildcard, such as value: \"v1/*\"");
+    if (!wildcard)
+      descriptor.Optional("share_threshold").Error("needs a value with a wildcard, such as value: \"v1/*\"");
   }
   place.keys.push_back(value.empty() ? key : Concat(key, "=", value));
   const bool shadow = descriptor.Optional("shadow_mode").Bool(false);
   const bool quota = descriptor.Optional("quota_mode").Bool(false);
-  descriptor.Optional("detailed_metric").Bool(false);   // we keep no metrics by key: accepted, without effect
+  descriptor.Optional("detailed_metric").Bool(false);  // we keep no metrics by key: accepted, without effect
   descriptor.Optional("value_to_metric").Bool(false);
   descriptor.Optional("metadata");
 
@@ -191,7 +192,7 @@ void Reader::CheckReplaced() {
   for (const Named& replaced : replaced_) {
     if (std::find(names_.begin(), names_.end(), replaced.name) != names_.end()) continue;
     replaced.at.Error(Concat("no rule of this domain has the name \"", replaced.name, "\"",
-                                   names_.empty() ? "" : Suggestion(replaced.name, names_)));
+                             names_.empty() ? "" : Suggestion(replaced.name, names_)));
   }
 }
 

@@ -1,5 +1,8 @@
 #include "services/ratelimit/rules.h"
 
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -8,9 +11,6 @@
 #include <string>
 #include <thread>
 #include <vector>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include "services/ratelimit/rules_file.h"
 #include "services/ratelimit/rules_watcher.h"
@@ -84,8 +84,9 @@ TEST(RulesTest, TheNumberOfLevelsMustMatch) {
 }
 
 TEST(RulesTest, KeyAndValueAreNotJoined) {
-  const auto rules = Parse("domain: shop\ndescriptors:\n  - {key: a, value: b_c, rate_limit: {unit: day, "
-                           "requests_per_unit: 1}}\n");
+  const auto rules = Parse(
+      "domain: shop\ndescriptors:\n  - {key: a, value: b_c, rate_limit: {unit: day, "
+      "requests_per_unit: 1}}\n");
   EXPECT_EQ(Path(*rules, {{"a", "b_c"}}), "a=b_c");
   EXPECT_EQ(Path(*rules, {{"a_b", "c"}}), "-");
 }
@@ -137,11 +138,12 @@ descriptors:
 }
 
 TEST(RulesTest, UnitsAreThoseOfTheReference) {
-  const std::vector<std::pair<std::string, int64_t>> units = {{"second", 1},     {"minute", 60},       {"hour", 3600},
-                                                              {"day", 86400},    {"week", 7 * 86400},  {"month", 30 * 86400},
-                                                              {"year", 365 * 86400}};
+  const std::vector<std::pair<std::string, int64_t>> units = {
+      {"second", 1},       {"minute", 60},        {"hour", 3600},       {"day", 86400},
+      {"week", 7 * 86400}, {"month", 30 * 86400}, {"year", 365 * 86400}};
   for (const auto& [name, seconds] : units) {
-    const auto rules = Parse("domain: shop\ndescriptors: [{key: k, rate_limit: {requests_per_unit: 3, unit: " + name + "}}]");
+    const auto rules =
+        Parse("domain: shop\ndescriptors: [{key: k, rate_limit: {requests_per_unit: 3, unit: " + name + "}}]");
     const Rule* rule = Match(*rules, {{"k", "v"}});
     ASSERT_NE(rule, nullptr);
     EXPECT_EQ(rule->limit.window_us, seconds * kSecondUs) << name;
@@ -165,14 +167,15 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         BadRules{"NoDomain", "descriptors: []\n", "rules.yaml:1"},
         BadRules{"EmptyDomain", "domain: \"\"\n", "rules.yaml:1: domain: must not be empty"},
-        BadRules{"UnknownKey", "domain: d\ndescriptors:\n  - key: k\n    rate_limits: {}\n", "did you mean \"rate_limit\""},
-        BadRules{"UnknownKeyInLimit",
-                 "domain: d\ndescriptors:\n  - key: k\n    rate_limit:\n      unit: second\n      request_per_unit: 1\n",
-                 "rules.yaml:6"},
+        BadRules{"UnknownKey", "domain: d\ndescriptors:\n  - key: k\n    rate_limits: {}\n",
+                 "did you mean \"rate_limit\""},
+        BadRules{
+            "UnknownKeyInLimit",
+            "domain: d\ndescriptors:\n  - key: k\n    rate_limit:\n      unit: second\n      request_per_unit: 1\n",
+            "rules.yaml:6"},
         BadRules{"NoKey", "domain: d\ndescriptors:\n  - value: v\n", "rules.yaml:3"},
         BadRules{"EmptyKey", "domain: d\ndescriptors:\n  - key: ''\n", "must not be empty"},
-        BadRules{"Duplicate",
-                 "domain: d\ndescriptors:\n  - {key: k, value: v}\n  - {key: j}\n  - {key: k, value: v}\n",
+        BadRules{"Duplicate", "domain: d\ndescriptors:\n  - {key: k, value: v}\n  - {key: j}\n  - {key: k, value: v}\n",
                  "rules.yaml:5"},
         BadRules{"DuplicateWildcard", "domain: d\ndescriptors:\n  - {key: k, value: v*}\n  - {key: k, value: v*}\n",
                  "duplicate descriptor k=v*"},
@@ -184,8 +187,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadRules{"UnitAndEvery",
                  "domain: d\ndescriptors:\n  - key: k\n    rate_limit: {unit: day, every: 1s, requests_per_unit: 1}\n",
                  "keep one"},
-        BadRules{"EveryZero", "domain: d\ndescriptors:\n  - key: k\n    rate_limit: {every: 0s, requests_per_unit: 1}\n",
-                 "every"},
+        BadRules{"EveryZero",
+                 "domain: d\ndescriptors:\n  - key: k\n    rate_limit: {every: 0s, requests_per_unit: 1}\n", "every"},
         BadRules{"NoRequests", "domain: d\ndescriptors:\n  - key: k\n    rate_limit: {unit: second}\n",
                  "requests_per_unit"},
         BadRules{"NegativeRequests",
@@ -194,17 +197,19 @@ INSTANTIATE_TEST_SUITE_P(
         BadRules{"HugeRequests",
                  "domain: d\ndescriptors:\n  - key: k\n    rate_limit: {unit: second, requests_per_unit: 4294967296}\n",
                  "4294967295"},
-        BadRules{"HugeLog",
-                 "domain: d\ndescriptors:\n  - key: k\n    rate_limit: {unit: day, requests_per_unit: 100001, algorithm: "
-                 "sliding_log}\n",
-                 "use sliding_counter"},
+        BadRules{
+            "HugeLog",
+            "domain: d\ndescriptors:\n  - key: k\n    rate_limit: {unit: day, requests_per_unit: 100001, algorithm: "
+            "sliding_log}\n",
+            "use sliding_counter"},
         BadRules{"FastGcra",
                  "domain: d\ndescriptors:\n  - key: k\n    rate_limit: {unit: second, requests_per_unit: 1000001, "
                  "algorithm: gcra}\n",
                  "use token_bucket"},
-        BadRules{"BurstOfAWindow",
-                 "domain: d\ndescriptors:\n  - key: k\n    rate_limit: {unit: second, requests_per_unit: 10, burst: 5}\n",
-                 "a fixed_window has none"},
+        BadRules{
+            "BurstOfAWindow",
+            "domain: d\ndescriptors:\n  - key: k\n    rate_limit: {unit: second, requests_per_unit: 10, burst: 5}\n",
+            "a fixed_window has none"},
         BadRules{"BurstZero",
                  "domain: d\ndescriptors:\n  - key: k\n    rate_limit: {unit: second, requests_per_unit: 10, burst: 0, "
                  "algorithm: gcra}\n",
@@ -218,7 +223,8 @@ INSTANTIATE_TEST_SUITE_P(
                  "on_store_failure: alow}\n",
                  "did you mean \"allow\""},
         BadRules{"UnlimitedWithUnit",
-                 "domain: d\ndescriptors:\n  - key: k\n    rate_limit: {unlimited: true, unit: second}\n", "rules.yaml:4"},
+                 "domain: d\ndescriptors:\n  - key: k\n    rate_limit: {unlimited: true, unit: second}\n",
+                 "rules.yaml:4"},
         BadRules{"ReplacesItself",
                  "domain: d\ndescriptors:\n  - key: k\n    rate_limit: {unit: day, requests_per_unit: 1, name: n, "
                  "replaces: [{name: n}]}\n",
@@ -275,7 +281,9 @@ class Folder {
   }
   ~Folder() { std::filesystem::remove_all(path_); }
   void Write(const std::string& name, const std::string& text) const { std::ofstream(path_ / name) << text; }
-  std::string path(const std::string& name = "") const { return name.empty() ? path_.string() : (path_ / name).string(); }
+  std::string path(const std::string& name = "") const {
+    return name.empty() ? path_.string() : (path_ / name).string();
+  }
 
  private:
   std::filesystem::path path_;

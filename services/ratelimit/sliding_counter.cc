@@ -31,7 +31,8 @@ bool SlidingCounter::Advance(UnixMicros now, const Limit& limit) {
 uint64_t SlidingCounter::Available(UnixMicros now, const Limit& limit) const {
   const double left = static_cast<double>(limit.window_us - Elapsed(now, *this, limit));
   const double weighted = std::ceil(static_cast<double>(previous) * left / static_cast<double>(limit.window_us));
-  return static_cast<uint64_t>(std::max<int64_t>(0, int64_t{limit.requests} - current - static_cast<int64_t>(weighted)));
+  return static_cast<uint64_t>(
+      std::max<int64_t>(0, int64_t{limit.requests} - current - static_cast<int64_t>(weighted)));
 }
 
 void SlidingCounter::Take(UnixMicros, const Limit&, uint64_t hits) {

@@ -27,14 +27,16 @@ struct Batch {
   // Adds an empty group; AddTerm then adds to it.
   Group& AddGroup();
   void AddTerm(std::string_view key, const Term& term);
-  std::string_view key(size_t index) const { return std::string_view(text).substr(keys[index].offset, keys[index].size); }
+  std::string_view key(size_t index) const {
+    return std::string_view(text).substr(keys[index].offset, keys[index].size);
+  }
   void Clear();
 
   std::vector<Group> groups;
-  std::vector<Term> terms;      // their limits outlive the batch
-  std::vector<Key> keys;        // one a term
-  std::string text;             // of all keys
-  UnixMicros now = 0;           // 0: the store's clock, filled in by the store; else that time (tests and replays)
+  std::vector<Term> terms;  // their limits outlive the batch
+  std::vector<Key> keys;    // one a term
+  std::string text;         // of all keys
+  UnixMicros now = 0;       // 0: the store's clock, filled in by the store; else that time (tests and replays)
 
   // The store's answer: the state of each term before its group. DecideRequest on them, once a request of the group,
   // gives the answers.

@@ -1,11 +1,12 @@
 // One contract, on the store in memory and on a real Redis.
 
+#include <gtest/gtest.h>
+
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "services/ratelimit/store_testing.h"
 
@@ -44,14 +45,12 @@ std::vector<Backend> Backends() {
           {"redis", [] { return std::make_unique<RedisUnderTest>(); }}};
 }
 
-INSTANTIATE_TEST_SUITE_P(Stores, StoreContract,
-                         testing::Combine(testing::ValuesIn(Backends()),
-                                          testing::Values(Algorithm::kFixedWindow, Algorithm::kSlidingLog,
-                                                          Algorithm::kSlidingCounter, Algorithm::kTokenBucket,
-                                                          Algorithm::kGcra)),
-                         [](const auto& test) {
-                           return std::get<0>(test.param).name + "_" + std::string(Name(std::get<1>(test.param)));
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Stores, StoreContract,
+    testing::Combine(testing::ValuesIn(Backends()),
+                     testing::Values(Algorithm::kFixedWindow, Algorithm::kSlidingLog, Algorithm::kSlidingCounter,
+                                     Algorithm::kTokenBucket, Algorithm::kGcra)),
+    [](const auto& test) { return std::get<0>(test.param).name + "_" + std::string(Name(std::get<1>(test.param))); });
 
 TEST_P(StoreContract, AdmitsTheLimitAndNoMoreAndRecovers) {
   for (int i = 0; i < 10; ++i) {

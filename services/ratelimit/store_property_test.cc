@@ -1,11 +1,11 @@
 // The same random requests at the same times through memory and through Redis: decisions, remaining, reset and retry
 // must be equal, bit for bit. And a group of n must be what n single requests are.
 
+#include <gtest/gtest.h>
+
 #include <map>
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "services/ratelimit/store_testing.h"
 #include "services/runtime/base/random.h"
@@ -45,12 +45,17 @@ class Traffic {
 
   void Step() {
     const uint64_t kind = random_.Below(100);
-    if (kind < 20) return;                                                  // the same moment
-    if (kind < 70) now_ += static_cast<int64_t>(random_.Below(200'000));
-    else if (kind < 90) now_ += static_cast<int64_t>(random_.Exponential(2e6));
-    else if (kind < 94) now_ -= static_cast<int64_t>(random_.Below(300'000));  // the clock steps back
-    else if (kind < 95) now_ -= static_cast<int64_t>(random_.Below(20 * kSecondUs));
-    else now_ = now_ - now_ % kSecondUs + kSecondUs;                        // just on an edge
+    if (kind < 20) return;  // the same moment
+    if (kind < 70)
+      now_ += static_cast<int64_t>(random_.Below(200'000));
+    else if (kind < 90)
+      now_ += static_cast<int64_t>(random_.Exponential(2e6));
+    else if (kind < 94)
+      now_ -= static_cast<int64_t>(random_.Below(300'000));  // the clock steps back
+    else if (kind < 95)
+      now_ -= static_cast<int64_t>(random_.Below(20 * kSecondUs));
+    else
+      now_ = now_ - now_ % kSecondUs + kSecondUs;  // just on an edge
   }
 
   void Fill(Batch& batch) {

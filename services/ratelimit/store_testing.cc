@@ -1,8 +1,7 @@
 #include "services/ratelimit/store_testing.h"
 
-#include <utility>
-
 #include <boost/asio/steady_timer.hpp>
+#include <utility>
 
 namespace lab::ratelimit {
 

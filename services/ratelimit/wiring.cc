@@ -1,9 +1,9 @@
 #include "services/ratelimit/wiring.h"
 
-#include <utility>
+#include <google/protobuf/stubs/logging.h>
 
 #include <boost/asio/steady_timer.hpp>
-#include <google/protobuf/stubs/logging.h>
+#include <utility>
 
 #include "services/runtime/base/text.h"
 #include "services/runtime/obs/log.h"

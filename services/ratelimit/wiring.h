@@ -38,12 +38,12 @@ class Service final : public app::Service {
   const Options options_;
   Metrics metrics_;
   MemoryStore memory_;
-  std::unique_ptr<redis::Client> redis_;    // null with store: memory
+  std::unique_ptr<redis::Client> redis_;  // null with store: memory
   std::unique_ptr<RedisStore> redis_store_;
   Limiter limiter_;
   rpc::Server server_;
   RpcService rpc_;
-  std::unique_ptr<RulesWatcher> watcher_;   // null without rules.path
+  std::unique_ptr<RulesWatcher> watcher_;  // null without rules.path
   bool ready_ = false;
 };
 

@@ -105,7 +105,8 @@ inline Lab TestLab() {
   fault.part = "redis";
   fault.length = five;
   lab.faults = {fault};
-  lab.values = {{"p99", "latency_p99{phase=pause}", "", 0}, {"rate", "offered_rate{phase=steady}", "", 0},
+  lab.values = {{"p99", "latency_p99{phase=pause}", "", 0},
+                {"rate", "offered_rate{phase=steady}", "", 0},
                 {"before", "latency_p99{phase=steady}", "", 0}};
   lab.expect = {{"bounded", "each.p99 <= 25ms", 0}};
   lab.invariants = {"every-arrival-accounted"};

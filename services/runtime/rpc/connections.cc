@@ -156,6 +156,10 @@ void Connections::StopAccepting() {
   impl_->listener.close(ignored);
 }
 
+void Connections::HangUp() {
+  for (int fd : impl_->corks) shutdown(fd, SHUT_RDWR);
+}
+
 size_t Connections::open() const { return impl_->corks.size(); }
 void Connections::Cork() { impl_->SetCork(1); }
 void Connections::Uncork() { impl_->SetCork(0); }

@@ -21,6 +21,9 @@ class Connections {
   absl::Status Listen(const std::string& host, int port);
   int port() const;
   void StopAccepting();
+  // Ends every open connection: gRPC waits with a shutdown until its clients have closed theirs, and an idle client may
+  // not do that for long.
+  void HangUp();
 
   size_t open() const;
   // Cork holds back what is written until Uncork; both do nothing above kMaxCorked connections, where two system calls

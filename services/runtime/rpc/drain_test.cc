@@ -1,4 +1,9 @@
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <string>
 
 #include "services/runtime/rpc/test_support.h"
 
@@ -18,6 +23,21 @@ TEST(DrainTest, EndsAtOnceWhenNothingIsInFlight) {
   // A grace of an hour: it must not wait for it.
   EXPECT_TRUE(echo.Drain(std::chrono::hours(1)));
   EXPECT_EQ(client.Echo("too late").error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST(DrainTest, DoesNotWaitForAClientThatIgnoresTheGoaway) {
+  EchoServer echo;
+  const int client = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{.sin_family = AF_INET, .sin_port = htons(static_cast<uint16_t>(echo.port))};
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(connect(client, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  // The preface of HTTP/2 and empty SETTINGS; then silence.
+  const std::string hello("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 33);
+  ASSERT_EQ(send(client, hello.data(), hello.size(), 0), static_cast<ssize_t>(hello.size()));
+  char settings;
+  ASSERT_EQ(recv(client, &settings, 1, 0), 1);  // the server has taken the connection
+  EXPECT_TRUE(echo.Drain(std::chrono::hours(1)));
+  close(client);
 }
 
 TEST(DrainTest, EndsWithoutAStart) {

@@ -15,6 +15,8 @@
 namespace lab::rpc {
 namespace {
 
+constexpr Nanos kGoaway = Millis(50);
+
 constexpr std::string_view kHealthCheck = "/grpc.health.v1.Health/Check";
 constexpr int kPrePostedHealth = 2;
 
@@ -63,6 +65,7 @@ Server::Impl::Impl(std::unique_ptr<Queue> own, Queue& shared, Options with, obs:
       tracer(spans),
       reflection(queue),
       connections(loop, [this](int fd) { grpc::AddInsecureChannelFromFd(server.get(), fd); }),
+      goaway(loop.io()),
       self(std::make_shared<Impl*>(this)) {
   AddHealth();
   loop.AtTurnEnd(async::Loop::Phase::kReply, [impl = self] {
@@ -216,6 +219,8 @@ void Server::Impl::BeginDrain(Clock::time_point deadline, absl::AnyInvocable<voi
     shut_down = true;
     return queue.Wake();
   }
+  goaway.expires_after(kGoaway);
+  goaway.async_wait([](boost::system::error_code) {});  // its turn ends in ContinueDrain
   shutdown = std::thread([this, when = ToTimespec(deadline)] {
     server->Shutdown(when);
     shut_down = true;
@@ -224,7 +229,13 @@ void Server::Impl::BeginDrain(Clock::time_point deadline, absl::AnyInvocable<voi
 }
 
 void Server::Impl::ContinueDrain() {
-  if (drained || !shut_down) return;
+  if (drained) return;
+  if (!shut_down) {
+    if (server != nullptr && in_flight == 0 && Clock::now() >= goaway.expiry() && !std::exchange(hung_up, true)) {
+      connections.HangUp();
+    }
+    return;
+  }
   if (!std::exchange(given_up, true)) {
     for (auto& state : states) {
       if (state->phase == Call::State::Phase::kServing) {

@@ -11,6 +11,8 @@
 #include <grpcpp/impl/service_type.h>
 #include <grpcpp/server.h>
 
+#include <boost/asio/steady_timer.hpp>
+
 #include "services/runtime/rpc/call_state.h"
 #include "services/runtime/rpc/connections.h"
 #include "services/runtime/rpc/reflection.h"
@@ -80,6 +82,8 @@ struct Server::Impl {
 
   bool draining = false;
   bool drained = false;
+  boost::asio::steady_timer goaway;  // while it runs, clients may answer the GOAWAY by closing
+  bool hung_up = false;
   bool given_up = false;  // on calls that outlasted the drain's deadline
   std::atomic<bool> shut_down = false;
   std::thread shutdown;  // grpc::Server::Shutdown blocks, and needs the queue to be drained meanwhile

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "bench/labfile/lab.h"
+
+// The checkout that this program is of: its labs, its runs, and what lab files may name.
+namespace lab::bench::cli {
+
+// $LAB_ROOT, else the folder above this program that holds labs/. FAILED_PRECONDITION when there is none.
+absl::StatusOr<std::string> FindRoot();
+
+// Everything a lab file may name. `not_built`: kinds of parts whose program is not there yet, whose configuration can
+// therefore not be checked.
+Catalogue MakeCatalogue(const std::string& root, std::vector<std::string>* not_built = nullptr);
+
+// A lab by its name, or by the path of its file. NOT_FOUND with the nearest name; INVALID_ARGUMENT with all errors of the
+// file.
+absl::StatusOr<Lab> OpenLab(const std::string& root, const std::string& lab, const Catalogue& catalogue);
+
+// card.md beside the lab's file; "" when there is none.
+struct CardTemplate {
+  std::string file, text;
+};
+absl::StatusOr<CardTemplate> ReadCardTemplate(const Lab& lab);
+
+// Folders of finished runs (those with a result.json), oldest first; of one lab, or of all.
+std::vector<std::string> RunFolders(const std::string& root, const std::string& lab = "");
+// What somebody who types `run` means: "" the latest of all, a lab's name its latest, "<lab>/<time>", or a path.
+absl::StatusOr<std::string> FindRun(const std::string& root, const std::string& run);
+
+// `path` as it is shortest from the working folder: relative below it, else absolute.
+std::string ShortPath(const std::string& path);
+
+}  // namespace lab::bench::cli

@@ -1,0 +1,186 @@
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "bench/cli/checkout.h"
+#include "bench/cli/commands.h"
+#include "bench/cli/terminal.h"
+#include "bench/cli/try_faults.h"
+#include "bench/judge/judge.h"
+#include "bench/report/text.h"
+#include "bench/run/host.h"
+#include "bench/run/part_kind.h"
+#include "bench/run/process.h"
+#include "bench/run/run_folder.h"
+
+namespace lab::bench::cli {
+namespace {
+
+constexpr double kMinMemory = 1.0 * (1 << 30);
+constexpr double kMinDisk = 1.0 * (1 << 30);
+constexpr Nanos kPatience = std::chrono::seconds(5);
+
+// Prints what was found; remembers whether something that a lab needs is missing.
+class Findings {
+ public:
+  explicit Findings(bool color) : ansi_(color) {}
+
+  void Heading(const std::string& text) { Print("\n" + ansi_.Bold(text)); }
+  void Good(const std::string& what, const std::string& found) { Line(State::kPass, what, found, ""); }
+  void Note(const std::string& what, const std::string& found) { Line(State::kNotAsked, what, found, ""); }
+  // Something is worse than it should be, but labs run.
+  void Weak(const std::string& what, const std::string& found, const std::string& remedy) {
+    Line(State::kInconclusive, what, found, remedy);
+  }
+  void Missing(const std::string& what, const std::string& found, const std::string& remedy) {
+    Line(State::kFail, what, found, remedy);
+    sound_ = false;
+  }
+  bool sound() const { return sound_; }
+
+ private:
+  void Line(State state, const std::string& what, const std::string& found, const std::string& remedy) {
+    Print(absl::StrCat("  ", ansi_.ByState(state, StateGlyph(state)), " ", PadRight(what, 22), " ", PrintableText(found)));
+    if (!remedy.empty()) Print(absl::StrCat("      → ", remedy));
+  }
+  static void Print(const std::string& line) {
+    std::puts(line.c_str());
+    std::fflush(stdout);
+  }
+  const Ansi ansi_;
+  bool sound_ = true;
+};
+
+double AvailableMemory() {
+  std::ifstream file("/proc/meminfo");
+  std::string name, unit;
+  double kib = 0;
+  while (file >> name >> kib >> unit) {
+    if (name == "MemAvailable:") return kib * 1024;
+  }
+  return 0;
+}
+
+void CheckMachine(Findings& findings) {
+  const unsigned cores = std::thread::hardware_concurrency();
+  if (cores >= 2) {
+    findings.Good("cores", absl::StrCat(cores));
+  } else {
+    findings.Weak("cores", absl::StrCat(cores), "labs want 2: with one the load generator often starves, and runs are inconclusive");
+  }
+  const double memory = AvailableMemory();
+  if (memory >= kMinMemory) {
+    findings.Good("memory available", FormatQuantity(memory, "bytes"));
+  } else {
+    findings.Missing("memory available", FormatQuantity(memory, "bytes"), "labs want 1 GiB: close something, or give the machine more");
+  }
+  const auto host = DescribeHost();
+  for (const char* key : {"cpu", "kernel", "distribution", "virtualised", "governor"}) {
+    const auto found = host.find(key);
+    if (found != host.end() && !found->second.empty()) findings.Note(key, found->second);
+  }
+}
+
+void CheckDisk(const std::string& root, Findings& findings) {
+  const std::string state = StateFolder(root);
+  std::error_code error;
+  std::filesystem::create_directories(state, error);
+  const std::string probe = absl::StrCat(state, "/.doctor-", getpid());
+  const bool writable = std::ofstream(probe) << "x" << std::flush ? true : false;
+  std::filesystem::remove(probe, error);
+  if (!writable) {
+    findings.Missing("state folder", state + " cannot be written", "make it writable, or set LAB_STATE to another folder");
+    return;
+  }
+  struct statvfs disk {};
+  const bool known = statvfs(state.c_str(), &disk) == 0;
+  const double free = known ? static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize) : 0;
+  if (free >= kMinDisk) {
+    findings.Good("disk free", absl::StrCat(FormatQuantity(free, "bytes"), " in ", state));
+  } else {
+    findings.Missing("disk free", absl::StrCat(FormatQuantity(free, "bytes"), " in ", state),
+                     "a run takes up to some 100 MiB: remove " + state + "/runs, or set LAB_STATE to another disk");
+  }
+}
+
+void CheckPorts(Findings& findings) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const bool bound = fd >= 0 && bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0 && listen(fd, 1) == 0;
+  if (fd >= 0) close(fd);
+  if (bound) {
+    findings.Good("loopback ports", "free ones on 127.0.0.1");
+  } else {
+    findings.Missing("loopback ports", "cannot listen on 127.0.0.1", "ip link set lo up; or allow more open files (ulimit -n)");
+  }
+}
+
+void CheckParts(const std::string& root, Findings& findings) {
+  const Build build{root};
+  for (const std::unique_ptr<PartKind>& kind : PartKinds()) {
+    const bool service = !ServicesAmong({kind->name()}).empty();
+    const absl::StatusOr<std::string> version = kind->Version(build, {});
+    const absl::Status knobs = kind->Knobs(build).status();
+    if (version.ok() && knobs.ok()) {
+      findings.Good(kind->name(), *version);
+    } else if (service) {
+      findings.Note(kind->name(), "not built yet; ./lab run builds what a lab needs");
+    } else {
+      findings.Missing(kind->name(), std::string((version.ok() ? knobs : version.status()).message()),
+                       "apt-get install redis-tools   (or redis-server; the lab runs its own copy)");
+    }
+  }
+  for (const char* tool : {"g++", "cmake", "ninja", "git"}) {
+    const std::string shell = absl::StrCat("command -v ", tool, " >/dev/null && ", tool, " --version");
+    const absl::StatusOr<std::string> version = CaptureOutput("/bin/sh", {"sh", "-c", shell}, kPatience);
+    findings.Note(tool, version.ok() ? std::string(absl::StrSplit(*version, '\n')[0]) : "not here (only needed to build)");
+  }
+}
+
+void CheckFaults(const std::string& root, Findings& findings) {
+  for (const FaultTrial& trial : TryFaults(root)) {
+    if (trial.error.empty()) {
+      findings.Good(trial.fault, trial.evidence);
+    } else {
+      findings.Weak(trial.fault, trial.error, "labs that need it are inconclusive on this host");
+    }
+  }
+}
+
+int Doctor(const Session& session, const Arguments& arguments) {
+  Findings findings(StyleOf(STDOUT_FILENO, false).color);
+  findings.Heading("This machine");
+  CheckMachine(findings);
+  CheckDisk(session.root, findings);
+  CheckPorts(findings);
+  findings.Heading("Parts and tools");
+  CheckParts(session.root, findings);
+  if (!arguments.Has("--fast")) {
+    findings.Heading("Faults, each tried on a part of its own");
+    CheckFaults(session.root, findings);
+  }
+  std::puts(findings.sound() ? "\nready" : "\nnot ready: see →");
+  return findings.sound() ? 0 : kMissing;
+}
+
+}  // namespace
+
+Command DoctorCommand() {
+  return {{"doctor", "", 0, 0, {{"--fast", "", "without trying the faults"}},
+           "What this host can do: resources, parts, faults, with the remedy for each ✗",
+           "Exit status: 0 labs can run, 69 something they need is missing.\n"},
+          &Doctor};
+}
+
+}  // namespace lab::bench::cli

@@ -1,0 +1,115 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "bench/cli/checkout.h"
+#include "bench/cli/commands.h"
+#include "bench/cli/terminal.h"
+#include "bench/judge/judge.h"
+#include "bench/report/report.h"
+#include "bench/report/result_json.h"
+#include "bench/report/text.h"
+#include "services/runtime/base/nearest.h"
+
+namespace lab::bench::cli {
+namespace {
+
+// The headline values of a lab are those that it asks predictions for.
+std::string Headline(const PredictionScore& score) {
+  std::string text = score.measured ? FormatQuantity(*score.measured, score.unit) : "–";
+  if (score.predicted) absl::StrAppend(&text, " (said ", FormatQuantity(*score.predicted, score.unit), ")");
+  return text;
+}
+
+using Row = std::vector<std::string>;
+
+Row RowOf(const RunHeadline& run, const std::vector<std::string>& ids) {
+  Row row = {PrintableText(run.started.substr(0, 19)), StateWord(run.state) + (run.quick ? " quick" : "")};
+  if (run.exit_status == kNotCompleted) row[1] = "not completed";
+  for (const std::string& id : ids) {
+    const auto found =
+        std::find_if(run.predictions.begin(), run.predictions.end(), [&](const PredictionScore& s) { return s.id == id; });
+    row.push_back(found == run.predictions.end() ? "–" : Headline(*found));
+  }
+  row.push_back(absl::StrCat(run.seed));
+  row.push_back(PrintableText(run.revision));
+  return row;
+}
+
+std::string TableText(const std::vector<Row>& rows, const Ansi& ansi) {
+  std::vector<int> widths(rows[0].size());
+  for (const Row& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], DisplayWidth(row[i]));
+  }
+  std::string out;
+  for (size_t r = 0; r < rows.size(); ++r) {
+    std::string line;
+    for (size_t i = 0; i < rows[r].size(); ++i) absl::StrAppend(&line, "  ", PadRight(rows[r][i], widths[i]));
+    line.erase(line.find_last_not_of(' ') + 1);
+    absl::StrAppend(&out, r == 0 ? ansi.Bold(line) : line, "\n");
+  }
+  return out;
+}
+
+std::string PredictionTally(const std::vector<RunHeadline>& runs) {
+  int given = 0;
+  std::map<std::string, int> bands;
+  for (const RunHeadline& run : runs) {
+    for (const PredictionScore& score : run.predictions) {
+      if (!score.predicted || !score.measured) continue;
+      ++given;
+      ++bands[score.band];
+    }
+  }
+  if (given == 0) return "";
+  return absl::StrCat("  predictions: ", given, " given, ", bands["within 2x"], " within a factor of two, ",
+                      bands["within 4x"], " within four, ", bands["off"], " further off\n");
+}
+
+std::string LabHistory(const std::string& lab, const std::vector<RunHeadline>& runs, const Ansi& ansi) {
+  std::vector<std::string> ids;
+  for (const PredictionScore& score : runs.back().predictions) ids.push_back(score.id);
+  Row header = {"started", "verdict"};
+  header.insert(header.end(), ids.begin(), ids.end());
+  header.insert(header.end(), {"seed", "revision"});
+  std::vector<Row> rows = {header};
+  for (const RunHeadline& run : runs) rows.push_back(RowOf(run, ids));
+  return absl::StrCat(ansi.Bold(lab), "\n", TableText(rows, ansi), PredictionTally(runs), "\n");
+}
+
+int History(const Session& session, const Arguments& arguments) {
+  const std::string only = arguments.operands.empty() ? "" : arguments.operands[0];
+  const std::vector<std::string> names = LabNames(session.root);
+  if (!only.empty() && std::find(names.begin(), names.end(), only) == names.end() && RunFolders(session.root, only).empty()) {
+    return Fail(kUsage, absl::StrCat("there is no lab \"", only, "\"", Suggestion(only, names)));
+  }
+  std::map<std::string, std::vector<RunHeadline>> by_lab;
+  for (const std::string& folder : RunFolders(session.root, only)) {
+    absl::StatusOr<RunHeadline> run = ReadHeadline(folder);
+    if (run.ok()) {
+      by_lab[run->lab].push_back(std::move(*run));
+    } else {
+      std::fprintf(stderr, "lab: %s\n", PrintableText(run.status().message()).c_str());
+    }
+  }
+  if (by_lab.empty()) {
+    std::puts("no runs yet; ./lab run rate-limit-outage makes one");
+    return 0;
+  }
+  const Ansi ansi(StyleOf(STDOUT_FILENO, false).color);
+  for (const auto& [lab, runs] : by_lab) std::fputs(LabHistory(lab, runs, ansi).c_str(), stdout);
+  return 0;
+}
+
+}  // namespace
+
+Command HistoryCommand() {
+  return {{"history", "[lab]", 0, 1, {}, "Earlier runs: verdicts, headline values, and how your predictions fared",
+           "Only the last 20 runs of a lab are kept.\n"},
+          &History};
+}
+
+}  // namespace lab::bench::cli

@@ -1,0 +1,153 @@
+#include <unistd.h>
+
+#include <cstdio>
+#include <iostream>
+
+#include "absl/strings/str_cat.h"
+#include "bench/cli/checkout.h"
+#include "bench/cli/commands.h"
+#include "bench/cli/predictions.h"
+#include "bench/cli/progress.h"
+#include "bench/cli/run_request.h"
+#include "bench/cli/terminal.h"
+#include "bench/judge/judge.h"
+#include "bench/report/card.h"
+#include "bench/report/report.h"
+#include "bench/report/result_json.h"
+#include "bench/run/part_kind.h"
+#include "bench/run/runner.h"
+
+namespace lab::bench::cli {
+namespace {
+
+// How this run shows itself.
+struct Manner {
+  bool json = false;   // only result.json on standard output
+  bool live = false;   // redrawn in place; else plain lines
+  bool ask = false;    // for predictions
+  bool plain = false;
+};
+
+Manner MannerOf(const Arguments& arguments) {
+  Manner manner;
+  manner.json = arguments.Has("--json");
+  manner.plain = arguments.Has("--plain");
+  manner.live = !manner.json && !manner.plain && IsTerminal(STDOUT_FILENO);
+  manner.ask = !manner.json && !arguments.Has("--no-predict") && !arguments.Has("--yes") && IsTerminal(STDOUT_FILENO) &&
+               isatty(STDIN_FILENO) == 1;
+  return manner;
+}
+
+// A lab needs the programs of its parts: without them not even its file can be checked.
+absl::Status CheckBuilt(const Lab& lab, const std::vector<std::string>& not_built) {
+  for (const PartSpec& part : lab.system) {
+    const std::string kind = part.kind.empty() ? part.name : part.kind;
+    for (const std::string& missing : not_built) {
+      if (missing != kind) continue;
+      const bool redis = kind == "redis";
+      return absl::NotFoundError(absl::StrCat(lab.name, " needs ", kind, ", which is not here; ",
+                                              redis ? "as root: apt-get install redis-server, or apt-get install redis-tools"
+                                                    : "./lab run " + lab.name + " builds it"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+int StatusOfError(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+      return kUsage;
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kFailedPrecondition:
+      return kMissing;
+    default:
+      return kNotCompleted;
+  }
+}
+
+absl::StatusOr<Run> RunShown(const Lab& lab, const RunOptions& options, const Manner& manner) {
+  if (manner.live) {
+    LiveProgress progress(lab, options.quick, options.seed, STDOUT_FILENO, StyleOf(STDOUT_FILENO, false));
+    return RunLab(lab, options, progress);
+  }
+  PlainProgress progress(manner.json ? STDERR_FILENO : STDOUT_FILENO);
+  return RunLab(lab, options, progress);
+}
+
+int Conclude(const Lab& lab, Run run, const CardTemplate& card, const Manner& manner) {
+  run.verdict = Judge(lab, run);
+  Report report = MakeReport(lab, std::move(run));
+  for (Trial& trial : report.run.trials) std::vector<Op>().swap(trial.ops);  // in files by now, and large
+  const int status = ExitStatus(report.run);
+  const absl::Status written = WriteReports(report, card.text, card.file);
+  if (manner.json) {
+    std::fputs(ResultJson(report).c_str(), stdout);
+  } else {
+    const TerminalStyle style = StyleOf(STDOUT_FILENO, manner.plain);
+    std::fputs(Summary(report, style, ShortPath(report.run.folder + "/report.html")).c_str(), stdout);
+  }
+  std::fflush(stdout);
+  if (!written.ok()) return Fail(kNotCompleted, written);
+  if (status == kNotCompleted) {
+    return Fail(status, report.run.interrupted ? "interrupted: everything was healed and stopped; the verdict is of what there was"
+                                               : "not completed; the verdict is of what there was");
+  }
+  return status;
+}
+
+int RunALab(const Session& session, const Arguments& arguments) {
+  std::vector<std::string> not_built;
+  const Catalogue catalogue = MakeCatalogue(session.root, &not_built);
+  const absl::StatusOr<Lab> lab = OpenLab(session.root, arguments.operands[0], catalogue);
+  if (!lab.ok()) return Fail(kUsage, lab.status());
+  if (const absl::Status built = CheckBuilt(*lab, not_built); !built.ok()) return Fail(kMissing, built);
+  absl::StatusOr<RunOptions> options = ReadRunOptions(arguments, *lab, catalogue);
+  if (!options.ok()) return Fail(kUsage, options.status());
+  const absl::StatusOr<CardTemplate> card = ReadCardTemplate(*lab);
+  if (!card.ok()) return Fail(kUsage, card.status());
+  if (const absl::Status checked = CheckCard(card->text, card->file, *lab); !checked.ok()) return Fail(kUsage, checked);
+
+  const Manner manner = MannerOf(arguments);
+  if (manner.ask) AskPredictions(*lab, std::cin, std::cout, *options);
+  options->root = session.root;
+  options->command = session.command;
+  options->interrupted = &CatchSignals();
+  absl::StatusOr<Run> run = RunShown(*lab, *options, manner);
+  if (!run.ok()) return Fail(StatusOfError(run.status()), run.status());
+  return Conclude(*lab, std::move(*run), *card, manner);
+}
+
+}  // namespace
+
+Command RunCommand() {
+  return {{"run",
+           "<lab>",
+           1,
+           1,
+           {{"--quick", "", "short phases, once: absolute expectations only (at most 45 s)"},
+            {"--variants", "a,b", "only these variants", true},
+            {"--repeat", "N", "each variant N times, interleaved; comparisons need at least 4"},
+            {"--seed", "N", "the same arrivals as another run; otherwise a new seed"},
+            {"--set", "PART.KEY=VALUE", "change a setting in every variant; repeatable", true},
+            {"--predict", "ID=VALUE", "your prediction, \"p99-deny=50ms\"; repeatable, not asked then", true},
+            {"--no-predict", "", "do not ask for predictions"},
+            {"--yes", "", "ask nothing at all"},
+            {"--plain", "", "no colours, one status line a second"},
+            {"--json", "", "only result.json on standard output, progress on standard error"},
+            {"--starve-load", "SHARE", "keep the load generator from running that share of the time: the lab must then say"
+                                       " inconclusive"}},
+           "Run a lab: boot, load, break, judge, report",
+           "Examples\n"
+           "  ./lab run rate-limit-outage\n"
+           "  ./lab run rate-limit-outage --quick --variants deny,local\n"
+           "  ./lab run rate-limit-outage --set ratelimit.redis.deadline=50ms   what a longer deadline costs\n"
+           "  ./lab run rate-limit-outage --variants no-deadline                the broken one alone: exit status 1\n"
+           "  ./lab run rate-limit-outage --quick --starve-load 0.9             a sick generator: exit status 2\n"
+           "  ./lab run path/to/lab.yaml                                        a lab file of your own\n\n"
+           "Exit status: 0 every expectation held, 1 one was falsified, 2 not enough evidence, 64 usage or a bad lab file,\n"
+           "69 a needed part is missing, 70 not completed (interrupted, a part could not start).\n"
+           "Ctrl-C heals and stops everything; a second one ends at once, and the next start cleans up.\n"},
+          &RunALab};
+}
+
+}  // namespace lab::bench::cli

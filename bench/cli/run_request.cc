@@ -1,0 +1,121 @@
+#include "bench/cli/run_request.h"
+
+#include <algorithm>
+#include <random>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "bench/judge/judge.h"
+#include "services/runtime/base/nearest.h"
+
+namespace lab::bench::cli {
+namespace {
+
+constexpr uint64_t kMaxRepeat = 100;
+
+using Errors = std::vector<std::string>;
+
+void Add(const absl::Status& status, Errors& errors) { errors.emplace_back(status.message()); }
+
+void ReadVariants(const Arguments& arguments, const Lab& lab, RunOptions& options, Errors& errors) {
+  std::vector<std::string> known;
+  for (const VariantSpec& variant : lab.variants) known.push_back(variant.name);
+  for (const std::string& list : arguments.All("--variants")) {
+    for (const std::string& part : absl::StrSplit(list, ',')) {
+      const std::string name(absl::StripAsciiWhitespace(part));
+      if (std::find(known.begin(), known.end(), name) == known.end()) {
+        errors.push_back(absl::StrCat("--variants: ", lab.name, " has no variant \"", name, "\"", Suggestion(name, known)));
+      } else if (std::find(options.variants.begin(), options.variants.end(), name) == options.variants.end()) {
+        options.variants.push_back(name);
+      }
+    }
+  }
+}
+
+void ReadSettings(const Arguments& arguments, const Lab& lab, const Catalogue& catalogue, RunOptions& options,
+                  Errors& errors) {
+  for (const std::string& text : arguments.All("--set")) {
+    const auto assignment = SplitAssignment("--set", text);
+    if (!assignment.ok()) {
+      Add(assignment.status(), errors);
+      continue;
+    }
+    const auto& [path, value] = *assignment;
+    const size_t dot = path.find('.');
+    if (dot == std::string::npos) {
+      errors.push_back(absl::StrCat("--set takes part.key=value, not \"", text, "\""));
+      continue;
+    }
+    const std::string part = path.substr(0, dot), key = path.substr(dot + 1);
+    if (const absl::Status status = CheckSet(lab, catalogue, part, key, value); !status.ok()) {
+      Add(status, errors);
+    } else {
+      options.set[part][key] = value;
+    }
+  }
+}
+
+void ReadPredictions(const Arguments& arguments, const Lab& lab, RunOptions& options, Errors& errors) {
+  std::vector<std::string> known;
+  for (const PredictSpec& question : lab.predict) known.push_back(question.id);
+  for (const std::string& text : arguments.All("--predict")) {
+    const auto assignment = SplitAssignment("--predict", text);
+    if (!assignment.ok()) {
+      Add(assignment.status(), errors);
+      continue;
+    }
+    const auto& [id, value] = *assignment;
+    const auto question =
+        std::find_if(lab.predict.begin(), lab.predict.end(), [&, &name = id](const PredictSpec& p) { return p.id == name; });
+    if (question == lab.predict.end()) {
+      errors.push_back(absl::StrCat("--predict: ", lab.name, " does not ask for \"", id, "\"", Suggestion(id, known)));
+      continue;
+    }
+    const absl::StatusOr<double> number = ParseQuantityIn(value, question->unit);
+    if (number.ok()) {
+      options.predictions[id] = *number;
+    } else {
+      errors.push_back(absl::StrCat("--predict ", id, ": ", number.status().message()));
+    }
+  }
+}
+
+template <typename T>
+void ReadNumber(const Arguments& arguments, const char* name, uint64_t min, uint64_t max, T& value, Errors& errors) {
+  const auto number = arguments.Number(name, min, max);
+  if (!number.ok()) {
+    Add(number.status(), errors);
+  } else if (*number) {
+    value = static_cast<T>(**number);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<RunOptions> ReadRunOptions(const Arguments& arguments, const Lab& lab, const Catalogue& catalogue) {
+  RunOptions options;
+  Errors errors;
+  options.quick = arguments.Has("--quick");
+  options.repeat = options.quick ? 1 : std::max(1, lab.repeat);
+  // Another arrival pattern in each run, unless a seed is given; the report tells which it was.
+  options.seed = std::random_device()() % 9999 + 1;
+  ReadNumber(arguments, "--seed", 0, UINT64_MAX, options.seed, errors);
+  ReadNumber(arguments, "--repeat", 1, kMaxRepeat, options.repeat, errors);
+  ReadVariants(arguments, lab, options, errors);
+  ReadSettings(arguments, lab, catalogue, options, errors);
+  ReadPredictions(arguments, lab, options, errors);
+  if (arguments.Has("--starve-load")) {
+    const absl::StatusOr<double> share = ParseQuantity(arguments.Get("--starve-load"));
+    if (!share.ok() || *share < 0 || *share >= 1) {
+      errors.push_back("--starve-load takes a share of the time from 0 to below 1, like 0.5 or 50%");
+    } else {
+      options.starve_load = *share;
+    }
+  }
+  if (!errors.empty()) return absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));
+  return options;
+}
+
+}  // namespace lab::bench::cli
