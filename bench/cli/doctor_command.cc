@@ -8,9 +8,7 @@
 #include <fstream>
 #include <thread>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "bench/cli/checkout.h"
 #include "bench/cli/commands.h"
 #include "bench/cli/terminal.h"
@@ -144,7 +142,7 @@ void CheckParts(const std::string& root, Findings& findings) {
   for (const char* tool : {"g++", "cmake", "ninja", "git"}) {
     const std::string shell = absl::StrCat("command -v ", tool, " >/dev/null && ", tool, " --version");
     const absl::StatusOr<std::string> version = CaptureOutput("/bin/sh", {"sh", "-c", shell}, kPatience);
-    findings.Note(tool, version.ok() ? std::string(absl::StrSplit(*version, '\n')[0]) : "not here (only needed to build)");
+    findings.Note(tool, version.ok() ? version->substr(0, version->find('\n')) : "not here (only needed to build)");
   }
 }
 

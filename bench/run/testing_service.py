@@ -54,4 +54,5 @@ if "rules.path" in config:
 if config.get("die.after") == "0":
     die()
 grpc = socket.create_server(("127.0.0.1", int(config["grpc.port"])))
+http.server.ThreadingHTTPServer.request_queue_size = 1024
 http.server.ThreadingHTTPServer(("127.0.0.1", int(config["http.port"])), Handler).serve_forever()

@@ -42,15 +42,12 @@ AsioWatch::~AsioWatch() {
 }
 
 void AsioWatch::BeginSleep(int asio_fd) {
-  sleeping_ = true;
-  if (armed_) return;
-  armed_ = true;
   const int operation = watched_fd_ == asio_fd ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
   watched_fd_ = asio_fd;
   Control(epoll_fd_, operation, asio_fd, EPOLLIN | EPOLLONESHOT);
 }
 
-void AsioWatch::EndSleep() { sleeping_ = false; }
+void AsioWatch::EndSleep() { Control(epoll_fd_, EPOLL_CTL_MOD, watched_fd_, 0); }
 
 void AsioWatch::Watch() {
   pthread_setname_np(pthread_self(), "asio_watch");
@@ -59,8 +56,7 @@ void AsioWatch::Watch() {
     const int ready = epoll_wait(epoll_fd_, &event, 1, -1);
     if (ready < 0 && errno == EINTR) continue;
     if (ready < 0 || event.data.fd == stop_fd_) return;
-    armed_ = false;
-    if (sleeping_) wake_();
+    wake_();
   }
 }
 

@@ -1,6 +1,7 @@
 #include "services/runtime/rpc/server.h"
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 #include <grpcpp/server_builder.h>
@@ -211,6 +212,7 @@ void Server::Impl::Record(const Call::State& state, Clock::time_point now) {
 }
 
 void Server::Impl::BeginDrain(Clock::time_point deadline, absl::AnyInvocable<void()> done) {
+  if (draining) throw std::logic_error("a server is drained once");
   draining = true;
   on_drained = std::move(done);
   connections.StopAccepting();

@@ -82,8 +82,9 @@ class Server {
   int port() const;
   // What health checks answer.
   void SetServing(bool serving);
-  // Refuses new calls, lets those in flight end until `deadline`, then cancels them; `done` runs on the loop. The
-  // order is that of the queue: stop asking, Shutdown, drain, and only then shut the queue down.
+  // Once. Refuses new calls, lets those in flight end until `deadline`, then cancels them; `done` runs on the loop, and
+  // may destroy the server. The order is that of the queue: stop asking, Shutdown, drain, and only then shut the queue
+  // down.
   void Drain(Clock::time_point deadline, absl::AnyInvocable<void()> done);
   size_t in_flight() const;
   Queue& queue();
