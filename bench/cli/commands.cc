@@ -47,6 +47,8 @@ const std::vector<Command>& Commands() {
   return *commands;
 }
 
+std::string Message(const absl::Status& status) { return PrintableText(std::string(status.message())); }
+
 int Fail(int exit_status, const absl::Status& status) { return Fail(exit_status, std::string(status.message())); }
 
 int Fail(int exit_status, const std::string& text) {

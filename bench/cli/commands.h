@@ -40,7 +40,9 @@ Command TargetsCommand();
 // What there is and what to try first.
 std::string Overview(const Session& session);
 
-// Prints the error and returns the status of the process: INVALID_ARGUMENT and NOT_FOUND of a name are usage.
+// What went wrong, without control characters.
+std::string Message(const absl::Status& status);
+// Prints the error, a line each, and returns the exit status.
 int Fail(int exit_status, const absl::Status& status);
 int Fail(int exit_status, const std::string& text);
 

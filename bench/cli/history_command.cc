@@ -92,7 +92,7 @@ int History(const Session& session, const Arguments& arguments) {
     if (run.ok()) {
       by_lab[run->lab].push_back(std::move(*run));
     } else {
-      std::fprintf(stderr, "lab: %s\n", PrintableText(run.status().message()).c_str());
+      std::fprintf(stderr, "lab: %s\n", Message(run.status()).c_str());
     }
   }
   if (by_lab.empty()) {

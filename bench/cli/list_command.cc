@@ -19,7 +19,7 @@ std::string LastVerdict(const std::string& root, const std::string& lab, const A
   const std::vector<std::string> runs = RunFolders(root, lab);
   if (runs.empty()) return "not run yet";
   const absl::StatusOr<RunHeadline> last = ReadHeadline(runs.back());
-  if (!last.ok()) return PrintableText(last.status().message());
+  if (!last.ok()) return Message(last.status());
   return absl::StrCat(ansi.ByState(last->state, StateWord(last->state)), last->quick ? " (quick)" : "", ", ",
                       PrintableText(last->started));
 }
@@ -34,7 +34,7 @@ int List(const Session& session, const Arguments& arguments) {
     absl::StrAppend(&out, ansi.Bold(name), "\n");
     if (!lab.ok()) {
       absl::StrAppend(&out, "  ", ansi.ByState(State::kFail, "✗"), " its file has errors:\n    ",
-                      PrintableText(lab.status().message()), "\n\n");
+                      Message(lab.status()), "\n\n");
       status = kUsage;
       continue;
     }

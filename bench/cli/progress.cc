@@ -91,7 +91,7 @@ ViewState PlannedView(const Lab& lab, bool quick, uint64_t seed) {
     FaultRecord fault;
     fault.fault = spec.fault;
     fault.phase = spec.phase;
-    if (spec.length && spec.length->count() > 0) fault.heal_asked_s = 0;  // it lasts; that is all the bar asks
+    if (spec.length && spec.length->count() > 0) fault.heal_asked_s = std::chrono::duration<double>(*spec.length).count();
     state.planned.push_back(std::move(fault));
   }
   return state;

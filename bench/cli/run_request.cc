@@ -23,7 +23,7 @@ void ReadVariants(const Arguments& arguments, const Lab& lab, RunOptions& option
   std::vector<std::string> known;
   for (const VariantSpec& variant : lab.variants) known.push_back(variant.name);
   for (const std::string& list : arguments.All("--variants")) {
-    for (const std::string& part : absl::StrSplit(list, ',')) {
+    for (const absl::string_view part : absl::StrSplit(list, ',')) {
       const std::string name(absl::StripAsciiWhitespace(part));
       if (std::find(known.begin(), known.end(), name) == known.end()) {
         errors.push_back(absl::StrCat("--variants: ", lab.name, " has no variant \"", name, "\"", Suggestion(name, known)));

@@ -18,6 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr Nanos kLength = std::chrono::seconds(1);  // some end by themselves only
 constexpr Nanos kSeen = std::chrono::seconds(3);
 constexpr Nanos kHealed = std::chrono::seconds(5);
 
@@ -32,7 +33,7 @@ bool Within(Nanos time, const std::function<bool()>& condition) {
 
 FaultTrial TryFault(const FaultKind& kind, FaultTarget& target) {
   FaultTrial trial{absl::StrCat(target.kind(), ".", kind.action), "", ""};
-  const std::unique_ptr<Fault> fault = kind.make({target, {}, kind.instantaneous ? Nanos{} : Nanos(std::chrono::seconds(30))});
+  const std::unique_ptr<Fault> fault = kind.make({target, {}, kind.instantaneous ? Nanos{} : Nanos(kLength)});
   absl::Status status = fault->Prepare();
   if (status.ok()) status = fault->Apply();
   const bool seen = status.ok() && Within(kSeen, [&] {

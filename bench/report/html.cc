@@ -88,8 +88,8 @@ std::string Expectations(const Report& report) {
       "<th scope=\"col\">measured</th></tr></thead><tbody>\n";
   const std::vector<Rule> rules = RulesOf(report);
   for (const Rule& rule : rules) {
-    absl::StrAppend(&out, "<tr><td>", Mark(rule.state), "</td><th scope=\"row\">", EscapeHtml(rule.name), "<code>",
-                    EscapeHtml(rule.text), "</code></th><td><ul class=\"findings\">");
+    absl::StrAppend(&out, "<tr><td>", Mark(rule.state), "</td><th scope=\"row\">", EscapeHtml(rule.name),
+                    rule.text == rule.name ? "" : "<code>" + EscapeHtml(rule.text) + "</code>", "</th><td><ul class=\"findings\">");
     for (const Finding* finding : rule.findings) absl::StrAppend(&out, FindingLine(*finding));
     absl::StrAppend(&out, "</ul></td></tr>\n");
   }

@@ -73,8 +73,7 @@ Chart TimeChart(const Panel& panel, const Scales& scales) {
   for (const FaultRecord& fault : panel.trial->faults) {
     if (!fault.applied_s) continue;
     ChartBand band{*fault.applied_s, std::nullopt, fault.fault};
-    if (fault.heal_asked_s || fault.healed_s) band.end = fault.healed_s ? fault.healed_s : scales.end_s;
-    if (band.end && *band.end - band.begin < 0.02) band.end.reset();
+    if (Lasting(fault)) band.end = fault.healed_s.value_or(scales.end_s);
     if (!fault.seen_s) band.label += " (not seen)";
     chart.bands.push_back(band);
   }
@@ -254,7 +253,7 @@ std::vector<std::string> SpectrumPhases(const std::vector<Panel>& panels) {
   std::vector<std::string> phases;
   for (const Panel& panel : panels) {
     for (const FaultRecord& fault : panel.trial->faults) {
-      if (fault.heal_asked_s && std::find(phases.begin(), phases.end(), fault.phase) == phases.end()) {
+      if (Lasting(fault) && std::find(phases.begin(), phases.end(), fault.phase) == phases.end()) {
         phases.push_back(fault.phase);
       }
     }

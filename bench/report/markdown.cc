@@ -45,7 +45,7 @@ std::string Expectations(const Report& report) {
       std::string measured = EscapeMarkdown(finding->measured);
       if (!finding->why.empty()) absl::StrAppend(&measured, measured.empty() ? "" : ", ", EscapeMarkdown(finding->why));
       for (const std::string& offender : finding->offenders) absl::StrAppend(&measured, "<br>", EscapeMarkdown(offender));
-      out += Row({absl::StrCat(EscapeMarkdown(rule.name), " ", CodeCell(rule.text)), StateGlyph(finding->state),
+      out += Row({absl::StrCat(EscapeMarkdown(rule.name), rule.text == rule.name ? "" : " " + CodeCell(rule.text)), StateGlyph(finding->state),
                   EscapeMarkdown(finding->variant) + (finding->control ? " (broken on purpose)" : ""), measured});
     }
   }

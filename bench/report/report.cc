@@ -147,6 +147,12 @@ std::vector<FaultSummary> SummarizeFaults(const Report& report) {
   return faults;
 }
 
+bool Lasting(const FaultRecord& fault) {
+  constexpr double kBlow = 0.05;  // a blow is over as soon as it was seen
+  const double from = fault.applied_s.value_or(fault.asked_s);
+  return fault.heal_asked_s.value_or(fault.healed_s.value_or(from)) - from > kBlow;
+}
+
 std::vector<VariantInfo> VariantsThatRan(const Report& report) {
   std::set<std::string> ran;
   for (const Trial& trial : report.run.trials) ran.insert(trial.variant);

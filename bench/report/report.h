@@ -61,6 +61,9 @@ struct FaultSummary {
 };
 std::vector<FaultSummary> SummarizeFaults(const Report& report);
 
+// Whether it was in force for a time, rather than a single blow (a flush).
+bool Lasting(const FaultRecord& fault);
+
 // Variants that ran, in the order of the lab; and the names of those in `trials` that the lab does not know.
 std::vector<VariantInfo> VariantsThatRan(const Report& report);
 const Measured* FindValue(const Report& report, const std::string& variant, const std::string& name);

@@ -134,7 +134,7 @@ std::string VariantTable(const Report& report, int width, const Ansi& ansi) {
   return out;
 }
 
-// "6.1 ms, 5.9 ms": for a broken rule the variants that break it, named; else all of them.
+// "6.1 ms, 5.9 ms", equal ones once: for a broken rule the variants that break it, named; else all of them.
 std::string MeasuredText(const Rule& rule) {
   std::vector<std::string> texts;
   for (const Finding* finding : rule.findings) {
@@ -143,23 +143,27 @@ std::string MeasuredText(const Rule& rule) {
     if (!finding->why.empty()) absl::StrAppend(&text, text.empty() ? "" : ", ", finding->why);
     if (rule.state != State::kPass && !finding->variant.empty()) text = absl::StrCat(finding->variant, ": ", text);
     if (!finding->offenders.empty()) absl::StrAppend(&text, ", first: ", finding->offenders.front());
-    if (!text.empty()) texts.push_back(PrintableText(text));
+    text = PrintableText(text);
+    if (!text.empty() && std::find(texts.begin(), texts.end(), text) == texts.end()) texts.push_back(text);
   }
   return absl::StrJoin(texts, rule.state == State::kPass ? ", " : "; ");
 }
+
+// An invariant has no other text than its name.
+std::string RuleText(const Rule& rule) { return rule.text == rule.name ? "" : PrintableText(rule.text); }
 
 std::string RuleLines(const Report& report, int width, const Ansi& ansi) {
   const std::vector<Rule> rules = RulesOf(report);
   int name_width = 0, text_width = 0;
   for (const Rule& rule : rules) {
     name_width = std::max(name_width, DisplayWidth(rule.name));
-    text_width = std::max(text_width, DisplayWidth(rule.text));
+    text_width = std::max(text_width, DisplayWidth(RuleText(rule)));
   }
   text_width = std::min(text_width, width / 2);
   std::string out;
   for (const Rule& rule : rules) {
     const std::string line = absl::StrCat("   ", PadRight(PrintableText(rule.name), name_width), "  ",
-                                          PadRight(PrintableText(rule.text), text_width), "  ", MeasuredText(rule));
+                                          PadRight(RuleText(rule), text_width), "  ", MeasuredText(rule));
     absl::StrAppend(&out, " ", ansi.ByState(rule.state, StateGlyph(rule.state)), Wrap(line, width, 5 + name_width).substr(2));
   }
   for (const Catch& caught : report.run.verdict.catches) {
@@ -218,7 +222,7 @@ Broken BrokenIn(const Phase& phase, const std::vector<FaultRecord>& faults) {
   Broken broken = Broken::kNo;
   for (const FaultRecord& fault : faults) {
     if (fault.phase != phase.name) continue;
-    if (fault.heal_asked_s || fault.healed_s) return Broken::kForATime;
+    if (Lasting(fault)) return Broken::kForATime;
     broken = Broken::kAtOnce;
   }
   return broken;
