@@ -17,11 +17,12 @@ namespace lab::bench {
 class Fault {
  public:
   virtual ~Fault() = default;
-  // Takes down what the receipt needs for comparison; some 100 ms before Apply. Part of the evidence, never of the fault.
+  // Takes down what the receipt needs for comparison; some 100 ms before Apply. Part of the evidence, never of the
+  // fault.
   virtual absl::Status Prepare() { return absl::OkStatus(); }
   virtual absl::Status Apply() = 0;
-  // One look of at most some 50 ms; what it saw when the effect is there ("PING unanswered for 20 ms"). Looks at the part,
-  // never at what Apply did, so that a fault that did nothing is not seen.
+  // One look of at most some 50 ms; what it saw when the effect is there ("PING unanswered for 20 ms"). Looks at the
+  // part, never at what Apply did, so that a fault that did nothing is not seen.
   virtual std::optional<std::string> Seen() = 0;
   virtual absl::Status Heal() { return absl::OkStatus(); }
   // One look: whether the part is well again.
@@ -42,10 +43,10 @@ struct FaultRequest {
 
 // A fault as the catalogue knows it.
 struct FaultKind {
-  std::string part_kind;      // "redis"; "" for any part that is a process
-  std::string action;         // "pause": used as "redis.pause", "ratelimit.pause"
-  std::string doc;            // one sentence
-  bool instantaneous = false; // nothing to heal; `for:` means nothing
+  std::string part_kind;       // "redis"; "" for any part that is a process
+  std::string action;          // "pause": used as "redis.pause", "ratelimit.pause"
+  std::string doc;             // one sentence
+  bool instantaneous = false;  // nothing to heal; `for:` means nothing
   std::vector<FaultOption> options;
   std::unique_ptr<Fault> (*make)(const FaultRequest&) = nullptr;
 };

@@ -1,8 +1,8 @@
 #include "bench/fault/fault.h"
 
-#include <csignal>
 #include <sys/wait.h>
 
+#include <csignal>
 #include <functional>
 #include <thread>
 

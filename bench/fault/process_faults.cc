@@ -21,7 +21,8 @@ class ProcessFault : public Fault {
 
   absl::Status Prepare() override {
     before_ = target_.pid();
-    if (target_.Ask(kAnswer) != Look::kAnswers) return absl::UnavailableError("the part did not answer before the fault");
+    if (target_.Ask(kAnswer) != Look::kAnswers)
+      return absl::UnavailableError("the part did not answer before the fault");
     return absl::OkStatus();
   }
   bool Healed() override { return target_.pid() > 0 && target_.Ask(kAnswer) == Look::kAnswers; }

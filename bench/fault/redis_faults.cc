@@ -61,8 +61,8 @@ class RedisFault : public Fault {
 
 int64_t MillisOf(Nanos length) { return std::max<int64_t>(1, std::chrono::ceil<Millis>(length).count()); }
 
-// https://redis.io/commands/client-pause: the server ends it by itself; asked to stop only writes it can be ended early,
-// asked to stop all it takes no command until then.
+// https://redis.io/commands/client-pause: the server ends it by itself; asked to stop only writes it can be ended
+// early, asked to stop all it takes no command until then.
 class ClientPause : public RedisFault {
  public:
   using RedisFault::RedisFault;
@@ -82,9 +82,9 @@ class ClientPause : public RedisFault {
   bool writes_only() const { return Option("commands", "all") == "writes"; }
 };
 
-// A script that keeps the one thread of Redis busy. Silent for its length: `lua-time-limit`, from which on Redis answers
-// BUSY and takes SCRIPT KILL, is set to it. Its own bound, should nobody kill it, is a count of turns (no clock runs in a
-// script): 10^9 a second of length, at which it ends after some ten times its length.
+// A script that keeps the one thread of Redis busy. Silent for its length: `lua-time-limit`, from which on Redis
+// answers BUSY and takes SCRIPT KILL, is set to it. Its own bound, should nobody kill it, is a count of turns (no clock
+// runs in a script): 10^9 a second of length, at which it ends after some ten times its length.
 class Busy : public RedisFault {
  public:
   using RedisFault::RedisFault;
@@ -171,14 +171,30 @@ std::unique_ptr<Fault> Make(const FaultRequest& request) {
 
 std::vector<FaultKind> RedisFaults() {
   return {
-      {"redis", "client_pause", "CLIENT PAUSE: commands wait", false,
-       {{"commands", "all", "which wait; all: cannot be healed before its time", {"all", "writes"}}}, &Make<ClientPause>},
+      {"redis",
+       "client_pause",
+       "CLIENT PAUSE: commands wait",
+       false,
+       {{"commands", "all", "which wait; all: cannot be healed before its time", {"all", "writes"}}},
+       &Make<ClientPause>},
       {"redis", "busy", "a busy script holds the one thread of Redis; healed by SCRIPT KILL", false, {}, &Make<Busy>},
-      {"redis", "flush", "FLUSHALL: every key is gone", true,
-       {{"mode", "sync", "whether memory is freed at once or in the background", {"sync", "async"}}}, &Make<Flush>},
-      {"redis", "memory_limit", "maxmemory below what is used, noeviction: writes are refused with OOM", false,
-       {{"bytes", "1", "maxmemory while it lasts, in bytes", {}}}, &Make<MemoryLimit>},
-      {"redis", "readonly", "made a replica of nobody: writes are refused with READONLY, data stays", false, {},
+      {"redis",
+       "flush",
+       "FLUSHALL: every key is gone",
+       true,
+       {{"mode", "sync", "whether memory is freed at once or in the background", {"sync", "async"}}},
+       &Make<Flush>},
+      {"redis",
+       "memory_limit",
+       "maxmemory below what is used, noeviction: writes are refused with OOM",
+       false,
+       {{"bytes", "1", "maxmemory while it lasts, in bytes", {}}},
+       &Make<MemoryLimit>},
+      {"redis",
+       "readonly",
+       "made a replica of nobody: writes are refused with READONLY, data stays",
+       false,
+       {},
        &Make<ReadOnly>},
   };
 }

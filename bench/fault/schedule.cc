@@ -45,9 +45,7 @@ FaultSchedule::FaultSchedule(std::vector<FaultSpec> faults, Options options) : o
       phase_end_s = phase.end_s;
     }
     const bool instantaneous = made->kind != nullptr && made->kind->instantaneous;
-    made->end_s = instantaneous  ? made->begin_s
-                  : spec.length ? made->begin_s + Seconds(*spec.length)
-                                : phase_end_s;
+    made->end_s = instantaneous ? made->begin_s : spec.length ? made->begin_s + Seconds(*spec.length) : phase_end_s;
     made->end_s = std::min(made->end_s, std::max(options_.end_s, made->begin_s));
     made->record.id = Concat(spec.fault, "#", ++numbers[spec.fault]);
     made->record.fault = spec.fault;

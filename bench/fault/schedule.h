@@ -16,24 +16,24 @@
 
 namespace lab::bench {
 
-// Applies the faults of one trial at their moments, takes their receipts and heals them. Each occurrence has a thread of
-// its own, so that a part that does not answer delays nobody else's fault.
-// Whatever happens, each fault that was applied is healed: at its time, at Stop, or in the destructor.
+// Applies the faults of one trial at their moments, takes their receipts and heals them. Each occurrence has a thread
+// of its own, so that a part that does not answer delays nobody else's fault. Whatever happens, each fault that was
+// applied is healed: at its time, at Stop, or in the destructor.
 class FaultSchedule {
  public:
   struct Options {
-    Clock::time_point zero;               // t = 0
-    double end_s = 0;                     // of the timeline: every fault is healed by then
+    Clock::time_point zero;  // t = 0
+    double end_s = 0;        // of the timeline: every fault is healed by then
     std::vector<Phase> phases;
     // The part that a fault acts on, or null; must live as long as the schedule.
     std::function<FaultTarget*(const std::string& part, int replica)> target;
     // Written down before a fault is applied and after it was healed, for the start after a killed runner.
     std::function<void(const std::string& line)> journal;
-    std::function<void(const FaultRecord&)> changed;   // on the fault's thread, or the caller's of Stop
-    std::set<std::string> defused;                     // for tests: faults whose Apply does nothing ("redis.pause")
+    std::function<void(const FaultRecord&)> changed;  // on the fault's thread, or the caller's of Stop
+    std::set<std::string> defused;                    // for tests: faults whose Apply does nothing ("redis.pause")
   };
-  // `faults` as FaultsOf gives them: offset from the begin of their phase, and length. A fault of a sustained kind without a length ends with
-  // its phase.
+  // `faults` as FaultsOf gives them: offset from the begin of their phase, and length. A fault of a sustained kind
+  // without a length ends with its phase.
   FaultSchedule(std::vector<FaultSpec> faults, Options options);
   ~FaultSchedule();
 

@@ -81,8 +81,9 @@ TEST_F(FaultScheduleTest, ADefusedFaultHasNoReceipt) {
 }
 
 TEST_F(FaultScheduleTest, StopHealsAtOnceAndAppliesNothingMore) {
-  FaultSchedule schedule({Spec("redis.pause", Millis(0), std::chrono::seconds(30)),
-                          Spec("redis.flush", std::chrono::seconds(20))}, Options(60));
+  FaultSchedule schedule(
+      {Spec("redis.pause", Millis(0), std::chrono::seconds(30)), Spec("redis.flush", std::chrono::seconds(20))},
+      Options(60));
   target_.server().Command({"SET", "kept", "1"});
   schedule.Start();
   const Clock::time_point end = Clock::now() + std::chrono::seconds(5);
@@ -122,7 +123,8 @@ TEST_F(FaultScheduleTest, APartThatIsNotWellBeforeIsNotBroken) {
 }
 
 TEST_F(FaultScheduleTest, CheckNamesWhatDoesNotExist) {
-  EXPECT_THAT(FaultSchedule({Spec("redis.pauze", Millis(0))}, Options()).Check().ToString(), testing::HasSubstr("pause"));
+  EXPECT_THAT(FaultSchedule({Spec("redis.pauze", Millis(0))}, Options()).Check().ToString(),
+              testing::HasSubstr("pause"));
   EXPECT_THAT(FaultSchedule({Spec("radish.pause", Millis(0))}, Options()).Check().ToString(),
               testing::HasSubstr("radish"));
 }

@@ -21,9 +21,9 @@ enum class Look {
 class FaultTarget {
  public:
   virtual ~FaultTarget() = default;
-  virtual const std::string& name() const = 0;  // "redis"
-  virtual const std::string& kind() const = 0;  // "redis"
-  virtual pid_t pid() const = 0;                // -1: not running
+  virtual const std::string& name() const = 0;          // "redis"
+  virtual const std::string& kind() const = 0;          // "redis"
+  virtual pid_t pid() const = 0;                        // -1: not running
   virtual int port(const std::string& name) const = 0;  // 0: no such port
 
   // One question to the part by its usual path, answered within `timeout` or not.

@@ -14,7 +14,8 @@
 
 namespace lab::bench {
 
-// A real Redis as a fault's target, for tests. Restart only on the thread that made it: the server dies with that thread.
+// A real Redis as a fault's target, for tests. Restart only on the thread that made it: the server dies with that
+// thread.
 class RedisTarget : public FaultTarget {
  public:
   explicit RedisTarget(std::vector<std::string> arguments = {}) : server_(std::move(arguments)) {}

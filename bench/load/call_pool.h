@@ -7,8 +7,8 @@
 
 namespace lab::bench {
 
-// Calls are used again, so that sending allocates nothing once the load has settled. As large as the most that were ever
-// in flight at once, which max_in_flight bounds.
+// Calls are used again, so that sending allocates nothing once the load has settled. As large as the most that were
+// ever in flight at once, which max_in_flight bounds.
 class CallPool {
  public:
   Call& Take() {

@@ -12,8 +12,9 @@ namespace lab::bench {
 
 std::string FrameRequest(Protocol protocol, const std::string& path, std::string_view body) {
   if (protocol == Protocol::kHttp) {
-    return Concat("POST ", path, " HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ",
-                  body.size(), "\r\n\r\n", body);
+    return Concat("POST ", path,
+                  " HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ", body.size(),
+                  "\r\n\r\n", body);
   }
   const uint32_t size = htonl(static_cast<uint32_t>(body.size()));
   std::string framed(1, '\0');  // not compressed

@@ -15,28 +15,28 @@ namespace lab::bench {
 
 class Link;
 
-// One operation in flight. The generator owns it and sets the upper part; the lower part belongs to the driver from Send
-// until the operation has ended or was forgotten.
+// One operation in flight. The generator owns it and sets the upper part; the lower part belongs to the driver from
+// Send until the operation has ended or was forgotten.
 struct Call {
-  std::string_view request;   // framed; lives until the call has ended
-  std::string own_request;    // holds `request` where it is not cached
-  size_t op = 0;              // which operation of its load
+  std::string_view request;  // framed; lives until the call has ended
+  std::string own_request;   // holds `request` where it is not cached
+  size_t op = 0;             // which operation of its load
   uint16_t stream = 0;
   uint16_t load = 0;
-  Call* earlier = nullptr;    // in flight of the same load, by intended time
+  Call* earlier = nullptr;  // in flight of the same load, by intended time
   Call* later = nullptr;
 
   Link* link = nullptr;
-  size_t place = 0;           // among the calls of the link
+  size_t place = 0;  // among the calls of the link
   int32_t stream_id = 0;
-  size_t written = 0;         // bytes of the request already in frames
+  size_t written = 0;  // bytes of the request already in frames
   int http_status = 0;
   int grpc_status = -1;
-  std::string reply;          // what has arrived of the body
+  std::string reply;  // what has arrived of the body
 };
 
-// How a call ended. Refused: certainly not processed. Lost: sent, and then the connection or the stream broke, so it may
-// have happened.
+// How a call ended. Refused: certainly not processed. Lost: sent, and then the connection or the stream broke, so it
+// may have happened.
 enum class Ending { kAnswered, kRefused, kLost };
 
 class CallSink {

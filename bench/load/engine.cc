@@ -14,19 +14,20 @@ constexpr int64_t kSecond = 1'000'000'000;
 constexpr int64_t kMillisecond = 1'000'000;
 constexpr int64_t kConnectNs = 3 * kSecond;
 constexpr int64_t kFarthestStartNs = 60 * kSecond;
+constexpr int64_t kGraceNs = 10 * kSecond;  // after everything must have been sent and answered
 constexpr int64_t kAfterStopNs = 500 * kMillisecond;
 constexpr int64_t kStarveSliceNs = 100 * kMillisecond;
 constexpr int64_t kClosedPauseNs = kMillisecond;  // of a closed client whose call could not be made
-// Turns that send begin at least this far apart, twice as far at high rates, where each sends several arrivals: they
-// share a wake-up and a write, and are late by at most this much because of it. Without it a call costs twice the CPU.
+// Turns that send begin at least this far apart, farther at high rates, where each sends several arrivals: they share a
+// wake-up and a write, and are late by at most this much because of it. Without it a call costs twice the CPU.
 constexpr int64_t kSendGapNs = 100'000;
-constexpr int64_t kLongestSendGapNs = 200'000;
+constexpr int64_t kLongestSendGapNs = 250'000;
 constexpr int64_t kSendGapPerArrivalNs = 25'000;
-constexpr int64_t kShortestSleepNs = 5'000;       // less than a sleep costs: look again instead
+constexpr int64_t kShortestSleepNs = 5'000;  // less than a sleep costs: look again instead
 // When the next arrival is this near, answers do not end the sleep: they are read after it, and the kernel has noted
 // when they came (link.cc). Half of the wake-ups are saved, which are what a call costs most.
 constexpr int64_t kDeafSleepNs = 250'000;
-constexpr size_t kMostATurn = 256;                // arrivals of a load, before answers are looked at
+constexpr size_t kMostATurn = 256;                       // arrivals of a load, before answers are looked at
 constexpr int kDeadlineExceeded = 4, kUnavailable = 14;  // gRPC status codes
 
 int64_t UnixNow() {
@@ -59,6 +60,7 @@ absl::Status Engine::Connect() {
 absl::Status Engine::Prepare() {
   const double end_s = options_.phases.empty() ? 0 : options_.phases.back().end_s;
   end_ = static_cast<int64_t>(end_s * 1e9);
+  last_possible_end_ = end_ + kGraceNs;
   size_t ops_left = options_.max_ops;
   for (const LoadSpec& spec : options_.loads) {
     absl::StatusOr<ActiveLoad> load =
@@ -68,13 +70,16 @@ absl::Status Engine::Prepare() {
     load->index = static_cast<uint16_t>(loads_.size());
     if (!drivers_.contains(spec.target)) {
       const auto endpoints = options_.endpoints.find(spec.target);
-      absl::StatusOr<std::unique_ptr<Driver>> driver =
-          MakeDriver(*load->target, endpoints == options_.endpoints.end() ? std::vector<std::string>() : endpoints->second,
-                     poller_, *this);
+      absl::StatusOr<std::unique_ptr<Driver>> driver = MakeDriver(
+          *load->target, endpoints == options_.endpoints.end() ? std::vector<std::string>() : endpoints->second,
+          poller_, *this);
       if (!driver.ok()) return driver.status();
       drivers_[spec.target] = *std::move(driver);
     }
     load->driver = drivers_[spec.target].get();
+    const bool scheduled = load->schedule != nullptr && !load->schedule->empty();
+    const int64_t last_sent = std::max(end_, scheduled ? load->schedule->back().intended_ns : 0);
+    last_possible_end_ = std::max(last_possible_end_, last_sent + load->timeout_ns + kGraceNs);
     for (Lane& lane : load->lanes) {
       lane.stream = static_cast<uint16_t>(streams_.size());
       streams_.push_back(
@@ -128,6 +133,10 @@ absl::Status Engine::Run() {
     poller_.Wait(0);
     now = Now();
     if (Finished(now)) break;
+    if (now > last_possible_end_) {
+      status_ = absl::InternalError("the load did not end: operations are left that neither ended nor timed out");
+      break;
+    }
     SleepUntil(NextWake(now), now);
   }
   AbandonInFlight(Now());
@@ -142,6 +151,7 @@ void Engine::Stop() {
 void Engine::SendDue(int64_t now) {
   if (now < next_send_turn_) return;
   int64_t sent = 0;
+  bool behind = false;
   for (ActiveLoad& load : loads_) {
     if (load.schedule == nullptr) {
       SendClosed(load, now);
@@ -154,10 +164,11 @@ void Engine::SendDue(int64_t now) {
       for (Lane& lane : load.lanes) SendOne(load, lane, arrival.intended_ns, arrival.key, now);
       ++sent;
     }
-    // Behind: go on at once, the gap is for those that are on time.
-    if (load.next == most && NextArrival() <= now) return;
+    behind |= !load.exhausted() && load.next == most;
   }
-  if (sent > 0) next_send_turn_ = now + std::clamp(sent * kSendGapPerArrivalNs, kSendGapNs, kLongestSendGapNs);
+  // Whoever is behind goes on at once; the gap is for those that are on time.
+  if (sent > 0 && !behind)
+    next_send_turn_ = now + std::clamp(sent * kSendGapPerArrivalNs, kSendGapNs, kLongestSendGapNs);
 }
 
 void Engine::SendClosed(ActiveLoad& load, int64_t now) {
@@ -166,8 +177,8 @@ void Engine::SendClosed(ActiveLoad& load, int64_t now) {
     auto& ready_at = lane.closed->ready_at;
     while (!ready_at.empty() && ready_at.top() <= now) {
       if (ops_ >= options_.max_ops) {
-        status_ = absl::ResourceExhaustedError(Concat("the closed loop \"", load.spec->name, "\" reached the bound of ",
-                                                      options_.max_ops, " operations"));
+        status_ = absl::ResourceExhaustedError(
+            Concat("the closed loop \"", load.spec->name, "\" reached the bound of ", options_.max_ops, " operations"));
         stop_.store(true);
         return;
       }
@@ -236,7 +247,8 @@ void Engine::Expire(int64_t now) {
       if (!unstamped_.empty()) Flush();
       if (load.in_flight.first() != call) continue;
       load.driver->Forget(*call);
-      Complete(*call, now, Outcome::kUnknown, Answer::kNone, load.target->protocol == Protocol::kGrpc ? kDeadlineExceeded : 0);
+      Complete(*call, now, Outcome::kUnknown, Answer::kNone,
+               load.target->protocol == Protocol::kGrpc ? kDeadlineExceeded : 0);
     }
   }
 }
@@ -297,13 +309,14 @@ void Engine::Starve(int64_t now) {
   slice_begin_ = Now();
 }
 
-int64_t Engine::NextArrival() const {
+int64_t Engine::NextArrival(int64_t now) const {
   int64_t next = INT64_MAX;
   for (const ActiveLoad& load : loads_) {
     if (load.schedule != nullptr) {
       if (!load.exhausted()) next = std::min(next, (*load.schedule)[load.next].intended_ns);
       continue;
     }
+    if (now >= end_) continue;
     for (const Lane& lane : load.lanes) {
       if (!lane.closed->ready_at.empty()) next = std::min(next, lane.closed->ready_at.top());
     }
@@ -314,7 +327,7 @@ int64_t Engine::NextArrival() const {
 int64_t Engine::NextWake(int64_t now) const {
   int64_t wake = std::min(next_second_, stop_deadline_);
   if (now < end_) wake = std::min(wake, end_);
-  const int64_t arrival = NextArrival();
+  const int64_t arrival = NextArrival(now);
   if (stop_deadline_ == INT64_MAX && arrival != INT64_MAX) {
     wake = std::min(wake, std::max(arrival, next_send_turn_));
   }
@@ -333,7 +346,8 @@ void Engine::SleepUntil(int64_t wake, int64_t now) {
   const int64_t length = wake - now;
   if (length < kShortestSleepNs) return;
   // The clients of a closed loop wait for answers.
-  const bool closed = std::any_of(loads_.begin(), loads_.end(), [](const ActiveLoad& load) { return load.schedule == nullptr; });
+  const bool closed =
+      std::any_of(loads_.begin(), loads_.end(), [](const ActiveLoad& load) { return load.schedule == nullptr; });
   if (length > kDeafSleepNs || closed) {
     poller_.Wait(length);
   } else {

@@ -57,7 +57,7 @@ class Engine : public CallSink {
   void Starve(int64_t now);
 
   int64_t NextWake(int64_t now) const;
-  int64_t NextArrival() const;
+  int64_t NextArrival(int64_t now) const;
   void SleepUntil(int64_t wake, int64_t now);
   bool Finished(int64_t now) const;
   size_t in_flight() const;
@@ -69,14 +69,15 @@ class Engine : public CallSink {
   std::vector<ActiveLoad> loads_;
   std::vector<StreamInfo> streams_;
   CallPool calls_;
-  std::vector<Call*> unstamped_;   // sent in this turn, not yet written
+  std::vector<Call*> unstamped_;  // sent in this turn, not yet written
 
-  int64_t start_ = 0;              // monotonic time of t = 0
+  int64_t start_ = 0;  // monotonic time of t = 0
   int64_t started_unix_ns_ = 0;
-  int64_t end_ = 0;
+  int64_t end_ = 0;  // of the timeline
+  int64_t last_possible_end_ = 0;
   int64_t next_send_turn_ = INT64_MIN;
   int64_t next_second_ = 0;
-  int64_t slice_begin_ = 0;        // of starving
+  int64_t slice_begin_ = 0;  // of starving
   LiveWindow window_{0};
   Histogram lag_;
   uint64_t dropped_ = 0;

@@ -30,8 +30,10 @@ absl::Status PinTo(int cpu) {
   return absl::InvalidArgumentError(Concat("cannot pin the generator to CPU ", cpu, ": ", std::strerror(error)));
 }
 
-// The lowest real-time priority; a fork would not inherit it. The kernel leaves 5 % of a core to others in any case.
+// The lowest real-time priority; a fork would not inherit it. On a single core a generator that cannot keep up would
+// leave nothing to the system under test.
 bool MakeRealtime() {
+  if (std::thread::hardware_concurrency() < 2) return false;
   sched_param parameter{};
   parameter.sched_priority = sched_get_priority_min(SCHED_FIFO);
   return sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &parameter) == 0;
@@ -40,8 +42,7 @@ bool MakeRealtime() {
 }  // namespace
 
 struct Generator::Impl {
-  explicit Impl(Options options)
-      : cpu(options.cpu), wants_realtime(options.realtime), engine(std::move(options)) {}
+  explicit Impl(Options options) : cpu(options.cpu), wants_realtime(options.realtime), engine(std::move(options)) {}
 
   absl::Status RunOnThisThread() {
     prctl(PR_SET_NAME, "load");

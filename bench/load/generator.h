@@ -29,27 +29,30 @@ class Generator {
  public:
   struct Options {
     std::vector<LoadSpec> loads;
-    std::vector<Phase> phases;                     // the whole timeline, from 0
+    std::vector<Phase> phases;                                  // the whole timeline, from 0
     std::map<std::string, std::vector<std::string>> endpoints;  // target → "127.0.0.1:port" of each replica
     uint64_t seed = 1;
     // Wall clock of t = 0, for patterns aligned to the epoch: Run waits until then (at most a minute; a time that has
     // passed shows as lag). 0: t = 0 is when Run begins, and patterns are aligned to it.
     int64_t start_unix_ns = 0;
-    double starve = 0;                             // share of time in which the generator is kept from running (0 … 1)
+    double starve = 0;  // share of time in which the generator is kept from running (0 … 1)
     size_t max_ops = 5'000'000;
-    int cpu = -1;                                  // pin to this CPU; -1: not
-    // Ask for SCHED_FIFO, so that arrivals leave on time while the system under test uses every core, as if the load came
-    // from another host. Without the right to it (root, CAP_SYS_NICE) the generator runs like everything else.
+    int cpu = -1;  // pin to this CPU; -1: not
+    // Ask for SCHED_FIFO, so that arrivals leave on time while the system under test uses every core, as if the load
+    // came from another host. Without the right to it (root, CAP_SYS_NICE), or on a single core, it runs like
+    // everything else.
     bool realtime = true;
     std::function<void(const LiveLoad&)> on_second;  // on the generator's thread
   };
   explicit Generator(Options options);
   ~Generator();
 
-  // Makes the schedules, connects and warms connections. Errors: INVALID_ARGUMENT for a load that cannot be, UNAVAILABLE
-  // naming the endpoint that does not answer, RESOURCE_EXHAUSTED for a schedule of more than max_ops operations.
+  // Makes the schedules, connects and warms connections. Errors: INVALID_ARGUMENT for a load that cannot be,
+  // UNAVAILABLE naming the endpoint that does not answer, RESOURCE_EXHAUSTED for a schedule of more than max_ops
+  // operations.
   absl::Status Connect();
-  // Drives until the timeline ends or Stop, and waits for what is in flight (at most the time-out). Once, after Connect.
+  // Drives until the timeline ends or Stop, and waits for what is in flight (at most the time-out). Once, after
+  // Connect.
   absl::Status Run();
   // Thread-safe. Nothing more is sent; Run returns within a second, and what has no answer by then is unknown.
   void Stop();

@@ -1,15 +1,12 @@
 #include "bench/load/generator.h"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <mutex>
 #include <set>
 #include <string>
@@ -100,9 +97,8 @@ TEST(GeneratorTest, SpeaksGrpcAsAnyClientDoes) {
   Generator generator(options);
   for (const Op& op : RunAll(generator)) EXPECT_EQ(op.answer, Answer::kLimited);
   ASSERT_EQ(headers.size(), 1u);
-  for (const char* field :
-       {":method: POST\n", ":scheme: http\n", "te: trailers\n", "content-type: application/grpc\n",
-        ":path: /envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit\n"}) {
+  for (const char* field : {":method: POST\n", ":scheme: http\n", "te: trailers\n", "content-type: application/grpc\n",
+                            ":path: /envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit\n"}) {
     EXPECT_THAT(*headers.begin(), HasSubstr(field));
   }
   EXPECT_EQ(messages.size(), 10u);
@@ -131,7 +127,19 @@ TEST(GeneratorTest, EachLaneSeesTheSameArrivals) {
   EXPECT_EQ(arrivals[0].size(), generator.streams()[0].schedule->size());
   EXPECT_EQ(arrivals[0], arrivals[1]);
   EXPECT_NE(arrivals[0], arrivals[2]);
-  EXPECT_TRUE(std::is_sorted(ops.begin(), ops.end(), [](const Op& a, const Op& b) { return a.intended_ns < b.intended_ns; }));
+  EXPECT_TRUE(
+      std::is_sorted(ops.begin(), ops.end(), [](const Op& a, const Op& b) { return a.intended_ns < b.intended_ns; }));
+}
+
+TEST(GeneratorTest, ALoadThatIsThroughDoesNotHoldUpAnother) {
+  GrpcTestServer server(Always(Admit()));
+  Generator::Options options = TestOptions(kTarget, server.endpoint(), 1000, 0.2);
+  options.phases = {{"both", 0, 0.2}, {"second", 0.2, 0.4}};
+  options.loads.push_back(options.loads[0]);
+  options.loads[0].rate.by_phase = {{"second", 0}};
+  options.loads[1].name = "second";
+  Generator generator(options);
+  EXPECT_EQ(Outcomes(RunAll(generator))[Outcome::kOk], 600u);
 }
 
 TEST(GeneratorTest, VariantsSeeTheSameScheduleAndSeedsDiffer) {
@@ -144,7 +152,8 @@ TEST(GeneratorTest, VariantsSeeTheSameScheduleAndSeedsDiffer) {
     Generator generator(options);
     EXPECT_TRUE(generator.Connect().ok());
     std::vector<std::pair<int64_t, uint32_t>> arrivals;
-    for (const Arrival& arrival : *generator.streams()[0].schedule) arrivals.emplace_back(arrival.intended_ns, arrival.key);
+    for (const Arrival& arrival : *generator.streams()[0].schedule)
+      arrivals.emplace_back(arrival.intended_ns, arrival.key);
     return arrivals;
   };
   EXPECT_EQ(schedule_of(3, "deny"), schedule_of(3, "allow"));
@@ -383,65 +392,6 @@ TEST(GeneratorTest, SpreadsOverAllReplicas) {
   EXPECT_EQ(first.received() + second.received(), 1000u);
   EXPECT_GT(first.received(), 300u);
   EXPECT_GT(second.received(), 300u);
-}
-
-class ConnectTest : public testing::Test {
- protected:
-  // A port that is bound, and listened on or not.
-  explicit ConnectTest(bool listens = false) : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&address), size), 0);
-    EXPECT_EQ(getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size), 0);
-    if (listens) {
-      EXPECT_EQ(listen(fd_, 16), 0);
-    }
-    endpoint_ = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
-  }
-  ~ConnectTest() override { close(fd_); }
-
-  absl::Status Connect(const Generator::Options& options) { return Generator(options).Connect(); }
-  Generator::Options Options() { return TestOptions(kTarget, endpoint_, 100, 1); }
-
-  int fd_;
-  std::string endpoint_;
-};
-
-TEST_F(ConnectTest, NamesTheEndpointThatIsNotThere) {
-  const absl::Status status = Connect(Options());
-  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(std::string(status.message()), HasSubstr(endpoint_ + ": Connection refused"));
-}
-
-TEST_F(ConnectTest, RefusesLoadsThatCannotBe) {
-  Generator::Options options = Options();
-  options.endpoints.clear();
-  EXPECT_THAT(std::string(Connect(options).message()), HasSubstr("no endpoint for target ratelimit.grpc"));
-  options = Options();
-  options.endpoints[kTarget] = {"127.0.0.1"};
-  EXPECT_THAT(std::string(Connect(options).message()), HasSubstr("is no endpoint"));
-  options = Options();
-  options.loads[0].target = "ratelimit.gprc";
-  EXPECT_THAT(std::string(Connect(options).message()), HasSubstr("did you mean"));
-  options = Options();
-  options.loads[0].request.clear();
-  EXPECT_THAT(std::string(Connect(options).message()), HasSubstr("load \"main\": domain: is needed"));
-  options = Options();
-  options.max_ops = 99;
-  EXPECT_EQ(Connect(options).code(), absl::StatusCode::kResourceExhausted);
-}
-
-class SilentPortTest : public ConnectTest {
- protected:
-  SilentPortTest() : ConnectTest(true) {}
-};
-
-TEST_F(SilentPortTest, SaysThatNobodySpeaksHttp2) {
-  const absl::Status status = Connect(Options());
-  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("no HTTP/2 answer"));
 }
 
 }  // namespace

@@ -55,8 +55,8 @@ class GrpcLink : public Link {
 
   const GrpcHeaders headers_;
   SessionPtr session_;
-  int64_t received_at_ = 0;        // when the bytes being read came
-  int32_t last_stream_sent_ = 0;   // requests up to this one have been put into frames
+  int64_t received_at_ = 0;       // when the bytes being read came
+  int32_t last_stream_sent_ = 0;  // requests up to this one have been put into frames
   bool warm_ = false;
   bool going_away_ = false;
 };

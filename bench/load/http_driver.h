@@ -12,8 +12,8 @@ namespace lab::bench {
 // HTTP/1.1 calls over a pool of keep-alive connections that grows with what is in flight, up to a bound.
 class HttpDriver : public LinkPool {
  public:
-  static constexpr size_t kFirstLinks = 8;     // an endpoint
-  static constexpr size_t kMostLinks = 200;    // an endpoint; below the limit of the services (256)
+  static constexpr size_t kFirstLinks = 8;   // an endpoint
+  static constexpr size_t kMostLinks = 200;  // an endpoint; below the limit of the services (256)
 
   HttpDriver(Poller& poller, CallSink& sink, std::vector<Endpoint> endpoints);
 

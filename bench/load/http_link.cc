@@ -61,7 +61,8 @@ absl::StatusOr<HttpLink::Head> HttpLink::ParseHead(std::string_view text) {
   Head head;
   const size_t line_end = text.find("\r\n");
   const std::string_view line = text.substr(0, line_end);
-  if (line.size() < 12 || !absl::StartsWith(View(line), "HTTP/1.") || !absl::SimpleAtoi(View(line.substr(9, 3)), &head.status)) {
+  if (line.size() < 12 || !absl::StartsWith(View(line), "HTTP/1.") ||
+      !absl::SimpleAtoi(View(line.substr(9, 3)), &head.status)) {
     return absl::InternalError("not an HTTP/1.1 answer");
   }
   bool framed = false;

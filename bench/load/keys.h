@@ -7,8 +7,8 @@
 
 namespace lab::bench {
 
-// Draws keys 0 … count - 1 as a KeySpec says. Same spec and seed: same keys. Key 0 is the most frequent one of `zipf` and
-// the hot one of `hot`, whose other keys share the rest evenly; `sequence` goes round.
+// Draws keys 0 … count - 1 as a KeySpec says. Same spec and seed: same keys. Key 0 is the most frequent one of `zipf`
+// and the hot one of `hot`, whose other keys share the rest evenly; `sequence` goes round.
 class KeySampler {
  public:
   KeySampler(const KeySpec& spec, uint64_t seed);
@@ -18,7 +18,7 @@ class KeySampler {
   // Exact for every count and exponent at a constant cost: rejection-inversion (W. Hörmann and G. Derflinger,
   // "Rejection-inversion to generate variates from monotone discrete distributions", ACM TOMACS 6(3), 1996).
   uint32_t Zipf();
-  double Hat(double x) const;              // x^-exponent
+  double Hat(double x) const;  // x^-exponent
   double HatIntegral(double x) const;
   double HatIntegralInverse(double x) const;
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -28,7 +29,8 @@ std::vector<double> Shares(const KeySpec& spec, uint64_t seed = 1) {
 double Tolerance(double share) { return 5 * std::sqrt(share * (1 - share) / kDraws) + 1e-9; }
 
 TEST(KeysTest, UniformKeysAreEquallyFrequent) {
-  for (const double share : Shares(Spec(KeySpec::Kind::kUniform, 40))) EXPECT_NEAR(share, 1 / 40.0, Tolerance(1 / 40.0));
+  for (const double share : Shares(Spec(KeySpec::Kind::kUniform, 40)))
+    EXPECT_NEAR(share, 1 / 40.0, Tolerance(1 / 40.0));
 }
 
 TEST(KeysTest, ZipfFrequenciesFollowTheLaw) {
@@ -46,7 +48,8 @@ TEST(KeysTest, ZipfFrequenciesFollowTheLaw) {
         if (key < 20) {
           EXPECT_NEAR(shares[key], expected, Tolerance(expected)) << key;
         }
-        if (expected * kDraws >= 5) chi_square += kDraws * (shares[key] - expected) * (shares[key] - expected) / expected;
+        if (expected * kDraws >= 5)
+          chi_square += kDraws * (shares[key] - expected) * (shares[key] - expected) / expected;
       }
       EXPECT_LT(chi_square, count + 6 * std::sqrt(2.0 * count) + 1);
     }

@@ -23,7 +23,7 @@ constexpr int64_t kFirstBackoffNs = 10'000'000;
 constexpr int64_t kLongestBackoffNs = 100'000'000;
 constexpr size_t kReadBytes = 64 << 10;
 constexpr int64_t kOldestNoteNs = 1'000'000'000;
-constexpr int kReadsATurn = 4;  // then the other connections and the schedule have their turn
+constexpr int kReadsATurn = 4;    // then the other connections and the schedule have their turn
 constexpr int kUnavailable = 14;  // gRPC's code, also for HTTP calls that never got a status
 
 int64_t NanosOf(const timespec& time) { return time.tv_sec * int64_t{1'000'000'000} + time.tv_nsec; }

@@ -26,8 +26,8 @@ class Link;
 struct LinkContext {
   Poller& poller;
   CallSink& sink;
-  std::vector<Link*> dirty;   // have something to write
-  absl::Status problem;       // the first failure to connect or to talk
+  std::vector<Link*> dirty;  // have something to write
+  absl::Status problem;      // the first failure to connect or to talk
 };
 
 // A non-blocking TCP connection that comes back after it was lost, with a bounded exponential backoff (10 … 100 ms: the
@@ -53,7 +53,8 @@ class Link : public Poller::Handler {
  protected:
   // Connected: say hello.
   virtual void Opened() = 0;
-  // Bytes arrived, the last of them at `at` (monotonic). An error closes the connection; CANCELLED is an orderly end, after which it opens again at once.
+  // Bytes arrived, the last of them at `at` (monotonic). An error closes the connection; CANCELLED is an orderly end,
+  // after which it opens again at once.
   virtual absl::Status Received(std::string_view bytes, int64_t at) = 0;
   // Puts what the protocol has to say into out_.
   virtual void Produce() {}

@@ -1,7 +1,6 @@
 // What one call costs the load generator, and how punctual it is:
 //   load_bench --endpoint 127.0.0.1:8081 --rate 80000 --seconds 5 --cpu 0
 #include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <array>
 #include <cstdint>

@@ -76,8 +76,8 @@ std::vector<RateSegment> RateCurve(const LoadSpec& load, const std::vector<Phase
   return curve;
 }
 
-// The first evenly spaced arrival comes after half a gap, so that a segment with a whole number of expected arrivals gets
-// exactly that many, whatever the rounding at its ends.
+// The first evenly spaced arrival comes after half a gap, so that a segment with a whole number of expected arrivals
+// gets exactly that many, whatever the rounding at its ends.
 RateArrivals::RateArrivals(std::vector<RateSegment> curve, bool even, uint64_t seed)
     : curve_(std::move(curve)), even_(even), random_(seed), next_mass_(even ? 0.5 : random_.Exponential(1)) {}
 

@@ -1,9 +1,11 @@
 #include "bench/load/schedule.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <fstream>
 #include <map>
 #include <string>
@@ -154,9 +156,8 @@ TEST(ScheduleTest, BurstsMixWithTheRestInOrder) {
   LoadSpec without = load;
   without.bursts.clear();
   EXPECT_EQ(schedule.size(), Schedule(without, {{"a", 0, 3}}).size() + 60);
-  EXPECT_TRUE(std::is_sorted(schedule.begin(), schedule.end(), [](const Arrival& a, const Arrival& b) {
-    return a.intended_ns < b.intended_ns;
-  }));
+  EXPECT_TRUE(std::is_sorted(schedule.begin(), schedule.end(),
+                             [](const Arrival& a, const Arrival& b) { return a.intended_ns < b.intended_ns; }));
 }
 
 TEST(ScheduleTest, IsAPureFunctionOfSpecAndSeed) {
@@ -175,9 +176,7 @@ TEST(ScheduleTest, IsAPureFunctionOfSpecAndSeed) {
   }
 }
 
-TEST(ScheduleTest, ClosedLoopHasNone) {
-  EXPECT_TRUE(Schedule(Load(Arrivals::kClosed, 0), {{"a", 0, 1}}).empty());
-}
+TEST(ScheduleTest, ClosedLoopHasNone) { EXPECT_TRUE(Schedule(Load(Arrivals::kClosed, 0), {{"a", 0, 1}}).empty()); }
 
 TEST(ScheduleTest, RefusesMoreThanTheBound) {
   const auto refused = MakeSchedule(Load(Arrivals::kConstant, 1000), {{"a", 0, 2}}, 1, 0, 1999);

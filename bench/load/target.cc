@@ -28,7 +28,8 @@ absl::StatusOr<BodyWriter> PrepareRequests(const Target& target, const RequestFi
   }
   for (const auto& [name, value] : fields) {
     if (!filled.contains(name)) {
-      return absl::InvalidArgumentError(Concat(target.name, " has no request field \"", name, "\"", Suggestion(name, names)));
+      return absl::InvalidArgumentError(
+          Concat(target.name, " has no request field \"", name, "\"", Suggestion(name, names)));
     }
     filled[name] = value;
   }

@@ -17,7 +17,7 @@ namespace lab::bench {
 enum class Protocol { kGrpc, kHttp };
 
 struct RequestField {
-  std::string name;      // as in `request:` of the lab file
+  std::string name;  // as in `request:` of the lab file
   std::string fallback;
   std::string doc;
 };
@@ -33,12 +33,12 @@ using BodyWriter = std::function<std::string(uint32_t key)>;
 using RequestFields = std::map<std::string, std::string>;
 
 struct Target {
-  std::string name;      // "ratelimit.grpc"
-  std::string doc;       // one line
-  std::string part;      // the kind of part that serves it: "ratelimit"
-  std::string port;      // which of its ports: "grpc"
+  std::string name;  // "ratelimit.grpc"
+  std::string doc;   // one line
+  std::string part;  // the kind of part that serves it: "ratelimit"
+  std::string port;  // which of its ports: "grpc"
   Protocol protocol = Protocol::kGrpc;
-  std::string path;      // ":path" of the method, or of the POST
+  std::string path;  // ":path" of the method, or of the POST
   std::vector<RequestField> fields;
   // Checks the fields (unknown ones have been refused, missing ones filled in) and returns a writer.
   absl::StatusOr<BodyWriter> (*prepare)(const RequestFields& fields) = nullptr;
@@ -58,8 +58,8 @@ std::map<std::string, std::vector<std::string>> TargetFields();
 
 // Where the endpoints of a target come from.
 struct EndpointSource {
-  std::string part;      // kind of part
-  std::string port;      // name of its port
+  std::string part;  // kind of part
+  std::string port;  // name of its port
 };
 absl::StatusOr<EndpointSource> TargetEndpoint(const std::string& target);
 

@@ -21,7 +21,8 @@ std::string Body(const std::string& target, const RequestFields& fields, uint32_
 
 TEST(RateLimitGrpcTest, GeneratedCodeReadsTheRequest) {
   RateLimitRequest request;
-  ASSERT_TRUE(request.ParseFromString(Body("ratelimit.grpc", {{"domain", "outage"}, {"key", "tenant"}, {"hits", "300"}}, 42)));
+  ASSERT_TRUE(
+      request.ParseFromString(Body("ratelimit.grpc", {{"domain", "outage"}, {"key", "tenant"}, {"hits", "300"}}, 42)));
   EXPECT_EQ(request.domain(), "outage");
   ASSERT_EQ(request.descriptors_size(), 1);
   ASSERT_EQ(request.descriptors(0).entries_size(), 1);
@@ -34,7 +35,8 @@ TEST(RateLimitGrpcTest, DescriptorsAreWrittenAsGiven) {
   RateLimitRequest request;
   ASSERT_TRUE(request.ParseFromString(Body(
       "ratelimit.grpc",
-      {{"domain", "d"}, {"descriptors", "tenant={key}, path=/v1/{key}; plan"}, {"value_prefix", std::string(200, 'x')}}, 7)));
+      {{"domain", "d"}, {"descriptors", "tenant={key}, path=/v1/{key}; plan"}, {"value_prefix", std::string(200, 'x')}},
+      7)));
   ASSERT_EQ(request.descriptors_size(), 2);
   EXPECT_EQ(request.descriptors(0).entries(0).value(), std::string(200, 'x') + "7");
   EXPECT_EQ(request.descriptors(0).entries(1).key(), "path");
@@ -59,8 +61,9 @@ TEST(RateLimitGrpcTest, ReadsWhatGeneratedCodeWrites) {
 
 TEST(RateLimitGrpcTest, WhatIsNoDecisionHasFailed) {
   const Target& target = *FindTarget("ratelimit.grpc");
-  for (const std::string& body : {std::string(), std::string("\x08\x00", 2), std::string("\x08", 1), std::string("\x12\x7f", 2),
-                                  std::string("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 11), std::string("\x0b", 1)}) {
+  for (const std::string& body :
+       {std::string(), std::string("\x08\x00", 2), std::string("\x08", 1), std::string("\x12\x7f", 2),
+        std::string("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 11), std::string("\x0b", 1)}) {
     EXPECT_EQ(target.read(0, body).outcome, Outcome::kFailed);
     EXPECT_EQ(target.read(0, body).answer, Answer::kNone);
   }

@@ -6,9 +6,9 @@
 
 namespace lab::bench {
 
-// A log-linear histogram of nanoseconds, 0 … 1 h, at most 1 % relative error (128 sub-buckets a power of two; exact below
-// 256 ns), exactly mergeable: counts add. After the idea of HdrHistogram (Gil Tene). Values outside are clamped and
-// counted; a maximum above 1 h is kept as it is. Not thread-safe.
+// A log-linear histogram of nanoseconds, 0 … 1 h, at most 1 % relative error (128 sub-buckets a power of two; exact
+// below 256 ns), exactly mergeable: counts add. After the idea of HdrHistogram (Gil Tene). Values outside are clamped
+// and counted; a maximum above 1 h is kept as it is. Not thread-safe.
 class Histogram {
  public:
   Histogram();

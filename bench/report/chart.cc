@@ -11,9 +11,11 @@ namespace lab::bench {
 namespace {
 
 // In the units of the view box; the page scales it.
-constexpr double kWidth = 520, kLeft = 58, kRight = 12, kPlotHeight = 190, kBottom = 44;
+constexpr double kWidth = 520, kLeft = 58, kRight = 12, kPlotHeight = 190;
+constexpr double kTicks = 24, kPhaseNames = 20;  // heights below the plot
 constexpr double kLabelRow = 17;
-constexpr double kCharWidth = 7.6;  // of a band's label, generous: the font is larger on narrow screens
+// Of the labels of bands (bold) and phases; generous, for the font is larger on narrow screens.
+constexpr double kCharWidth = 7.6, kPhaseCharWidth = 6.4;
 
 std::string Num(double value) {
   std::string text = absl::StrFormat("%.1f", value);
@@ -26,7 +28,7 @@ class Svg {
   explicit Svg(const Chart& chart) : chart_(chart) { PlaceLabels(); }
 
   std::string Render() {
-    const double height = Bottom() + kBottom;
+    const double height = Bottom() + kTicks + (chart_.phases.empty() ? 0 : kPhaseNames);
     std::string out = absl::StrCat("<svg viewBox=\"0 0 ", Num(kWidth), " ", Num(height), "\" role=\"img\" aria-label=\"",
                                    EscapeHtml(chart_.description), "\">\n");
     Grid(out);
@@ -65,12 +67,13 @@ class Svg {
     for (const ChartBand& band : chart_.bands) {
       const double width = DisplayWidth(band.label) * kCharWidth;
       double at = X(band.begin);
-      if (at + width > kWidth) at = kWidth - width;
+      const bool at_end = at + width > kWidth;
+      if (at_end) at = kWidth - width;
       size_t row = 0;
       while (row < row_ends.size() && row_ends[row] + 6 > at) ++row;
       if (row == row_ends.size()) row_ends.push_back(0);
       row_ends[row] = at + width;
-      labels_.push_back({at, static_cast<int>(row)});
+      labels_.push_back({at_end ? kWidth : at, static_cast<int>(row), at_end});
     }
     rows_ = static_cast<int>(row_ends.size());
   }
@@ -92,7 +95,7 @@ class Svg {
       if (phase.begin > chart_.x_min) {
         absl::StrAppend(&out, "<path class=\"phase\" d=\"M", Num(begin), " ", Num(Top()), "V", Num(Bottom() + 38), "\"/>");
       }
-      if (DisplayWidth(phase.name) * kCharWidth > width) continue;  // the table below names it
+      if (DisplayWidth(phase.name) * kPhaseCharWidth > width) continue;  // the table below names it
       absl::StrAppend(&out, "<text class=\"phase-name\" text-anchor=\"middle\" x=\"", Num(begin + width / 2), "\" y=\"",
                       Num(Bottom() + 36), "\">", EscapeHtml(phase.name), "</text>\n");
     }
@@ -102,14 +105,14 @@ class Svg {
     for (size_t i = 0; i < chart_.bands.size(); ++i) {
       const ChartBand& band = chart_.bands[i];
       const double begin = X(band.begin);
-      const auto [at, row] = labels_[i];
+      const auto [at, row, at_end] = labels_[i];
       const double label_y = 14 + row * kLabelRow;
       if (band.end) {
         absl::StrAppend(&out, "<rect class=\"fault\" x=\"", Num(begin), "\" y=\"", Num(Top()), "\" width=\"",
                         Num(std::max(1.5, X(*band.end) - begin)), "\" height=\"", Num(kPlotHeight), "\"/>");
       }
       absl::StrAppend(&out, "<path class=\"fault-edge\" d=\"M", Num(begin), " ", Num(label_y + 4), "V", Num(Bottom()),
-                      "\"/>", "<text class=\"fault-name\" x=\"", Num(at), "\" y=\"", Num(label_y), "\">",
+                      "\"/>", "<text class=\"fault-name\" text-anchor=\"", at_end ? "end" : "start", "\" x=\"", Num(at), "\" y=\"", Num(label_y), "\">",
                       EscapeHtml(band.label), "</text>\n");
     }
   }
@@ -161,6 +164,7 @@ class Svg {
   struct LabelPlace {
     double at;
     int row;
+    bool at_end;  // the text ends there, rather than begins
   };
   const Chart& chart_;
   std::vector<LabelPlace> labels_;

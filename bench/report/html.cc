@@ -83,14 +83,18 @@ std::string FindingLine(const Finding& finding) {
 
 std::string Expectations(const Report& report) {
   std::string out =
-      "<section id=\"expectations\"><h2>Expectations</h2>\n<div class=\"scroll\"><table class=\"rules\"><thead><tr>"
+      "<section id=\"expectations\"><h2>Expectations</h2>\n<div class=\"scroll\" tabindex=\"0\"><table class=\"rules\"><thead><tr>"
       "<th scope=\"col\"><span class=\"hidden\">state</span></th><th scope=\"col\">rule</th>"
       "<th scope=\"col\">measured</th></tr></thead><tbody>\n";
   const std::vector<Rule> rules = RulesOf(report);
   for (const Rule& rule : rules) {
     absl::StrAppend(&out, "<tr><td>", Mark(rule.state), "</td><th scope=\"row\">", EscapeHtml(rule.name),
                     rule.text == rule.name ? "" : "<code>" + EscapeHtml(rule.text) + "</code>", "</th><td><ul class=\"findings\">");
-    for (const Finding* finding : rule.findings) absl::StrAppend(&out, FindingLine(*finding));
+    for (const bool control : {false, true}) {  // those that count first
+      for (const Finding* finding : rule.findings) {
+        if (finding->control == control) absl::StrAppend(&out, FindingLine(*finding));
+      }
+    }
     absl::StrAppend(&out, "</ul></td></tr>\n");
   }
   absl::StrAppend(&out, "</tbody></table></div>\n");
@@ -109,7 +113,7 @@ std::string Expectations(const Report& report) {
 std::string Variants(const Report& report) {
   const std::vector<VariantInfo> variants = VariantsThatRan(report);
   std::string out =
-      "<section id=\"variants\"><h2>Variants</h2>\n<div class=\"scroll\"><table class=\"numbers variants\"><thead><tr>"
+      "<section id=\"variants\"><h2>Variants</h2>\n<div class=\"scroll\" tabindex=\"0\"><table class=\"numbers variants\"><thead><tr>"
       "<td></td>";
   for (const VariantInfo& variant : variants) {
     absl::StrAppend(&out, "<th scope=\"col\">", EscapeHtml(variant.name));
@@ -142,7 +146,7 @@ std::string Predictions(const Report& report) {
   const bool any = std::any_of(scores.begin(), scores.end(), [](const PredictionScore& s) { return s.predicted.has_value(); });
   if (!any) return "";
   std::string out =
-      "<section id=\"predictions\"><h2>Predictions</h2>\n<div class=\"scroll\"><table class=\"numbers\"><thead><tr>"
+      "<section id=\"predictions\"><h2>Predictions</h2>\n<div class=\"scroll\" tabindex=\"0\"><table class=\"numbers\"><thead><tr>"
       "<th scope=\"col\">asked before the run</th><th scope=\"col\">said</th><th scope=\"col\">measured</th>"
       "<th scope=\"col\">off by</th><th scope=\"col\">band</th></tr></thead><tbody>\n";
   for (const PredictionScore& score : scores) {
@@ -163,7 +167,7 @@ std::string Faults(const Report& report) {
   const std::vector<FaultSummary> faults = SummarizeFaults(report);
   if (faults.empty()) return out + "<p>None in this lab.</p></section>\n";
   absl::StrAppend(&out, "<p class=\"hint\">A fault counts only when a probe on the same path has seen its effect. Seconds since "
-                        "the start of the load.</p>\n<div class=\"scroll\"><table class=\"numbers faults\"><thead><tr>"
+                        "the start of the load.</p>\n<div class=\"scroll\" tabindex=\"0\"><table class=\"numbers faults\"><thead><tr>"
                         "<th scope=\"col\">fault</th><th scope=\"col\">variant</th><th scope=\"col\">asked</th>"
                         "<th scope=\"col\">applied</th><th scope=\"col\">seen</th><th scope=\"col\">heal asked</th>"
                         "<th scope=\"col\">healed</th><th scope=\"col\">evidence</th></tr></thead><tbody>\n");

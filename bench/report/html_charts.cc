@@ -114,6 +114,13 @@ std::string LatencyChart(const Panel& panel, const Scales& scales, const std::ve
   return RenderSvg(chart);
 }
 
+// Whether the load ends inside this step: a rate over all of it would be too low.
+bool EndsInside(const Panel& panel, size_t step) {
+  const double begin = static_cast<double>(step) * panel.timeline->step_s;
+  const double end = panel.trial->phases.empty() ? 0 : panel.trial->phases.back().end_s;
+  return begin < end - 1e-6 && begin + panel.timeline->step_s > end + 1e-6;
+}
+
 std::string RateChart(const Panel& panel, const Scales& scales) {
   Chart chart = TimeChart(panel, scales);
   chart.y_ticks = NumberTicks(scales.rate_max);
@@ -123,9 +130,10 @@ std::string RateChart(const Panel& panel, const Scales& scales) {
   const auto line = [&](const char* name, const std::function<uint64_t(const Bucket&)>& count, bool if_any) {
     ChartLine result{name, name, {}};
     bool any = false;
-    for (const Bucket& bucket : panel.timeline->buckets) {
-      any = any || count(bucket) > 0;
-      result.y.push_back(static_cast<double>(count(bucket)) * per_s);
+    for (size_t i = 0; i < panel.timeline->buckets.size(); ++i) {
+      const uint64_t counted = count(panel.timeline->buckets[i]);
+      any = any || counted > 0;
+      result.y.push_back(EndsInside(panel, i) ? std::nullopt : std::optional(static_cast<double>(counted) * per_s));
     }
     if (any || !if_any) chart.lines.push_back(std::move(result));
   };
@@ -154,9 +162,10 @@ std::string LaneChart(const Panel& panel, const Scales& scales) {
   for (size_t i = 0; i < panel.timeline->streams.size(); ++i) {
     const StreamTimeline& stream = panel.timeline->streams[i];
     ChartLine line{stream.name, absl::StrCat("lane", i % 6), {}};
-    for (const uint64_t count : stream.admitted) {
-      line.y.push_back(static_cast<double>(count) * per_s);
-      max = std::max(max, *line.y.back());
+    for (size_t step = 0; step < stream.admitted.size(); ++step) {
+      const double rate = static_cast<double>(stream.admitted[step]) * per_s;
+      line.y.push_back(EndsInside(panel, step) ? std::nullopt : std::optional(rate));
+      max = std::max(max, line.y.back().value_or(0));
     }
     chart.lines.push_back(std::move(line));
   }
@@ -173,7 +182,7 @@ std::string Cell(double value, const std::string& unit) {
 
 std::string PhaseTable(const Panel& panel, bool answers) {
   std::string out =
-      "<div class=\"scroll\"><table class=\"numbers\"><thead><tr><th scope=\"col\">phase</th><th scope=\"col\">offered</th>"
+      "<div class=\"scroll\" tabindex=\"0\"><table class=\"numbers\"><thead><tr><th scope=\"col\">phase</th><th scope=\"col\">offered</th>"
       "<th scope=\"col\">ok</th>";
   if (answers) absl::StrAppend(&out, "<th scope=\"col\">admitted</th>");
   absl::StrAppend(&out, "<th scope=\"col\">failed</th><th scope=\"col\">unknown</th><th scope=\"col\">dropped</th>",
@@ -196,7 +205,7 @@ std::string PhaseTable(const Panel& panel, bool answers) {
 
 std::string StepTable(const Panel& panel, bool answers) {
   std::string out =
-      "<div class=\"scroll steps\"><table class=\"numbers\"><thead><tr><th scope=\"col\">from</th><th scope=\"col\">p50</th>"
+      "<div class=\"scroll steps\" tabindex=\"0\"><table class=\"numbers\"><thead><tr><th scope=\"col\">from</th><th scope=\"col\">p50</th>"
       "<th scope=\"col\">p99</th><th scope=\"col\">max</th><th scope=\"col\">offered</th><th scope=\"col\">ok</th>";
   if (answers) absl::StrAppend(&out, "<th scope=\"col\">admitted</th>");
   absl::StrAppend(&out, "<th scope=\"col\">failed</th></tr></thead><tbody>\n");
@@ -275,7 +284,7 @@ const PhaseStats* FindPhase(const Timeline& timeline, const std::string& name) {
 std::string QuantileName(double quantile) { return absl::StrFormat("p%g", quantile * 100); }
 
 std::string SpectrumTable(const std::vector<const Panel*>& panels, const std::string& phase) {
-  std::string out = "<div class=\"scroll\"><table class=\"numbers\"><thead><tr><th scope=\"col\"></th>";
+  std::string out = "<div class=\"scroll\" tabindex=\"0\"><table class=\"numbers\"><thead><tr><th scope=\"col\"></th>";
   for (const double quantile : kSpectrum) absl::StrAppend(&out, "<th scope=\"col\">", QuantileName(quantile), "</th>");
   absl::StrAppend(&out, "<th scope=\"col\">samples</th></tr></thead><tbody>\n");
   for (const Panel* panel : panels) {

@@ -46,7 +46,7 @@ code { font: .85em/1.5 ui-monospace, "SF Mono", "Cascadia Mono", "DejaVu Sans Mo
   color: var(--fail); border: 1px solid currentColor; vertical-align: .1em; white-space: nowrap;
 }
 .eyebrow { font: .85rem ui-monospace, "DejaVu Sans Mono", monospace; color: var(--soft); margin-bottom: .35rem; }
-.question { font-size: 1.15rem; color: var(--soft); margin-top: .5rem; max-width: 46rem; }
+.question { font-size: 1.15rem; color: var(--soft); margin-top: .5rem; max-width: 58rem; text-wrap: balance; }
 .verdict {
   display: flex; gap: 1.1rem; align-items: flex-start; margin: 1.75rem 0 1rem; padding: 1.1rem 1.35rem; border-radius: .6rem;
   background: var(--raised); border-left: .4rem solid currentColor;
@@ -76,15 +76,19 @@ th code { display: block; font-weight: 400; color: var(--soft); }
 .numbers td.text { white-space: normal; min-width: 7rem; }
 .faults th, .faults thead th:nth-child(2), .faults thead th:last-child { text-align: left; white-space: nowrap; }
 .variants td { font-size: 1.02rem; font-weight: 550; }
-.variants thead th { white-space: normal; min-width: 6.5rem; }
+.variants thead th { white-space: normal; min-width: 5.5rem; }
 .variants thead .note { margin-left: auto; max-width: 14rem; }
-.variants thead .tag { display: table; margin: .15rem 0 .15rem auto; }
-.variants th[scope=row] { min-width: 11rem; }
+.variants thead .tag { display: block; width: fit-content; margin: .15rem 0 .15rem auto; }
+.variants th[scope=row], .variants thead td { min-width: 11rem; width: 30%; }
+.variants thead th { width: 12%; }
+.variants th[scope=row] { position: sticky; left: 0; background: var(--page); }
+.scroll:focus-visible { outline: 2px solid var(--link); outline-offset: 3px; }
 .rules td:first-child { width: 2rem; }
 .rules th[scope=row] { min-width: 10rem; width: 38%; }
 .findings, .catches, .legend, .files, .settings { list-style: none; padding: 0; }
 .findings li + li { margin-top: .15rem; }
-.findings .control { color: var(--soft); }
+.findings .control, .findings .control .mark { color: var(--soft); }
+.findings li { padding-left: 1.45em; text-indent: -1.45em; } .findings li > * { text-indent: 0; }
 .offenders { padding-left: 1.6rem; font-size: .85rem; }
 details { font-size: .85rem; margin-top: .4rem; }
 details details { font-size: 1em; }
@@ -107,7 +111,6 @@ svg text { font-family: inherit; font-size: 12.5px; fill: var(--soft); }
 svg .grid, svg .axis, svg .phase, svg .level, svg .fault-edge { fill: none; stroke-width: 1; }
 svg .grid { stroke: var(--rule); } svg .axis { stroke: var(--soft); }
 svg .phase { stroke: var(--rule); stroke-dasharray: 2 3; }
-svg .phase-name { font-size: .9em; }
 svg .fault { fill: var(--fault); fill-opacity: .17; }
 svg .fault-edge { stroke: var(--fault); }
 svg .fault-name { fill: var(--fault-ink); font-weight: 600; }
@@ -137,7 +140,11 @@ footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--rule);
   dl { grid-template-columns: 1fr; gap: 0; } dt { margin-top: .6rem; }
   .verdict { padding: 1rem; gap: .8rem; }
   th, td { padding: .45rem .5rem; }
-  .rules, .rules tbody, .rules tr, .rules td, .rules th { display: block; width: auto; border: 0; padding: 0; }
+  .rules, .rules tbody, .rules tr, .rules td, .rules th, .rules th[scope=row] {
+    display: block; width: auto; min-width: 0; border: 0; padding: 0;
+  }
+  .variants thead .note { max-width: 9rem; } .variants th[scope=row], .variants thead td { min-width: 7.5rem; }
+  .variants th code { display: none; }
   .rules thead { display: none; }
   .rules tr { position: relative; padding: .6rem 0 .6rem 1.9rem; border-bottom: 1px solid var(--rule); }
   .rules td:first-child { position: absolute; left: 0; top: .6rem; }

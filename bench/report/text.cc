@@ -119,7 +119,7 @@ std::string ShortNumber(double value) {
   return Digits(value);
 }
 
-std::string AtSeconds(double seconds) { return absl::StrFormat("%.2f s", seconds); }
+std::string AtSeconds(double seconds) { return absl::StrFormat("%.3f s", seconds); }
 
 int DisplayWidth(std::string_view text) {
   int width = 0;

@@ -18,7 +18,7 @@ std::string PrintableText(std::string_view text);
 std::string WithCommas(uint64_t value);
 // A rate or count for an axis or a cell: 64000 → "64k", 0.5 → "0.5".
 std::string ShortNumber(double value);
-// A place on the timeline: 12.503 → "12.50 s".
+// A place on the timeline: 12.503 → "12.503 s".
 std::string AtSeconds(double seconds);
 
 // Columns that UTF-8 `text` takes on a terminal (code points; combining marks take none).

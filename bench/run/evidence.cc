@@ -41,7 +41,8 @@ std::vector<std::string> GeneratorProblems(const Trial& trial) {
     }
     const double at_s = static_cast<double>(op.intended_ns) / 1e9;
     for (size_t i = 0; i < lags.size(); ++i) {
-      if (at_s >= trial.phases[i].begin_s && at_s < trial.phases[i].end_s) lags[i].Add(std::max<int64_t>(0, op.lag_ns()));
+      if (at_s >= trial.phases[i].begin_s && at_s < trial.phases[i].end_s)
+        lags[i].Add(std::max<int64_t>(0, op.lag_ns()));
     }
   }
   for (size_t i = 0; i < lags.size(); ++i) {
@@ -49,14 +50,15 @@ std::vector<std::string> GeneratorProblems(const Trial& trial) {
     if (lags[i].count() < kLagSamples || FaultIn(trial.faults, phase.begin_s, phase.end_s)) continue;
     const int64_t p99 = lags[i].Quantile(0.99);
     if (static_cast<double>(p99) / 1e9 <= kLagLimit_s) continue;
-    problems.push_back(Concat("the load generator was starved: in the phase ", phase.name, " it sent 1 % of its requests ",
-                              FormatDuration(Nanos(p99)), " late or more (at most ",
+    problems.push_back(Concat("the load generator was starved: in the phase ", phase.name,
+                              " it sent 1 % of its requests ", FormatDuration(Nanos(p99)), " late or more (at most ",
                               FormatDuration(Millis(static_cast<int>(kLagLimit_s * 1000))), ")"));
   }
   const double share = trial.ops.empty() ? 0 : static_cast<double>(dropped) / static_cast<double>(trial.ops.size());
   if (share > kDroppedLimit) {
-    problems.push_back(absl::StrFormat("the load generator was saturated: it could not send %d of %d requests (%.2g %%)",
-                                       dropped, trial.ops.size(), share * 100));
+    problems.push_back(
+        absl::StrFormat("the load generator was saturated: it could not send %d of %d requests (%.2g %%)", dropped,
+                        trial.ops.size(), share * 100));
   }
   return problems;
 }
@@ -82,7 +84,8 @@ std::vector<std::string> HostProblems(const HostLoad& before, const HostLoad& af
   }
   const double throttled = (after.throttled_s - before.throttled_s) / seconds;
   if (throttled > kThrottledLimit) {
-    problems.push_back(absl::StrFormat("a CPU quota kept this run from running for %.1f %% of its time", throttled * 100));
+    problems.push_back(
+        absl::StrFormat("a CPU quota kept this run from running for %.1f %% of its time", throttled * 100));
   }
   if (after.oom_kills > before.oom_kills) {
     problems.push_back("the kernel killed a process of this host for want of memory");

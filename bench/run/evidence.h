@@ -10,9 +10,11 @@
 
 namespace lab::bench {
 
-// Reasons why what a trial measured is not to be trusted, in words, for Trial::problems. Pure functions of what was seen.
+// Reasons why what a trial measured is not to be trusted, in words, for Trial::problems. Pure functions of what was
+// seen.
 
-// The generator: p99 of its lag above 5 ms in a phase in which no fault was on, or more than 0.1 % dropped in the trial.
+// The generator: p99 of its lag above 5 ms in a phase in which no fault was on, or more than 0.1 % dropped in the
+// trial.
 std::vector<std::string> GeneratorProblems(const Trial& trial);
 
 struct HostLoad {

@@ -77,7 +77,8 @@ std::string GitRevision(const std::string& root) {
     const auto revision = CaptureOutput(git, {"git", "-c", safe, "-C", root, "rev-parse", "--short=12", "HEAD"}, kGit);
     if (!revision.ok()) break;
     const auto changes = CaptureOutput(
-        git, {"git", "-c", safe, "-C", root, "--no-optional-locks", "status", "--porcelain", "--untracked-files=no"}, kGit);
+        git, {"git", "-c", safe, "-C", root, "--no-optional-locks", "status", "--porcelain", "--untracked-files=no"},
+        kGit);
     std::string text(absl::StripAsciiWhitespace(*revision));
     return changes.ok() && changes->empty() ? text : text + "+changes";
   }

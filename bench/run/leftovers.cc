@@ -26,7 +26,7 @@ struct Left {
 };
 
 struct OldState {
-  std::string marker;       // name of the folder: "<pid>-<start ticks>"
+  std::string marker;  // name of the folder: "<pid>-<start ticks>"
   std::string boot;
   std::vector<Left> processes;
   std::vector<std::string> open_faults;
@@ -93,10 +93,10 @@ std::vector<Left> Marked(const std::string& marker) {
 void End(const std::vector<Left>& all, std::vector<std::string>* done) {
   for (const Left& left : all) {
     if (!SameProcess(left.pid, left.start_ticks)) continue;  // has ended, or another one has its number by now
-    kill(left.pid, SIGKILL);  // also ends what is stopped
+    kill(left.pid, SIGKILL);                                 // also ends what is stopped
     for (int i = 0; i < 500 && SameProcess(left.pid, left.start_ticks); ++i) std::this_thread::sleep_for(Millis(2));
-    done->push_back(Concat(SameProcess(left.pid, left.start_ticks) ? "could not end " : "ended ", left.name, " (process ",
-                           left.pid, ") of a killed run"));
+    done->push_back(Concat(SameProcess(left.pid, left.start_ticks) ? "could not end " : "ended ", left.name,
+                           " (process ", left.pid, ") of a killed run"));
   }
 }
 

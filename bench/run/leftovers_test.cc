@@ -31,8 +31,10 @@ class Sleeper {
       _exit(127);
     }
     // Its environment is the new one only after exec.
-    Eventually([this] { return fs::read_symlink("/proc/" + std::to_string(pid_) + "/exe").filename() == "sleep" ||
-                               fs::read_symlink("/proc/" + std::to_string(pid_) + "/exe").filename() == "coreutils"; });
+    Eventually([this] {
+      return fs::read_symlink("/proc/" + std::to_string(pid_) + "/exe").filename() == "sleep" ||
+             fs::read_symlink("/proc/" + std::to_string(pid_) + "/exe").filename() == "coreutils";
+    });
   }
   ~Sleeper() {
     kill(pid_, SIGKILL);
@@ -61,7 +63,8 @@ class LeftoversTest : public testing::Test {
   }
   bool StateExists(const std::string& name) const { return fs::exists(folder_.path() + "/state/" + name); }
   static std::string Line(const Sleeper& sleeper, uint64_t ticks_later = 0) {
-    return "process " + std::to_string(sleeper.pid()) + " " + std::to_string(sleeper.start_ticks() + ticks_later) + " redis\n";
+    return "process " + std::to_string(sleeper.pid()) + " " + std::to_string(sleeper.start_ticks() + ticks_later) +
+           " redis\n";
   }
 
   // No process has this number: it is beyond the kernel's largest.

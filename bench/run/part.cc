@@ -65,7 +65,8 @@ absl::Status Part::Start(LaunchRequest request, const std::string& log, const st
       const std::lock_guard lock(mutex_);
       process_.reset();
     }
-    const bool taken = std::any_of(ports_.begin(), ports_.end(), [](const auto& port) { return !PortIsFree(port.second); });
+    const bool taken =
+        std::any_of(ports_.begin(), ports_.end(), [](const auto& port) { return !PortIsFree(port.second); });
     if (!taken || attempt == kPortAttempts || interrupted()) return started;
   }
 }
@@ -135,7 +136,8 @@ std::optional<std::string> Part::UnaskedEnd() {
 void Part::BoundLog() {
   struct stat info {};
   // Writers append, so they go on at the new end.
-  if (stat(command_.log.c_str(), &info) == 0 && info.st_size > kLogBound && truncate(command_.log.c_str(), kLogKept) == 0) {
+  if (stat(command_.log.c_str(), &info) == 0 && info.st_size > kLogBound &&
+      truncate(command_.log.c_str(), kLogKept) == 0) {
     std::ofstream(command_.log, std::ios::app) << "\n--- cut here by the runner: the log was larger than 64 MiB ---\n";
   }
 }

@@ -59,7 +59,7 @@ class Part : public FaultTarget {
   const int replica_;
   const PartKind& kind_;
   Spawner& spawner_;
-  Ports ports_;      // these and the command are fixed once Start has returned
+  Ports ports_;  // these and the command are fixed once Start has returned
   Command command_;
   std::mutex restarting_;  // one restart at a time
   mutable std::mutex mutex_;

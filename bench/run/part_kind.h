@@ -19,7 +19,7 @@ using Ports = std::map<std::string, int>;  // name → loopback port
 
 // Where a part finds what it is started from.
 struct Build {
-  std::string root;                  // the checkout
+  std::string root;  // the checkout
   // build/<preset>/services/<kind>/<kind> of the build that this program is of; else of build/release.
   std::string ServiceBinary(const std::string& kind) const;
 };
@@ -27,12 +27,12 @@ struct Build {
 // One start of one replica.
 struct LaunchRequest {
   const Build& build;
-  std::string name;                              // "ratelimit", or "ratelimit-1" of several
-  std::map<std::string, std::string> set;        // configuration; files are already paths ("@rules.yaml" → "/…/rules.yaml")
-  std::string config_folder;                     // its configuration is written here, and kept with the trial
-  std::string data_folder;                       // its working folder; gone after the trial
-  Ports ports;                                   // of port_names()
-  std::map<std::string, Ports> others;           // kind → ports of the part of that kind that was started before
+  std::string name;                        // "ratelimit", or "ratelimit-1" of several
+  std::map<std::string, std::string> set;  // configuration; files are already paths ("@rules.yaml" → "/…/rules.yaml")
+  std::string config_folder;               // its configuration is written here, and kept with the trial
+  std::string data_folder;                 // its working folder; gone after the trial
+  Ports ports;                             // of port_names()
+  std::map<std::string, Ports> others;     // kind → ports of the part of that kind that was started before
 };
 
 // A kind of part: how it is started, asked and read. Registered by name in PartKinds(); one file each.
@@ -47,7 +47,8 @@ class PartKind {
   // NOT_FOUND when the binary that knows them is not built yet.
   virtual absl::StatusOr<std::vector<Catalogue::Knob>> Knobs(const Build& build) const = 0;
   // "redis 7.0.15".
-  virtual absl::StatusOr<std::string> Version(const Build& build, const std::map<std::string, std::string>& set) const = 0;
+  virtual absl::StatusOr<std::string> Version(const Build& build,
+                                              const std::map<std::string, std::string>& set) const = 0;
   // Writes configuration; the log, and the environment, are the caller's.
   virtual absl::StatusOr<Command> Launch(const LaunchRequest& request) const = 0;
   // One question by the path that clients use, and whether it is ready to serve; both within the time.
@@ -63,8 +64,9 @@ std::unique_ptr<PartKind> MakeServicePart(const std::string& service, const std:
 const std::vector<std::unique_ptr<PartKind>>& PartKinds();
 const PartKind* FindPartKind(const std::string& name);
 
-// For the catalogue of lab files: the knobs of each kind of part, the faults of each with their options. Kinds whose binary
-// is not built yet have no entry under knobs and are named in `not_built`. Targets, invariants and expressions are others'.
+// For the catalogue of lab files: the knobs of each kind of part, the faults of each with their options. Kinds whose
+// binary is not built yet have no entry under knobs and are named in `not_built`. Targets, invariants and expressions
+// are others'.
 void DescribeParts(const std::string& root, Catalogue* catalogue, std::vector<std::string>* not_built);
 // What there is to break: "redis.pause" → one sentence. For `lab list`.
 std::map<std::string, std::string> FaultDocs();

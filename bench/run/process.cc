@@ -93,14 +93,16 @@ struct ChildPlan {
   _exit(127);
 }
 
-absl::Status Failed(const char* what, int error) { return absl::UnavailableError(Concat(what, ": ", std::strerror(error))); }
+absl::Status Failed(const char* what, int error) {
+  return absl::UnavailableError(Concat(what, ": ", std::strerror(error)));
+}
 
 }  // namespace
 
 std::vector<std::string> CleanEnvironment() {
   std::vector<std::string> kept;
-  for (const char* name : {"PATH", "HOME", "LANG", "TZ", "OTEL_EXPORTER_OTLP_ENDPOINT", "ASAN_OPTIONS", "UBSAN_OPTIONS",
-                           "TSAN_OPTIONS"}) {
+  for (const char* name :
+       {"PATH", "HOME", "LANG", "TZ", "OTEL_EXPORTER_OTLP_ENDPOINT", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
     if (const char* value = std::getenv(name)) kept.push_back(Concat(name, "=", value));
   }
   return kept;
@@ -163,9 +165,16 @@ absl::StatusOr<pid_t> Spawner::Fork(const std::string& name, const Command& comm
   if (!go.Open() || !error.Open()) return Failed("pipe", errno);
   const std::vector<char*> arguments = Pointers(command.arguments);
   const std::vector<char*> environment = Pointers(command.environment);
-  const ChildPlan plan{command.binary.c_str(), arguments.data(),  environment.data(), command.folder.c_str(),
-                       input.get(),            log.get(),         go.read.get(),      go.write.get(),
-                       error.write.get(),      getpid()};
+  const ChildPlan plan{command.binary.c_str(),
+                       arguments.data(),
+                       environment.data(),
+                       command.folder.c_str(),
+                       input.get(),
+                       log.get(),
+                       go.read.get(),
+                       go.write.get(),
+                       error.write.get(),
+                       getpid()};
   const pid_t pid = fork();
   if (pid == 0) RunChild(plan);
   if (pid < 0) return Failed("fork", errno);
@@ -244,15 +253,24 @@ bool Process::Stop(Nanos grace) {
   return false;
 }
 
-absl::StatusOr<std::string> CaptureOutput(const std::string& binary, std::vector<std::string> arguments, Nanos timeout) {
+absl::StatusOr<std::string> CaptureOutput(const std::string& binary, std::vector<std::string> arguments,
+                                          Nanos timeout) {
   Pipe output, error;
   if (!output.Open() || !error.Open()) return Failed("pipe", errno);
   const Descriptor input(open("/dev/null", O_RDONLY | O_CLOEXEC));
   const std::vector<std::string> environment_texts = CleanEnvironment();
   const std::vector<char*> argument_pointers = Pointers(arguments);
   const std::vector<char*> environment = Pointers(environment_texts);
-  const ChildPlan plan{binary.c_str(), argument_pointers.data(), environment.data(), "/", input.get(),
-                       output.write.get(), -1, -1, error.write.get(), getpid()};
+  const ChildPlan plan{binary.c_str(),
+                       argument_pointers.data(),
+                       environment.data(),
+                       "/",
+                       input.get(),
+                       output.write.get(),
+                       -1,
+                       -1,
+                       error.write.get(),
+                       getpid()};
   const pid_t pid = fork();
   if (pid == 0) RunChild(plan);
   if (pid < 0) return Failed("fork", errno);

@@ -20,11 +20,11 @@ namespace lab::bench {
 
 // What to execute. The child gets a process group of its own, /dev/null as input, and both outputs appended to `log`.
 struct Command {
-  std::string binary;                  // path
-  std::vector<std::string> arguments;  // argv, the name first
+  std::string binary;                    // path
+  std::vector<std::string> arguments;    // argv, the name first
   std::vector<std::string> environment;  // "NAME=value", all of it
-  std::string folder;                  // working folder
-  std::string log;                     // path
+  std::string folder;                    // working folder
+  std::string log;                       // path
 };
 
 // PATH, HOME, LANG, TZ and what the sanitizers and OpenTelemetry read, of our own environment.
@@ -65,10 +65,10 @@ class Process {
   explicit Process(pid_t pid) : pid_(pid) {}
   ~Process();  // kills the group and waits
 
-  pid_t pid() const;                  // -1 after the end
-  std::optional<int> Poll();          // wait status, once it has ended; ends what is left of its group
+  pid_t pid() const;          // -1 after the end
+  std::optional<int> Poll();  // wait status, once it has ended; ends what is left of its group
   bool WaitEnd(Nanos timeout);
-  absl::Status Signal(int signal);    // to the group; not when it has ended
+  absl::Status Signal(int signal);  // to the group; not when it has ended
   // SIGCONT and SIGTERM, then SIGKILL; whether SIGTERM was enough.
   bool Stop(Nanos grace);
 
@@ -78,8 +78,8 @@ class Process {
   std::optional<int> status_;
 };
 
-// Runs a short command to its end and returns what it printed; errors: not there, not ended in time (it is killed then),
-// another status than 0. Output is bounded to 4 MiB.
+// Runs a short command to its end and returns what it printed; errors: not there, not ended in time (it is killed
+// then), another status than 0. Output is bounded to 4 MiB.
 absl::StatusOr<std::string> CaptureOutput(const std::string& binary, std::vector<std::string> arguments, Nanos timeout);
 
 }  // namespace lab::bench

@@ -24,8 +24,8 @@ TEST(SpawnerTest, RunsInAGroupOfItsOwnWithItsOutputInTheLog) {
     born.push_back(pid);
     return absl::OkStatus();
   });
-  const absl::StatusOr<pid_t> pid =
-      spawner.Spawn("shell", Shell("echo out; echo err >&2; pwd; echo $MARK; cat; exec sleep 100", folder, {"MARK=mine"}));
+  const absl::StatusOr<pid_t> pid = spawner.Spawn(
+      "shell", Shell("echo out; echo err >&2; pwd; echo $MARK; cat; exec sleep 100", folder, {"MARK=mine"}));
   ASSERT_TRUE(pid.ok()) << pid.status();
   Process process(*pid);
   EXPECT_THAT(born, testing::ElementsAre(*pid));
@@ -43,7 +43,8 @@ TEST(SpawnerTest, TellsWhatCannotBeExecuted) {
   Command command = Shell("", folder);
   command.binary = "/no/such/binary";
   const absl::StatusOr<pid_t> pid = spawner.Spawn("nothing", command);
-  EXPECT_THAT(pid.status().ToString(), testing::AllOf(testing::HasSubstr("/no/such/binary"), testing::HasSubstr("No such file")));
+  EXPECT_THAT(pid.status().ToString(),
+              testing::AllOf(testing::HasSubstr("/no/such/binary"), testing::HasSubstr("No such file")));
 }
 
 TEST(SpawnerTest, NothingIsExecutedThatCouldNotBeWrittenDown) {
@@ -56,7 +57,8 @@ TEST(SpawnerTest, NothingIsExecutedThatCouldNotBeWrittenDown) {
 TEST(ProcessTest, EndsTheWholeGroupAndWhatIsStopped) {
   const TemporaryFolder folder;
   Spawner spawner(nullptr);
-  const absl::StatusOr<pid_t> pid = spawner.Spawn("shell", Shell("trap '' TERM; sleep 100 & echo $!; wait; wait", folder));
+  const absl::StatusOr<pid_t> pid =
+      spawner.Spawn("shell", Shell("trap '' TERM; sleep 100 & echo $!; wait; wait", folder));
   ASSERT_TRUE(pid.ok());
   pid_t grandchild = 0;
   ASSERT_TRUE(Eventually([&] { return (grandchild = std::atoi(folder.Read("log").c_str())) > 0; }));

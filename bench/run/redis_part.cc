@@ -15,12 +15,12 @@ namespace lab::bench {
 namespace {
 
 constexpr Millis kRead{500};
-constexpr int kMaxScans = 400;       // of 1,000 keys each
+constexpr int kMaxScans = 400;  // of 1,000 keys each
 constexpr size_t kMaxGroups = 32;
 constexpr int kSamplesPerGroup = 200;
 
-// In the order of the search path, then Debian's server without the package that starts a service: redis-server is a link
-// to redis-check-rdb, which looks at argv[0] to know what it is.
+// In the order of the search path, then Debian's server without the package that starts a service: redis-server is a
+// link to redis-check-rdb, which looks at argv[0] to know what it is.
 std::string FindBinary() {
   const char* path = std::getenv("PATH");
   for (const char* name : {"redis-server", "redis-check-rdb"}) {
@@ -36,11 +36,13 @@ std::string FindBinary() {
 absl::StatusOr<std::string> BinaryOf(const std::map<std::string, std::string>& set) {
   const auto given = set.find("binary");
   const std::string binary = given == set.end() || given->second.empty() ? FindBinary() : given->second;
-  if (binary.empty()) return absl::NotFoundError("no redis-server on this host (Debian: the package redis-tools has it)");
+  if (binary.empty())
+    return absl::NotFoundError("no redis-server on this host (Debian: the package redis-tools has it)");
   return binary;
 }
 
-// What is counted together: "rl:{domain}:g:2s:gcra=17" belongs to "g", the algorithm, and to "gcra", its first descriptor.
+// What is counted together: "rl:{domain}:g:2s:gcra=17" belongs to "g", the algorithm, and to "gcra", its first
+// descriptor.
 std::vector<std::string> GroupsOf(const std::string& key) {
   if (key.rfind("rl:{", 0) != 0) return {};
   const size_t domain_end = key.find("}:");
@@ -67,7 +69,11 @@ class RedisPart : public PartKind {
     return std::vector<Catalogue::Knob>{
         {"binary", "string", "", "", "another redis-server", {}},
         {"maxmemory", "string", "0", "", "bytes, or 64mb; 0: no limit", {}},
-        {"maxmemory-policy", "one of", "noeviction", "", "what goes when memory is full",
+        {"maxmemory-policy",
+         "one of",
+         "noeviction",
+         "",
+         "what goes when memory is full",
          {"noeviction", "allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu",
           "volatile-random", "volatile-ttl"}},
         {"appendonly", "one of", "no", "", "whether every write is logged to disk", {"no", "yes"}},
@@ -100,8 +106,17 @@ class RedisPart : public PartKind {
     Command command;
     command.binary = *binary;
     command.folder = request.data_folder;
-    command.arguments = {"redis-server", "--port", std::to_string(request.ports.at("redis")), "--bind", "127.0.0.1",
-                         "--dir", request.data_folder, "--daemonize", "no", "--logfile", ""};
+    command.arguments = {"redis-server",
+                         "--port",
+                         std::to_string(request.ports.at("redis")),
+                         "--bind",
+                         "127.0.0.1",
+                         "--dir",
+                         request.data_folder,
+                         "--daemonize",
+                         "no",
+                         "--logfile",
+                         ""};
     for (const auto& [key, value] : options) {
       command.arguments.push_back("--" + key);
       command.arguments.push_back(value);

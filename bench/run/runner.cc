@@ -40,7 +40,8 @@ absl::StatusOr<std::vector<const VariantSpec*>> Chosen(const Lab& lab, const std
 }
 
 // A B C, then C B A, then A B C …: what drifts over a run hits all variants alike.
-std::vector<std::pair<const VariantSpec*, int>> Interleaved(const std::vector<const VariantSpec*>& variants, int repeats) {
+std::vector<std::pair<const VariantSpec*, int>> Interleaved(const std::vector<const VariantSpec*>& variants,
+                                                            int repeats) {
   std::vector<std::pair<const VariantSpec*, int>> order;
   for (int repeat = 1; repeat <= repeats; ++repeat) {
     for (size_t i = 0; i < variants.size(); ++i) {

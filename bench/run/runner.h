@@ -18,7 +18,7 @@ class Progress {
  public:
   virtual ~Progress() = default;
   virtual void TrialStarts(const std::string& /*variant*/, int /*repeat*/, int /*index*/, int /*total*/) {}
-  virtual void Boot(const std::string& /*text*/) {}               // "redis up on 127.0.0.1:4711 after 12 ms"
+  virtual void Boot(const std::string& /*text*/) {}  // "redis up on 127.0.0.1:4711 after 12 ms"
   virtual void PhaseStarts(const Phase& /*phase*/) {}
   virtual void Second(double /*at_s*/, const LiveLoad& /*load*/) {}
   virtual void FaultChanged(const FaultRecord& /*fault*/) {}
@@ -27,22 +27,22 @@ class Progress {
 };
 
 struct RunOptions {
-  std::vector<std::string> variants;        // empty: all
+  std::vector<std::string> variants;  // empty: all
   int repeat = 1;
   uint64_t seed = 1;
   bool quick = false;
-  std::map<std::string, std::map<std::string, std::string>> set;   // part → configuration
+  std::map<std::string, std::map<std::string, std::string>> set;  // part → configuration
   std::map<std::string, double> predictions;
   double starve_load = 0;
-  std::string root;                         // the checkout: binaries below build/, state below .lab/
+  std::string root;  // the checkout: binaries below build/, state below .lab/
   std::vector<std::string> command;
-  std::vector<std::string> defuse;          // for tests: faults whose apply does nothing, "redis.pause": no receipt may come
+  std::vector<std::string> defuse;  // for tests: faults whose apply does nothing, "redis.pause": no receipt may come
   const std::atomic<int>* interrupted = nullptr;  // set by a signal: heal, stop everything, return what there is
 };
 
-// Boots, loads, breaks and watches: each variant in each repeat from fresh state, interleaved (A B B A). Fills all of Run
-// but the verdict; writes the trials' files (ops.csv, series.csv, faults.json, logs) into run.folder. Whatever happens,
-// no process, port or file outside the run folder is left behind.
+// Boots, loads, breaks and watches: each variant in each repeat from fresh state, interleaved (A B B A). Fills all of
+// Run but the verdict; writes the trials' files (ops.csv, series.csv, faults.json, logs) into run.folder. Whatever
+// happens, no process, port or file outside the run folder is left behind.
 absl::StatusOr<Run> RunLab(const Lab& lab, const RunOptions& options, Progress& progress);
 
 // Ends processes and heals faults that a killed runner left behind; returns what it did, a line each.

@@ -116,8 +116,9 @@ TEST_F(RunnerTest, RunsInterleavedWithReceiptsSeriesAndFiles) {
     EXPECT_TRUE(trial.faults[0].seen_s && trial.faults[0].healed_s) << trial.faults[0].error;
     std::set<std::string> series;
     for (const Series& one : trial.series) series.insert(one.part + "." + one.name);
-    EXPECT_THAT(series, testing::IsSupersetOf({"redis.redis_used_memory", "ratelimit.stub_answers_total",
-                                               "ratelimit.process_resident_memory_bytes", "host.host_cpu_seconds_total"}));
+    EXPECT_THAT(series,
+                testing::IsSupersetOf({"redis.redis_used_memory", "ratelimit.stub_answers_total",
+                                       "ratelimit.process_resident_memory_bytes", "host.host_cpu_seconds_total"}));
     EXPECT_GT(trial.finals.at("redis.used_memory"), 0);
     ASSERT_EQ(trial.parts.size(), 2u);
     EXPECT_THAT(trial.parts[0].version, HasSubstr("redis "));
@@ -173,8 +174,8 @@ TEST_F(RunnerTest, APartThatDiesUnaskedIsAProblem) {
 TEST_F(RunnerTest, APartThatCannotStartIsAnErrorWithTheEndOfItsLog) {
   options_.set["ratelimit"]["die.after"] = "0";
   const absl::StatusOr<bench::Run> run = RunIt();
-  EXPECT_THAT(run.status().ToString(), testing::AllOf(HasSubstr("ratelimit ended while it started: exit status 7"),
-                                                      HasSubstr("out of luck")));
+  EXPECT_THAT(run.status().ToString(),
+              testing::AllOf(HasSubstr("ratelimit ended while it started: exit status 7"), HasSubstr("out of luck")));
   options_.set["ratelimit"] = {{"binary", "/no/such/service"}};
   EXPECT_THAT(RunIt().status().ToString(), HasSubstr("/no/such/service"));
 }

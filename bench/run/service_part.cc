@@ -1,5 +1,5 @@
-// A service of ours: a binary of the build that tells its configuration itself (--print-config-schema), with an HTTP port
-// for /metrics and /readyz and a gRPC port.
+// A service of ours: a binary of the build that tells its configuration itself (--print-config-schema), with an HTTP
+// port for /metrics and /readyz and a gRPC port.
 
 #include <unistd.h>
 
@@ -34,7 +34,8 @@ absl::StatusOr<std::vector<Catalogue::Knob>> ReadSchema(const std::string& text)
     };
     Catalogue::Knob knob{member("path"), member("type"), member("default"), member("range"), member("doc"), {}};
     if (const auto names = field.find("names"); names != field.end() && names->is_array()) {
-      for (const nlohmann::json& name : *names) knob.names.push_back(name.is_string() ? name.get<std::string>() : name.dump());
+      for (const nlohmann::json& name : *names)
+        knob.names.push_back(name.is_string() ? name.get<std::string>() : name.dump());
     }
     knobs.push_back(std::move(knob));
   }
@@ -89,7 +90,8 @@ class ServicePart : public PartKind {
 
   bool Ready(const Ports& ports, pid_t, Nanos timeout) const override {
     const absl::StatusOr<HttpAnswer> answer = HttpGet(kHost, ports.at("http"), "/readyz", timeout);
-    return answer.ok() && answer->status == 200 && Socket::Connect(kHost, ports.at("grpc"), Clock::now() + timeout).ok();
+    return answer.ok() && answer->status == 200 &&
+           Socket::Connect(kHost, ports.at("grpc"), Clock::now() + timeout).ok();
   }
 
  private:

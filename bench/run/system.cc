@@ -92,10 +92,9 @@ absl::Status System::StartPart(const PartSpec& spec, Progress& progress) {
     const std::string data = Concat(options_.data_folder, "/", part.full_name());
     if (absl::Status made = MakeFolder(data); !made.ok()) return made;
     const Clock::time_point begin = Clock::now();
-    const absl::Status started =
-        part.Start({build_, part.full_name(), *set, options_.trial_folder + "/config", data, {}, others},
-                   Concat(options_.trial_folder, "/logs/", part.full_name(), ".log"), environment, kReady,
-                   options_.interrupted);
+    const absl::Status started = part.Start(
+        {build_, part.full_name(), *set, options_.trial_folder + "/config", data, {}, others},
+        Concat(options_.trial_folder, "/logs/", part.full_name(), ".log"), environment, kReady, options_.interrupted);
     if (!started.ok()) return started;
     std::string ports;
     for (const auto& [name, port] : part.ports()) ports += Concat(ports.empty() ? "" : ", ", name, " 127.0.0.1:", port);

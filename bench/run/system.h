@@ -22,8 +22,8 @@ class System {
  public:
   struct Options {
     std::string root;
-    std::string trial_folder;     // logs/ and config/ are made in it
-    std::string data_folder;      // made, and removed with everything in it
+    std::string trial_folder;        // logs/ and config/ are made in it
+    std::string data_folder;         // made, and removed with everything in it
     std::vector<Settings> settings;  // over what the lab's system sets: the later ones win
     std::function<bool()> interrupted;
   };

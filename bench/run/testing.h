@@ -63,7 +63,8 @@ inline bool Alive(pid_t pid) {
   return figures && figures->state != 'Z';
 }
 
-inline Command Shell(const std::string& script, const TemporaryFolder& folder, std::vector<std::string> environment = {}) {
+inline Command Shell(const std::string& script, const TemporaryFolder& folder,
+                     std::vector<std::string> environment = {}) {
   environment.push_back("PATH=/usr/bin:/bin");
   return {"/bin/sh", {"sh", "-c", script}, std::move(environment), folder.path(), folder.path() + "/log"};
 }

@@ -20,9 +20,9 @@ namespace lab::bench {
 namespace {
 
 constexpr Millis kTick{5};
-constexpr Millis kLead{400};         // from the making of the generator to t = 0: in it connections are made and warmed
-constexpr Millis kReadyBefore{20};    // the generator waits for t = 0 by itself, warm
-constexpr int kLeadAttempts = 3;     // each with a longer lead
+constexpr Millis kLead{400};        // from the making of the generator to t = 0: in it connections are made and warmed
+constexpr Millis kReadyBefore{20};  // the generator waits for t = 0 by itself, warm
+constexpr int kLeadAttempts = 3;    // each with a longer lead
 constexpr std::chrono::seconds kHealPatience{6};
 
 std::vector<Phase> Timeline(const Lab& lab, bool quick) {
@@ -75,8 +75,11 @@ class TrialRun {
         progress_(progress),
         journal_(journal),
         system_(request.lab,
-                {request.options.root, request.folder, Concat(journal.folder(), "/data"),
-                 {request.variant.set, request.options.set}, [this] { return Interrupted(); }},
+                {request.options.root,
+                 request.folder,
+                 Concat(journal.folder(), "/data"),
+                 {request.variant.set, request.options.set},
+                 [this] { return Interrupted(); }},
                 spawner, journal) {
     trial_.variant = request.variant.name;
     trial_.repeat = request.repeat;
@@ -131,12 +134,12 @@ class TrialRun {
   Trial trial_;
   Mailbox mailbox_;
   Clock::time_point zero_{};
-  System system_;                             // ends after all that looks at its parts
+  System system_;  // ends after all that looks at its parts
   std::unique_ptr<Generator> generator_;
   std::optional<FaultSchedule> faults_;
   std::optional<Observer> observer_;
   std::map<std::string, Series> load_series_;
-  size_t phase_ = 0;                          // the next to begin
+  size_t phase_ = 0;  // the next to begin
   Clock::time_point logs_bounded_{};
 };
 
@@ -160,8 +163,8 @@ absl::Status TrialRun::MakeGenerator() {
   };
   for (int attempt = 1;; ++attempt) {
     zero_ = Clock::now() + kLead * (attempt * attempt);
-    options.start_unix_ns = std::chrono::duration_cast<Nanos>((std::chrono::system_clock::now() + (zero_ - Clock::now()))
-                                                                  .time_since_epoch())
+    options.start_unix_ns = std::chrono::duration_cast<Nanos>(
+                                (std::chrono::system_clock::now() + (zero_ - Clock::now())).time_since_epoch())
                                 .count();
     generator_ = std::make_unique<Generator>(options);
     absl::Status connected = generator_->Connect();

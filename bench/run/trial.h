@@ -15,12 +15,12 @@ struct TrialRequest {
   const VariantSpec& variant;
   const RunOptions& options;
   int repeat = 1;
-  std::string folder;   // of the trial, made by the caller
+  std::string folder;  // of the trial, made by the caller
 };
 
-// One variant from fresh state: boot, load with faults, final reads, an orderly stop. Whatever it returns, everything it
-// started has ended. An error: a part could not start, the generator could not connect, the disk is full. Interrupted: a
-// trial that is not complete, with what there is.
+// One variant from fresh state: boot, load with faults, final reads, an orderly stop. Whatever it returns, everything
+// it started has ended. An error: a part could not start, the generator could not connect, the disk is full.
+// Interrupted: a trial that is not complete, with what there is.
 absl::StatusOr<Trial> RunTrial(const TrialRequest& request, Spawner& spawner, Journal& journal, Progress& progress);
 
 }  // namespace lab::bench

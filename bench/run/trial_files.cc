@@ -17,19 +17,26 @@ constexpr size_t kBuffer = 1 << 20;
 
 const char* NameOf(Outcome outcome) {
   switch (outcome) {
-    case Outcome::kOk: return "ok";
-    case Outcome::kFailed: return "failed";
-    case Outcome::kUnknown: return "unknown";
-    case Outcome::kDropped: return "dropped";
+    case Outcome::kOk:
+      return "ok";
+    case Outcome::kFailed:
+      return "failed";
+    case Outcome::kUnknown:
+      return "unknown";
+    case Outcome::kDropped:
+      return "dropped";
   }
   return "?";
 }
 
 const char* NameOf(Answer answer) {
   switch (answer) {
-    case Answer::kNone: return "";
-    case Answer::kAdmitted: return "admitted";
-    case Answer::kLimited: return "limited";
+    case Answer::kNone:
+      return "";
+    case Answer::kAdmitted:
+      return "admitted";
+    case Answer::kLimited:
+      return "limited";
   }
   return "?";
 }
@@ -48,7 +55,8 @@ class Lines {
   }
   Lines& operator<<(int64_t number) {
     char digits[24];
-    return *this << std::string_view(digits, static_cast<size_t>(std::to_chars(digits, digits + 24, number).ptr - digits));
+    return *this << std::string_view(digits,
+                                     static_cast<size_t>(std::to_chars(digits, digits + 24, number).ptr - digits));
   }
   absl::Status Close() {
     Flush();
@@ -59,7 +67,8 @@ class Lines {
 
  private:
   void Flush() {
-    if (file_ && error_ == 0 && std::fwrite(buffer_.data(), 1, buffer_.size(), file_.get()) != buffer_.size()) error_ = errno;
+    if (file_ && error_ == 0 && std::fwrite(buffer_.data(), 1, buffer_.size(), file_.get()) != buffer_.size())
+      error_ = errno;
     buffer_.clear();
   }
 
@@ -80,8 +89,8 @@ absl::Status WriteOps(const Trial& trial, const std::string& path) {
   lines << "stream,key,intended_us,sent_us,done_us,outcome,answer,code\n";
   for (const Op& op : trial.ops) {
     lines << (op.stream < trial.streams.size() ? std::string_view(trial.streams[op.stream].name) : "?") << ","
-          << int64_t{op.key} << "," << op.intended_ns / 1000 << "," << op.sent_ns / 1000 << "," << op.done_ns / 1000 << ","
-          << NameOf(op.outcome) << "," << NameOf(op.answer) << "," << int64_t{op.code} << "\n";
+          << int64_t{op.key} << "," << op.intended_ns / 1000 << "," << op.sent_ns / 1000 << "," << op.done_ns / 1000
+          << "," << NameOf(op.outcome) << "," << NameOf(op.answer) << "," << int64_t{op.code} << "\n";
   }
   return lines.Close();
 }
@@ -104,12 +113,12 @@ std::string FaultsJson(const Trial& trial) {
   const auto time = [](const std::optional<double>& at_s) { return at_s ? JsonNumber(*at_s) : std::string("null"); };
   std::string text = "[";
   for (const FaultRecord& fault : trial.faults) {
-    text += Concat(text.size() > 1 ? ",\n " : "\n ", "{\"id\":", JsonString(fault.id), ",\"fault\":", JsonString(fault.fault),
-                   ",\"part\":", JsonString(fault.part), ",\"phase\":", JsonString(fault.phase),
-                   ",\"asked_s\":", JsonNumber(fault.asked_s), ",\"applied_s\":", time(fault.applied_s),
-                   ",\"seen_s\":", time(fault.seen_s), ",\"evidence\":", JsonString(fault.evidence),
-                   ",\"heal_asked_s\":", time(fault.heal_asked_s), ",\"healed_s\":", time(fault.healed_s),
-                   ",\"error\":", JsonString(fault.error), "}");
+    text += Concat(text.size() > 1 ? ",\n " : "\n ", "{\"id\":", JsonString(fault.id),
+                   ",\"fault\":", JsonString(fault.fault), ",\"part\":", JsonString(fault.part),
+                   ",\"phase\":", JsonString(fault.phase), ",\"asked_s\":", JsonNumber(fault.asked_s),
+                   ",\"applied_s\":", time(fault.applied_s), ",\"seen_s\":", time(fault.seen_s),
+                   ",\"evidence\":", JsonString(fault.evidence), ",\"heal_asked_s\":", time(fault.heal_asked_s),
+                   ",\"healed_s\":", time(fault.healed_s), ",\"error\":", JsonString(fault.error), "}");
   }
   return text + "\n]\n";
 }

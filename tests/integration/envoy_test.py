@@ -164,14 +164,18 @@ class EnvoyTest(unittest.TestCase):
         self.assertIn("q=3", headers["ratelimit-policy"])
         self.assertGreater(int(headers["retry-after"]), 0)
 
-    def test_limiter_stopped_envoy_fails_as_its_mode_says(self):
-        for deny, expected in ((False, 200), (True, 500)):
-            with self.subTest(failure_mode_deny=deny):
-                port = self.start_envoy(failure_mode_deny=deny)
-                self.limiter.kill()
-                self.assertEqual(get(port, "/limited")[0], expected)
-                self.limiter = RateLimiter(self.folder, self.redis.port, RULES)
-                self.addCleanup(self.limiter.close)
+    def limiter_stopped(self, failure_mode_deny, expected):
+        port = self.start_envoy(failure_mode_deny)
+        self.assertEqual(get(port, "/limited")[0], 200)
+        self.limiter.kill()
+        for _ in range(5):
+            self.assertEqual(get(port, "/limited")[0], expected)
+
+    def test_limiter_stopped_envoy_fails_open(self):
+        self.limiter_stopped(failure_mode_deny=False, expected=200)
+
+    def test_limiter_stopped_envoy_fails_closed(self):
+        self.limiter_stopped(failure_mode_deny=True, expected=500)
 
     def test_redis_stopped_the_rule_decides(self):
         port = self.start_envoy(failure_mode_deny=True)

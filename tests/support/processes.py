@@ -125,7 +125,7 @@ class Envoy(Process):
         path = os.path.join(folder, "envoy.json")
         with open(path, "w") as file:
             json.dump(config, file)
-        super().__init__([binary, "-c", path, "--base-id", str(os.getpid() % 30000 + 1), "--concurrency", "1", "-l", "warning"],
+        super().__init__([binary, "-c", path, "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning"],
                          folder, "envoy")
 
 

@@ -25,8 +25,9 @@ struct Stream {
 };
 
 nghttp2_nv Field(const char* name, const std::string& value) {
-  return {reinterpret_cast<uint8_t*>(const_cast<char*>(name)), reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())),
-          std::strlen(name), value.size(), NGHTTP2_NV_FLAG_NONE};
+  return {reinterpret_cast<uint8_t*>(const_cast<char*>(name)),
+          reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), std::strlen(name), value.size(),
+          NGHTTP2_NV_FLAG_NONE};
 }
 
 std::string Framed(const std::string& message) {
@@ -104,7 +105,8 @@ struct GrpcTestServer::Connection {
   void Reply(int32_t id) {
     ++server->received_;
     Stream& stream = streams[id];
-    const Answer answer = server->handler_(stream.request.substr(std::min<size_t>(5, stream.request.size())), stream.headers);
+    const Answer answer =
+        server->handler_(stream.request.substr(std::min<size_t>(5, stream.request.size())), stream.headers);
     using Kind = Answer::Kind;
     const std::string code = std::to_string(answer.status);
     const std::string ok = "200", type = "application/grpc";
@@ -134,7 +136,8 @@ struct GrpcTestServer::Connection {
         const nghttp2_nv fields[] = {Field(":status", ok), Field("content-type", type)};
         const nghttp2_data_provider body = {{.ptr = &stream}, ReadReply};
         nghttp2_submit_response(session, id, fields, 2, &body);
-        if (answer.kind == Kind::kGoAway) nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR, nullptr, 0);
+        if (answer.kind == Kind::kGoAway)
+          nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR, nullptr, 0);
         return;
       }
     }
@@ -145,7 +148,8 @@ struct GrpcTestServer::Connection {
     char buffer[64 << 10];
     const ssize_t got = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT);
     if (got == 0 || (got < 0 && errno != EAGAIN)) return false;
-    if (got > 0 && nghttp2_session_mem_recv(session, reinterpret_cast<uint8_t*>(buffer), static_cast<size_t>(got)) < 0) {
+    if (got > 0 &&
+        nghttp2_session_mem_recv(session, reinterpret_cast<uint8_t*>(buffer), static_cast<size_t>(got)) < 0) {
       return false;
     }
     std::string out;

@@ -9,8 +9,8 @@
 
 namespace lab::bench {
 
-// Accepts connections on a free port of 127.0.0.1, one thread each, and answers each HTTP/1.1 request with the raw bytes
-// the handler returns; "" closes the connection, and so does an answer with "connection: close".
+// Accepts connections on a free port of 127.0.0.1, one thread each, and answers each HTTP/1.1 request with the raw
+// bytes the handler returns; "" closes the connection, and so does an answer with "connection: close".
 class HttpTestServer {
  public:
   // From the whole request to the whole answer, on the connection's thread.

@@ -1,10 +1,9 @@
 #pragma once
 
+#include <boost/asio/io_context.hpp>
 #include <cstddef>
 #include <functional>
 #include <memory>
-
-#include <boost/asio/io_context.hpp>
 
 #include "absl/functional/any_invocable.h"
 #include "services/runtime/base/time.h"
@@ -62,8 +61,8 @@ class Loop {
   // Runs until Stop; a Stop before Run ends the next Run after one turn. A handler that throws ends Run with the
   // exception.
   void Run();
-  void Stop();                                     // thread-safe
-  void Post(absl::AnyInvocable<void()> handler);   // thread-safe, wakes the loop; also runs what is posted before Run
+  void Stop();                                    // thread-safe
+  void Post(absl::AnyInvocable<void()> handler);  // thread-safe, wakes the loop; also runs what is posted before Run
 
   // Time at the start of this turn: one clock read a turn is enough for deadlines and counters. On the loop's thread.
   Clock::time_point turn_time() const {

@@ -1,19 +1,18 @@
 #include "services/runtime/async/loop.h"
 
+#include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
-
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <gtest/gtest.h>
 
 namespace lab::async {
 namespace {
@@ -101,7 +100,10 @@ TEST_P(LoopTest, TimersWakeIt) {
 TEST_P(LoopTest, RunsWhatAHookPostsToAsio) {
   int left = 3;
   loop_.AtTurnEnd(Loop::Phase::kStoreWrite, [&] {
-    if (left-- > 0) boost::asio::post(loop_.io(), [&] { if (left == 0) loop_.Stop(); });
+    if (left-- > 0)
+      boost::asio::post(loop_.io(), [&] {
+        if (left == 0) loop_.Stop();
+      });
   });
   loop_.Run();
   EXPECT_LE(left, 0);
@@ -164,8 +166,10 @@ TEST_P(LoopTest, NeverLosesAPostFromAnotherThread) {
           done.notify_one();
         });
         // Half of the threads wait for each, the others keep the loop busy around its sleep.
-        if (t % 2 == 0) done.wait(false);
-        else while (!done) std::this_thread::yield();
+        if (t % 2 == 0)
+          done.wait(false);
+        else
+          while (!done) std::this_thread::yield();
       }
     });
   }

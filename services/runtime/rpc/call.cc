@@ -1,6 +1,5 @@
-#include <grpcpp/support/proto_buffer_reader.h>
-
 #include <google/protobuf/message_lite.h>
+#include <grpcpp/support/proto_buffer_reader.h>
 
 #include "absl/strings/str_cat.h"
 #include "services/runtime/rpc/server_impl.h"
@@ -37,9 +36,7 @@ bool Call::Parse(google::protobuf::MessageLite* message) {
 
 size_t Call::request_bytes() const { return state_->request_bytes; }
 
-Clock::time_point Call::deadline() const {
-  return FromTimespec(state_->context->raw_deadline());
-}
+Clock::time_point Call::deadline() const { return FromTimespec(state_->context->raw_deadline()); }
 
 const obs::TraceContext& Call::trace() const { return state_->trace; }
 

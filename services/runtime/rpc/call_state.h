@@ -1,12 +1,12 @@
 #pragma once
 
-#include <array>
-#include <optional>
-
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/async_unary_call.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/slice.h>
+
+#include <array>
+#include <optional>
 
 #include "services/runtime/rpc/queue.h"
 #include "services/runtime/rpc/server.h"
@@ -26,7 +26,7 @@ struct Method {
   std::string name;
   std::string_view span;
   Server::Handler handler;
-  int index = 0;          // in the gRPC service
+  int index = 0;  // in the gRPC service
   int pre_posted = 0;
   bool internal = false;  // not in the metrics, not traced
 };

@@ -1,12 +1,12 @@
 #include "services/runtime/rpc/client.h"
 
-#include <unordered_set>
-#include <utility>
-
 #include <google/protobuf/message_lite.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/security/credentials.h>
+
+#include <unordered_set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "services/runtime/rpc/call_state.h"
@@ -100,8 +100,7 @@ void Client::Call(std::string_view method, const google::protobuf::MessageLite& 
   }
   call->context.set_deadline(ToTimespec(deadline));
   call->context.AddMetadata(kTraceparent, obs::FormatTraceparent(call->span.context));
-  call->reader =
-      impl_->stub.PrepareUnaryCall(&call->context, std::string(method), Encode(request), impl_->queue.cq());
+  call->reader = impl_->stub.PrepareUnaryCall(&call->context, std::string(method), Encode(request), impl_->queue.cq());
   call->reader->StartCall();
   call->reader->Finish(&call->bytes, &call->status, static_cast<Queue::Event*>(call));
   impl_->calls.insert(call);

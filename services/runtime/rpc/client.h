@@ -32,9 +32,8 @@ class Client {
   // DEADLINE_EXCEEDED and CANCELLED are unknown (it may have happened), and so is UNAVAILABLE, which gRPC gives both
   // before the request was sent and when the connection broke after. `method` is a literal, "/package.Service/Method",
   // and the name of the span. The trace context goes with the call as `traceparent`.
-  void Call(std::string_view method, const google::protobuf::MessageLite& request,
-            google::protobuf::MessageLite* reply, Clock::time_point deadline, const obs::TraceContext& parent,
-            absl::AnyInvocable<void(absl::Status)> done);
+  void Call(std::string_view method, const google::protobuf::MessageLite& request, google::protobuf::MessageLite* reply,
+            Clock::time_point deadline, const obs::TraceContext& parent, absl::AnyInvocable<void(absl::Status)> done);
 
   size_t in_flight() const;
 

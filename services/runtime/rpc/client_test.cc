@@ -107,8 +107,8 @@ TEST_F(ClientTest, DestroyingItCancelsItsCalls) {
 TEST_F(ClientTest, MayShareTheQueueOfAServer) {
   EchoServer behind;
   EchoServer front;
-  auto client = front.thread.Do(
-      [&] { return std::make_unique<Client>(front.server->queue(), behind.target(), front.tracer); });
+  auto client =
+      front.thread.Do([&] { return std::make_unique<Client>(front.server->queue(), behind.target(), front.tracer); });
   std::promise<absl::Status> result;
   front.thread.loop.Post([&] {
     client->Call(kEcho, request_, &reply_, Clock::now() + testing::kPatience, parent_,
@@ -135,12 +135,11 @@ TEST_F(ClientTest, TenThousandCallsOverSeveralConnections) {
     if (issued == kCalls) return;
     slot.request.set_value(std::to_string(issued));
     Client& client = *clients[issued++ % kClients];
-    client.Call(kEcho, slot.request, &slot.reply, Clock::now() + testing::kPatience, parent_,
-                [&](absl::Status status) {
-                  if (!status.ok() || slot.reply.value() != slot.request.value()) ++wrong;
-                  if (--left == 0) done.set_value();
-                  next(slot);
-                });
+    client.Call(kEcho, slot.request, &slot.reply, Clock::now() + testing::kPatience, parent_, [&](absl::Status status) {
+      if (!status.ok() || slot.reply.value() != slot.request.value()) ++wrong;
+      if (--left == 0) done.set_value();
+      next(slot);
+    });
   };
   clients_.Do([&] {
     for (int i = 0; i < kClients; ++i) clients.push_back(std::make_unique<Client>(*queue_, echo.target(), tracer_));

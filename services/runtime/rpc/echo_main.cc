@@ -2,12 +2,11 @@
 // service reaches is measured against this (same messages, same server form).
 //
 //   echo_server [--port N]      prints {"event":"service_ready","grpc_port":N}; ends on SIGTERM or SIGINT
+#include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-
-#include <boost/asio/signal_set.hpp>
 
 #include "envoy/service/ratelimit/v3/rls.pb.h"
 #include "services/runtime/async/loop.h"

@@ -1,10 +1,10 @@
 #include "services/runtime/rpc/queue.h"
 
-#include <atomic>
-
 #include <grpcpp/alarm.h>
 #include <grpcpp/completion_queue.h>
 #include <grpcpp/server_builder.h>
+
+#include <atomic>
 
 #include "absl/synchronization/mutex.h"
 #include "services/runtime/rpc/asio_watch.h"

@@ -1,11 +1,11 @@
 #include "services/runtime/rpc/queue.h"
 
+#include <gtest/gtest.h>
+
 #include <atomic>
+#include <boost/asio/steady_timer.hpp>
 #include <thread>
 #include <vector>
-
-#include <boost/asio/steady_timer.hpp>
-#include <gtest/gtest.h>
 
 namespace lab::rpc {
 namespace {

@@ -1,17 +1,17 @@
 #include "services/runtime/rpc/reflection.h"
 
-#include <algorithm>
-#include <array>
-#include <optional>
-#include <set>
-#include <utility>
-
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/descriptor.pb.h>
 #include <grpcpp/completion_queue.h>
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/async_stream.h>
 #include <grpcpp/support/byte_buffer.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "grpc/reflection/v1alpha/reflection.pb.h"
@@ -205,8 +205,10 @@ void Reflection::Request(int method) {
   for (auto& stream : streams_) {
     if (stream->method != method) continue;
     if (stream->phase == Stream::Phase::kWaiting) return;
-    if (stream->phase == Stream::Phase::kIdle) free = stream.get();
-    else ++used;
+    if (stream->phase == Stream::Phase::kIdle)
+      free = stream.get();
+    else
+      ++used;
   }
   if (used == kMaxStreams) return;
   if (free == nullptr) {

@@ -1,8 +1,8 @@
-#include <set>
-
 #include <google/protobuf/descriptor.pb.h>
 #include <grpcpp/impl/rpc_method.h>
 #include <grpcpp/support/sync_stream.h>
+
+#include <set>
 
 #include "grpc/reflection/v1alpha/reflection.pb.h"
 #include "services/runtime/rpc/test_support.h"
@@ -52,9 +52,9 @@ TEST_P(ReflectionTest, ListsServices) {
   std::set<std::string> names;
   const auto response = Ask(*stream_, request_);
   for (const auto& service : response.list_services_response().service()) names.insert(service.name());
-  EXPECT_EQ(names, (std::set<std::string>{"lab.test.Echo", "grpc.health.v1.Health",
-                                          "grpc.reflection.v1alpha.ServerReflection",
-                                          "grpc.reflection.v1.ServerReflection"}));
+  EXPECT_EQ(names,
+            (std::set<std::string>{"lab.test.Echo", "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection",
+                                   "grpc.reflection.v1.ServerReflection"}));
   stream_->WritesDone();
   EXPECT_TRUE(stream_->Finish().ok());
 }

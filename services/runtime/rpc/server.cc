@@ -1,11 +1,11 @@
 #include "services/runtime/rpc/server.h"
 
+#include <grpcpp/server_builder.h>
+#include <grpcpp/server_posix.h>
+
 #include <algorithm>
 #include <stdexcept>
 #include <utility>
-
-#include <grpcpp/server_builder.h>
-#include <grpcpp/server_posix.h>
 
 #include "absl/strings/str_cat.h"
 #include "grpc/health/v1/health.pb.h"
@@ -22,9 +22,10 @@ constexpr std::string_view kHealthCheck = "/grpc.health.v1.Health/Check";
 constexpr int kPrePostedHealth = 2;
 
 constexpr std::array<std::string_view, 17> kCodeNames = {
-    "OK",           "CANCELLED",          "UNKNOWN", "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",   "NOT_FOUND",
-    "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
-    "UNIMPLEMENTED", "INTERNAL",           "UNAVAILABLE", "DATA_LOSS",      "UNAUTHENTICATED"};
+    "OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
+    "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+    "ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
+    "DATA_LOSS", "UNAUTHENTICATED"};
 
 // "/package.Service/Method" → "package.Service"
 std::string_view ServiceOf(std::string_view method) {

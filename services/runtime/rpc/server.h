@@ -32,8 +32,8 @@ class Call {
   bool Parse(google::protobuf::MessageLite* message);
   // Valid until the call is answered, like deadline and trace.
   size_t request_bytes() const;
-  Clock::time_point deadline() const;            // of the client; far in the future when it sent none
-  const obs::TraceContext& trace() const;        // of this call's own span
+  Clock::time_point deadline() const;      // of the client; far in the future when it sent none
+  const obs::TraceContext& trace() const;  // of this call's own span
   // Encodes now, leaves at the end of the turn: `message` may be reused at once.
   void Reply(const google::protobuf::MessageLite& message);
   void Fail(const absl::Status& status);  // the text reaches the client; an OK status is sent as UNKNOWN
@@ -59,12 +59,12 @@ class Call {
 class Server {
  public:
   struct Options {
-    std::string host = "127.0.0.1";     // IPv4 address
-    int port = 0;                       // 0: any free one
-    int pre_posted = 64;                // requests waiting in the queue for a call
-    int max_message_bytes = 64 << 10;   // larger: RESOURCE_EXHAUSTED
-    int max_in_flight = 4096;           // more: RESOURCE_EXHAUSTED at once
-    bool cork = true;                   // one segment a burst of replies
+    std::string host = "127.0.0.1";    // IPv4 address
+    int port = 0;                      // 0: any free one
+    int pre_posted = 64;               // requests waiting in the queue for a call
+    int max_message_bytes = 64 << 10;  // larger: RESOURCE_EXHAUSTED
+    int max_in_flight = 4096;          // more: RESOURCE_EXHAUSTED at once
+    bool cork = true;                  // one segment a burst of replies
   };
   // Takes the call and may keep it until it is answered.
   using Handler = std::function<void(Call)>;

@@ -1,17 +1,16 @@
 #pragma once
 
+#include <grpcpp/impl/service_type.h>
+#include <grpcpp/server.h>
+
 #include <atomic>
+#include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
-
-#include <grpcpp/impl/service_type.h>
-#include <grpcpp/server.h>
-
-#include <boost/asio/steady_timer.hpp>
 
 #include "services/runtime/rpc/call_state.h"
 #include "services/runtime/rpc/connections.h"

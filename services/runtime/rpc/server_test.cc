@@ -1,12 +1,12 @@
 #include "services/runtime/rpc/server.h"
 
 #include <arpa/inet.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <boost/asio/steady_timer.hpp>
-#include <grpcpp/support/byte_buffer.h>
 
 #include "grpc/health/v1/health.pb.h"
 #include "services/runtime/rpc/test_support.h"

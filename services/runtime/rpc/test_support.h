@@ -1,5 +1,12 @@
 #pragma once
 
+#include <google/protobuf/wrappers.pb.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/impl/client_unary_call.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
+#include <grpcpp/security/credentials.h>
+#include <gtest/gtest.h>
+
 #include <chrono>
 #include <functional>
 #include <future>
@@ -7,13 +14,6 @@
 #include <string>
 #include <thread>
 #include <utility>
-
-#include <google/protobuf/wrappers.pb.h>
-#include <grpcpp/create_channel.h>
-#include <grpcpp/impl/client_unary_call.h>
-#include <grpcpp/impl/codegen/proto_utils.h>
-#include <grpcpp/security/credentials.h>
-#include <gtest/gtest.h>
 
 #include "services/runtime/async/loop.h"
 #include "services/runtime/obs/metrics.h"
@@ -43,7 +43,9 @@ inline bool WaitUntil(const std::function<bool()>& condition) {
 class LoopThread {
  public:
   ~LoopThread() { Stop(); }
-  void Start() { thread_ = std::thread([this] { loop.Run(); }); }
+  void Start() {
+    thread_ = std::thread([this] { loop.Run(); });
+  }
   void Stop() {
     if (!thread_.joinable()) return;
     loop.Stop();

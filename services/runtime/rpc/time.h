@@ -1,9 +1,9 @@
 #pragma once
 
+#include <grpc/support/time.h>
+
 #include <algorithm>
 #include <cstdint>
-
-#include <grpc/support/time.h>
 
 #include "services/runtime/base/time.h"
 

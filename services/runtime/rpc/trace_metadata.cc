@@ -9,10 +9,10 @@ namespace {
 // bookkeeping. The array under it is private; the argument of an explicit instantiation may name it all the same
 // ([temp.explicit]), and does not compile any more should gRPC rename it.
 using Metadata = grpc::internal::MetadataMap;
-Metadata grpc::ServerContextBase::* MetadataMember();
-template <Metadata grpc::ServerContextBase::* Member>
+Metadata grpc::ServerContextBase::*MetadataMember();
+template <Metadata grpc::ServerContextBase::*Member>
 struct Access {
-  friend Metadata grpc::ServerContextBase::* MetadataMember() { return Member; }
+  friend Metadata grpc::ServerContextBase::*MetadataMember() { return Member; }
 };
 template struct Access<&grpc::ServerContextBase::client_metadata_>;
 

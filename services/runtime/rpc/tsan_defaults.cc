@@ -3,6 +3,4 @@
 extern "C" const char* __tsan_default_options() { return "ignore_noninstrumented_modules=1"; }
 
 // Inline code of absl is instrumented in our objects, and gRPC's threads run it from there.
-extern "C" const char* __tsan_default_suppressions() {
-  return "race:grpc_event_engine::experimental::ThreadPool\n";
-}
+extern "C" const char* __tsan_default_suppressions() { return "race:grpc_event_engine::experimental::ThreadPool\n"; }
