@@ -54,11 +54,32 @@ Evidence Median(std::vector<Evidence> list, size_t of) {
   return median;
 }
 
+// The steady-state hypothesis: what the lab says of every trial before its faults (`steady:`). Where it does not hold, what
+// came after says more about the host than about the design.
+std::string WhyUnsteady(const Lab& lab, const std::map<std::string, Evidence>& values) {
+  for (const ExpectSpec& rule : lab.steady) {
+    const absl::StatusOr<Comparison> comparison = ParseComparison(rule.expression);
+    if (!comparison.ok()) continue;
+    const Compared compared = Compare(*comparison, [&](const std::string&, const std::string& value) {
+      const auto found = values.find(value);
+      return found == values.end() ? Evidence::None(Concat("unknown value ", value)) : found->second;
+    });
+    if (compared.state == State::kPass) continue;
+    return Concat("not in its steady state before the fault: ", rule.name, ": ",
+                  compared.text.empty() ? compared.why : compared.text, " (a busy host?)");
+  }
+  return "";
+}
+
 TrialEvidence OfTrial(const Trial& trial, const Lab& lab, bool quick,
                       const std::vector<std::pair<std::string, Node>>& values) {
   TrialEvidence evidence{&trial, WhyUnfit(trial, lab, quick), {}};
-  for (const auto& [name, tree] : values) {
-    evidence.values[name] = evidence.unfit.empty() ? EvaluateValue(tree, trial, lab) : Evidence::None(evidence.unfit);
+  if (evidence.unfit.empty()) {
+    for (const auto& [name, tree] : values) evidence.values[name] = EvaluateValue(tree, trial, lab);
+    evidence.unfit = WhyUnsteady(lab, evidence.values);
+  }
+  if (!evidence.unfit.empty()) {
+    for (const auto& [name, tree] : values) evidence.values[name] = Evidence::None(evidence.unfit);
   }
   return evidence;
 }

@@ -182,7 +182,8 @@ Verdict Judge(const Lab& lab, const Run& run) {
     if (!one.finding.control) tally.Count(one.finding.state, Line(one.finding));
   }
   for (const VariantEvidence& variant : all) {
-    if (!is_broken(variant.name)) continue;
+    // Run alone, a broken variant is judged like any other: there is nothing left to be caught by.
+    if (all_broken || !is_broken(variant.name)) continue;
     verdict.catches.push_back(JudgeCatch(*SpecOf(lab, variant.name), judged));
     tally.Count(verdict.catches.back().state, verdict.catches.back().text);
   }

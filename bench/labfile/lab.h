@@ -132,6 +132,7 @@ struct Lab {
   std::vector<FaultSpec> faults;
   std::vector<ValueSpec> values;
   std::vector<PredictSpec> predict;
+  std::vector<ExpectSpec> steady;      // what holds of every trial before its faults, or the trial is no evidence
   std::vector<ExpectSpec> expect;
   std::vector<std::string> invariants; // names, with options: "limit-holds{limit=1, window=1s}"
   int repeat = 1;                      // of a full run; --quick runs once

@@ -85,12 +85,18 @@ void ReadPredictions(const yaml::Value& predict, Reading& reading) {
   }
 }
 
-void ReadRules(const yaml::Value& expect, const yaml::Value& invariants, Reading& reading) {
-  for (const auto& [name, text] : expect.Entries()) {
+std::vector<ExpectSpec> ReadComparisons(const yaml::Value& section, Reading& reading) {
+  std::vector<ExpectSpec> comparisons;
+  for (const auto& [name, text] : section.Entries()) {
     CheckName(text, name, true);
-    reading.lab.expect.push_back({name, text.String(), text.line()});
+    comparisons.push_back({name, text.String(), text.line()});
     reading.expressions.push_back({text, text.String(), ExpressionUse::kExpectation});
   }
+  return comparisons;
+}
+
+void ReadRules(const yaml::Value& expect, const yaml::Value& invariants, Reading& reading) {
+  reading.lab.expect = ReadComparisons(expect, reading);
   for (const yaml::Value& entry : invariants.List()) {
     const std::string text = entry.String();
     const std::string name = text.substr(0, text.find('{'));
@@ -256,6 +262,7 @@ absl::StatusOr<Lab> ParseLab(const std::string& text, const std::string& file, c
   ReadFaults(root.Optional("faults"), reading);
   ReadValues(root.Optional("values"), reading);
   ReadPredictions(root.Optional("predict"), reading);
+  reading.lab.steady = ReadComparisons(root.Optional("steady"), reading);
   ReadRules(root.Optional("expect"), root.Optional("invariants"), reading);
   root.Finish();
   CheckVariants(reference, reading);

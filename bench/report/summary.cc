@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -55,8 +56,12 @@ std::string FaultLines(const Report& report, int width, const Ansi& ansi) {
     if (fault.seen == 0) {
       absl::StrAppend(&text, "not seen by a probe", fault.error.empty() ? "" : ": " + PrintableText(fault.error));
     } else {
-      absl::StrAppend(&text, "seen by a probe in ", fault.seen, " of ", fault.trials, " trials, after at most ",
-                      FormatQuantity(*fault.slowest_seen_s, "s"));
+      if (fault.trials == 1) {
+        absl::StrAppend(&text, "seen by a probe after ");
+      } else {
+        absl::StrAppend(&text, "seen by a probe in ", fault.seen, " of ", fault.trials, " trials, after at most ");
+      }
+      absl::StrAppend(&text, FormatQuantity(*fault.slowest_seen_s, "s"));
       if (fault.slowest_healed_s) {
         absl::StrAppend(&text, "; well again after ", FormatQuantity(*fault.slowest_healed_s, "s"));
       }
@@ -134,7 +139,7 @@ std::string VariantTable(const Report& report, int width, const Ansi& ansi) {
   return out;
 }
 
-// "6.1 ms, 5.9 ms", equal ones once: for a broken rule the variants that break it, named; else all of them.
+// "6.1 ms, 5.9 ms", or one where all are equal: for a broken rule the variants that break it, named; else all of them.
 std::string MeasuredText(const Rule& rule) {
   std::vector<std::string> texts;
   for (const Finding* finding : rule.findings) {
@@ -144,8 +149,9 @@ std::string MeasuredText(const Rule& rule) {
     if (rule.state != State::kPass && !finding->variant.empty()) text = absl::StrCat(finding->variant, ": ", text);
     if (!finding->offenders.empty()) absl::StrAppend(&text, ", first: ", finding->offenders.front());
     text = PrintableText(text);
-    if (!text.empty() && std::find(texts.begin(), texts.end(), text) == texts.end()) texts.push_back(text);
+    if (!text.empty()) texts.push_back(text);
   }
+  if (std::adjacent_find(texts.begin(), texts.end(), std::not_equal_to<>()) == texts.end()) texts.resize(!texts.empty());
   return absl::StrJoin(texts, rule.state == State::kPass ? ", " : "; ");
 }
 

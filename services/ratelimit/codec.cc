@@ -20,17 +20,17 @@ absl::Status TooLarge(const std::string& what, int is, const char* field, int ma
 }
 
 absl::Status DecodeDescriptor(const RateLimitDescriptor& from, int index, uint64_t hits, const Bounds& bounds,
-                              Pending& pending) {
+                              Question& question) {
   if (from.entries_size() > bounds.max_entries) {
     return TooLarge(Concat("the number of entries of descriptors[", index, "]"), from.entries_size(),
                     "limits.max_entries", bounds.max_entries);
   }
-  Pending::Descriptor& to = pending.descriptors.emplace_back();
-  to.first = static_cast<uint32_t>(pending.entries.size());
+  Question::Descriptor& to = question.descriptors.emplace_back();
+  to.first = static_cast<uint32_t>(question.entries.size());
   to.size = static_cast<uint32_t>(from.entries_size());
   size_t bytes = 0;
   for (const auto& entry : from.entries()) {
-    pending.entries.emplace_back(entry.key(), entry.value());
+    question.entries.emplace_back(entry.key(), entry.value());
     bytes += entry.key().size() + entry.value().size();
   }
   if (bytes > static_cast<size_t>(bounds.max_key_bytes)) {
@@ -41,7 +41,7 @@ absl::Status DecodeDescriptor(const RateLimitDescriptor& from, int index, uint64
   if (from.has_limit()) {
     const int unit = from.limit().unit();
     const bool known = unit > 0 && unit <= static_cast<int>(Unit::kWeek);
-    to.limit = Pending::Override{from.limit().requests_per_unit(), known ? static_cast<Unit>(unit) : Unit::kUnknown};
+    to.limit = Question::Override{from.limit().requests_per_unit(), known ? static_cast<Unit>(unit) : Unit::kUnknown};
   }
   return absl::OkStatus();
 }
@@ -76,51 +76,99 @@ std::string FieldName(const Pending::Status& status, size_t index) {
   return status.rule != nullptr ? status.rule->field_name : QuoteField(Concat("descriptor-", index));
 }
 
-void AddHeaders(const Pending& pending, rls::RateLimitResponse& response) {
-  std::string* policies = nullptr;
-  std::string* limits = nullptr;
-  const auto add = [&](const char* key) {
-    auto* header = response.add_response_headers_to_add();
+// Fills the headers of a response one after the other, in those that are there already, and drops the rest.
+class HeaderWriter {
+ public:
+  explicit HeaderWriter(rls::RateLimitResponse& response) : response_(response) {}
+  ~HeaderWriter() {
+    while (response_.response_headers_to_add_size() > used_) response_.mutable_response_headers_to_add()->RemoveLast();
+  }
+  // The empty value of a new header.
+  std::string* Add(const char* key) {
+    auto* header = used_ < response_.response_headers_to_add_size() ? response_.mutable_response_headers_to_add(used_)
+                                                                    : response_.add_response_headers_to_add();
+    ++used_;
     header->set_key(key);
+    header->mutable_value()->clear();
     return header->mutable_value();
-  };
+  }
+
+ private:
+  rls::RateLimitResponse& response_;
+  int used_ = 0;
+};
+
+void AddPolicies(const Pending& pending, HeaderWriter& headers) {
+  std::string* value = nullptr;
   for (size_t i = 0; i < pending.statuses.size(); ++i) {
     const Pending::Status& status = pending.statuses[i];
     if (status.limit == nullptr || !First(pending, i)) continue;
-    if (policies == nullptr) {
-      policies = add("RateLimit-Policy");
-    } else {
-      policies->append(", ");
-    }
+    if (value != nullptr) value->append(", ");
+    if (value == nullptr) value = headers.Add("RateLimit-Policy");
     const bool of_rule = status.rule != nullptr && status.limit == &status.rule->limit;
-    policies->append(of_rule ? status.rule->policy_field : PolicyField(FieldName(status, i), *status.limit));
+    value->append(of_rule ? status.rule->policy_field : PolicyField(FieldName(status, i), *status.limit));
   }
+}
+
+void AddLimits(const Pending& pending, HeaderWriter& headers) {
+  std::string* value = nullptr;
   for (size_t i = 0; i < pending.statuses.size(); ++i) {
     if (pending.statuses[i].limit == nullptr || !First(pending, i)) continue;
     const Pending::Status& status = Tightest(pending, i);
     if (!status.known) continue;
-    if (limits == nullptr) {
-      limits = add("RateLimit");
-    } else {
-      limits->append(", ");
-    }
+    if (value != nullptr) value->append(", ");
+    if (value == nullptr) value = headers.Add("RateLimit");
     if (status.rule != nullptr) {
-      limits->append(status.rule->field_name);
+      value->append(status.rule->field_name);
     } else {
-      limits->append(FieldName(status, i));
+      value->append(FieldName(status, i));
     }
-    limits->append(";r=");
-    Append(status.remaining, *limits);
-    limits->append(";t=");
-    Append(SecondsUp(status.reset_after_us), *limits);
+    value->append(";r=");
+    Append(status.remaining, *value);
+    value->append(";t=");
+    Append(SecondsUp(status.reset_after_us), *value);
   }
+}
+
+void AddHeaders(const Pending& pending, HeaderWriter& headers) {
+  AddPolicies(pending, headers);
+  AddLimits(pending, headers);
   const bool wait_helps = pending.retry_after_us > 0 && pending.retry_after_us != kNever;
-  if (pending.over_limit && wait_helps) Append(SecondsUp(pending.retry_after_us), *add("Retry-After"));
+  if (pending.over_limit && wait_helps) Append(SecondsUp(pending.retry_after_us), *headers.Add("Retry-After"));
+}
+
+rls::RateLimitResponse::Code Code(bool over_limit) {
+  return over_limit ? rls::RateLimitResponse::OVER_LIMIT : rls::RateLimitResponse::OK;
+}
+
+// Sets or clears every field that this service uses.
+void EncodeStatus(const Pending::Status& from, rls::RateLimitResponse::DescriptorStatus& to) {
+  to.set_code(Code(from.over_limit));
+  to.set_limit_remaining(from.unlimited ? std::numeric_limits<uint32_t>::max() : from.remaining);
+  if (from.limit == nullptr) {
+    to.clear_current_limit();
+  } else {
+    auto* limit = to.mutable_current_limit();
+    limit->set_requests_per_unit(from.limit->requests);
+    limit->set_unit(static_cast<rls::RateLimitResponse::RateLimit::Unit>(from.unit));
+    if (from.rule != nullptr) {
+      limit->set_name(from.rule->name);
+    } else {
+      limit->clear_name();
+    }
+  }
+  if (!from.known) {
+    to.clear_duration_until_reset();
+    return;
+  }
+  auto* reset = to.mutable_duration_until_reset();
+  reset->set_seconds(from.reset_after_us / kSecondUs);
+  reset->set_nanos(static_cast<int32_t>(from.reset_after_us % kSecondUs * 1000));
 }
 
 }  // namespace
 
-absl::Status Decode(const rls::RateLimitRequest& request, const Bounds& bounds, Pending& pending) {
+absl::Status Decode(const rls::RateLimitRequest& request, const Bounds& bounds, Question& question) {
   if (request.domain().empty()) return absl::InvalidArgumentError("domain must not be empty");
   if (request.descriptors_size() == 0) return absl::InvalidArgumentError("descriptors must not be empty");
   if (request.descriptors_size() > bounds.max_descriptors) {
@@ -131,38 +179,27 @@ absl::Status Decode(const rls::RateLimitRequest& request, const Bounds& bounds, 
     return TooLarge("the size of domain", static_cast<int>(request.domain().size()), "limits.max_key_bytes",
                     bounds.max_key_bytes);
   }
-  pending.domain = request.domain();
-  pending.entries.clear();
-  pending.descriptors.clear();
+  question.domain = request.domain();
+  question.entries.clear();
+  question.descriptors.clear();
   const uint64_t hits = std::max<uint32_t>(1, request.hits_addend());
   for (int i = 0; i < request.descriptors_size(); ++i) {
-    absl::Status status = DecodeDescriptor(request.descriptors(i), i, hits, bounds, pending);
+    absl::Status status = DecodeDescriptor(request.descriptors(i), i, hits, bounds, question);
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }
 
 void Encode(const Pending& pending, bool headers, rls::RateLimitResponse& response) {
-  const auto code = [](bool over) { return over ? rls::RateLimitResponse::OVER_LIMIT : rls::RateLimitResponse::OK; };
-  response.set_overall_code(code(pending.over_limit));
-  bool limited = false;
-  for (const Pending::Status& from : pending.statuses) {
-    auto* to = response.add_statuses();
-    to->set_code(code(from.over_limit));
-    if (from.unlimited) to->set_limit_remaining(std::numeric_limits<uint32_t>::max());
-    if (from.limit == nullptr) continue;
-    limited = true;
-    auto* limit = to->mutable_current_limit();
-    limit->set_requests_per_unit(from.limit->requests);
-    limit->set_unit(static_cast<rls::RateLimitResponse::RateLimit::Unit>(from.unit));
-    if (from.rule != nullptr && !from.rule->name.empty()) limit->set_name(from.rule->name);
-    if (!from.known) continue;
-    to->set_limit_remaining(from.remaining);
-    auto* reset = to->mutable_duration_until_reset();
-    reset->set_seconds(from.reset_after_us / kSecondUs);
-    reset->set_nanos(static_cast<int32_t>(from.reset_after_us % kSecondUs * 1000));
+  response.set_overall_code(Code(pending.over_limit));
+  const auto count = static_cast<int>(pending.statuses.size());
+  while (response.statuses_size() > count) response.mutable_statuses()->RemoveLast();
+  for (int i = 0; i < count; ++i) {
+    auto* status = i < response.statuses_size() ? response.mutable_statuses(i) : response.add_statuses();
+    EncodeStatus(pending.statuses[static_cast<size_t>(i)], *status);
   }
-  if (headers && limited) AddHeaders(pending, response);
+  HeaderWriter writer(response);
+  if (headers) AddHeaders(pending, writer);
 }
 
 }  // namespace lab::ratelimit

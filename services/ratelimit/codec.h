@@ -17,12 +17,13 @@ struct Bounds {
   int max_key_bytes = 4096;  // keys and values of a descriptor together
 };
 
-// Views of `request` into `pending`. An empty domain or no descriptors: INVALID_ARGUMENT.
+// Views of `request` into `question`. An empty domain or no descriptors: INVALID_ARGUMENT.
 absl::Status Decode(const envoy::service::ratelimit::v3::RateLimitRequest& request, const Bounds& bounds,
-                    Pending& pending);
+                    Question& question);
 
-// The answer into a cleared `response`. `headers`: with RateLimit, RateLimit-Policy and Retry-After in
-// response_headers_to_add (IETF draft-ietf-httpapi-ratelimit-headers; RFC 9110 10.2.3).
+// The answer into `response`, which may hold an earlier one: its parts are used again. `headers`: with RateLimit,
+// RateLimit-Policy and Retry-After in response_headers_to_add (IETF draft-ietf-httpapi-ratelimit-headers; RFC
+// 9110 10.2.3).
 void Encode(const Pending& pending, bool headers, envoy::service::ratelimit::v3::RateLimitResponse& response);
 
 }  // namespace lab::ratelimit

@@ -38,7 +38,6 @@ struct JsonExchange final : Pending {
   }
 
   http::Server::Respond respond;
-  rls::RateLimitRequest request;
 };
 
 std::string HotKeysText(const HotKeys& hot_keys) {
@@ -56,15 +55,17 @@ std::string HotKeysText(const HotKeys& hot_keys) {
 
 void AddHttpApi(http::Server& server, async::Loop& loop, Limiter& limiter, Metrics& metrics, const Bounds& bounds) {
   server.Handle("POST", "/json", [&, bounds](const http::Request& http_request, http::Server::Respond respond) {
-    auto exchange = std::make_unique<JsonExchange>();
-    const auto parsed = google::protobuf::util::JsonStringToMessage(http_request.body, &exchange->request);
+    rls::RateLimitRequest request;
+    Question question;
+    const auto parsed = google::protobuf::util::JsonStringToMessage(http_request.body, &request);
     absl::Status status =
-        parsed.ok() ? Decode(exchange->request, bounds, *exchange)
+        parsed.ok() ? Decode(request, bounds, question)
                     : absl::InvalidArgumentError("not a RateLimitRequest in JSON: " + std::string(parsed.message()));
     if (status.ok()) {
+      auto exchange = std::make_unique<JsonExchange>();
       exchange->respond = std::move(respond);
       JsonExchange* pending = exchange.release();
-      status = limiter.Decide(*pending, loop.turn_time());
+      status = limiter.Decide(question, *pending, loop.turn_time());
       if (status.ok()) return;
       exchange.reset(pending);
       respond = std::move(exchange->respond);

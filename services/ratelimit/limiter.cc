@@ -8,6 +8,13 @@
 
 namespace lab::ratelimit {
 
+namespace {
+
+// Not an override, nor replaced.
+bool IsOfRule(const Pending::Status& status) { return status.rule != nullptr && status.limit == &status.rule->limit; }
+
+}  // namespace
+
 struct Limiter::Flight {
   Batch batch;
   std::shared_ptr<const RuleSet> rules;
@@ -33,9 +40,9 @@ void Limiter::SetRules(std::shared_ptr<const RuleSet> rules) {
   rules_ = std::move(rules);
 }
 
-absl::Status Limiter::Decide(Pending& pending, Clock::time_point now) {
+absl::Status Limiter::Decide(const Question& question, Pending& pending, Clock::time_point now) {
   pending.began_ = now;
-  if (absl::Status status = Resolve(pending); !status.ok()) return status;
+  if (absl::Status status = Resolve(question, pending); !status.ok()) return status;
   if (pending.wanted_.empty()) {
     const bool ruled = std::any_of(pending.statuses.begin(), pending.statuses.end(),
                                    [](const Pending::Status& status) { return status.rule != nullptr; });
@@ -43,25 +50,26 @@ absl::Status Limiter::Decide(Pending& pending, Clock::time_point now) {
     pending.Decided();
     return absl::OkStatus();
   }
-  BuildKeys(pending);
+  BuildKeys(question, pending);
   Enqueue(pending);
   return absl::OkStatus();
 }
 
-absl::Status Limiter::Resolve(Pending& pending) {
-  pending.statuses.assign(pending.descriptors.size(), {});
+absl::Status Limiter::Resolve(const Question& question, Pending& pending) {
+  const size_t count = question.descriptors.size();
+  pending.statuses.assign(count, {});
   pending.over_limit = pending.by_policy = false;
   pending.retry_after_us = 0;
   pending.wanted_.clear();
-  pending.term_of_.assign(pending.descriptors.size(), -1);
-  const RuleNode* domain = rules_->Domain(pending.domain);
+  pending.term_of_.assign(count, -1);
+  const RuleNode* domain = rules_->Domain(question.domain);
   if (domain == nullptr) return absl::OkStatus();
   bool replaces = false;
-  for (size_t i = 0; i < pending.descriptors.size(); ++i) {
-    const Pending::Descriptor& descriptor = pending.descriptors[i];
-    const Rule* rule = rules_->Match(*domain, {pending.entries.data() + descriptor.first, descriptor.size});
+  for (size_t i = 0; i < count; ++i) {
+    const Question::Descriptor& descriptor = question.descriptors[i];
+    const Rule* rule = rules_->Match(*domain, {question.entries.data() + descriptor.first, descriptor.size});
     if (descriptor.limit.has_value()) {
-      if (absl::Status status = ResolveOverride(pending, i, rule); !status.ok()) return status;
+      if (absl::Status status = ResolveOverride(*descriptor.limit, i, rule, pending); !status.ok()) return status;
     } else if (rule != nullptr) {
       Pending::Status& status = pending.statuses[i];
       status.rule = rule;
@@ -72,17 +80,20 @@ absl::Status Limiter::Resolve(Pending& pending) {
     }
   }
   if (replaces) DropReplaced(pending);
-  for (size_t i = 0; i < pending.descriptors.size(); ++i) {
+  for (size_t i = 0; i < count; ++i) {
     const Pending::Status& status = pending.statuses[i];
-    const bool shadow = status.rule != nullptr && status.rule->shadow && !pending.descriptors[i].limit.has_value();
-    if (status.limit != nullptr) Want(pending, i, status.rule, status.limit, shadow);
+    if (status.limit == nullptr) continue;
+    const bool shadow = IsOfRule(status) && status.rule->shadow;
+    pending.term_of_[i] = static_cast<int32_t>(pending.wanted_.size());
+    const uint64_t hits = std::min(kMaxHits, question.descriptors[i].hits);
+    pending.wanted_.push_back({{status.limit, hits, shadow}, status.rule, 0, 0});
   }
   return absl::OkStatus();
 }
 
 // An override takes the algorithm of its rule, its burst is its limit, and it is never in shadow.
-absl::Status Limiter::ResolveOverride(Pending& pending, size_t index, const Rule* rule) {
-  const Pending::Override& given = *pending.descriptors[index].limit;
+absl::Status Limiter::ResolveOverride(const Question::Override& given, size_t index, const Rule* rule,
+                                      Pending& pending) {
   const Algorithm algorithm = rule != nullptr && !rule->unlimited ? rule->limit.algorithm : Algorithm::kFixedWindow;
   absl::StatusOr<Limit> limit = given.unit == Unit::kUnknown
                                     ? absl::InvalidArgumentError("unit must be SECOND … WEEK")
@@ -92,7 +103,7 @@ absl::Status Limiter::ResolveOverride(Pending& pending, size_t index, const Rule
         Concat("descriptors[", index, "].limit: ", std::string(limit.status().message())));
   }
   limit->count_rejected = rule != nullptr && rule->limit.count_rejected && limit->requests > 0;
-  pending.overrides_.resize(pending.descriptors.size());
+  pending.overrides_.resize(pending.statuses.size());
   pending.overrides_[index] = *limit;
   pending.statuses[index].rule = rule;
   pending.statuses[index].unit = given.unit;
@@ -100,38 +111,31 @@ absl::Status Limiter::ResolveOverride(Pending& pending, size_t index, const Rule
   return absl::OkStatus();
 }
 
-void Limiter::DropReplaced(Pending& pending) {
-  for (size_t by = 0; by < pending.statuses.size(); ++by) {
-    const Rule* replacing = pending.descriptors[by].limit.has_value() ? nullptr : pending.statuses[by].rule;
-    if (replacing == nullptr) continue;
+void Limiter::DropReplaced(Pending& pending) const {
+  for (const Pending::Status& by : pending.statuses) {
+    if (by.rule == nullptr || (by.limit != nullptr && !IsOfRule(by))) continue;
     for (Pending::Status& status : pending.statuses) {
-      if (status.rule == nullptr || status.rule == replacing || status.rule->name.empty()) continue;
-      const auto& names = replacing->replaces;
+      if (status.rule == nullptr || status.rule == by.rule || status.rule->name.empty()) continue;
+      const auto& names = by.rule->replaces;
       if (std::find(names.begin(), names.end(), status.rule->name) != names.end()) status.limit = nullptr;
     }
   }
 }
 
-void Limiter::Want(Pending& pending, size_t index, const Rule* rule, const Limit* limit, bool shadow) {
-  pending.term_of_[index] = static_cast<int32_t>(pending.wanted_.size());
-  pending.wanted_.push_back({{limit, std::min(kMaxHits, pending.descriptors[index].hits), shadow}, rule, 0, 0});
-}
-
-void Limiter::AppendKeyOf(const Pending& pending, size_t index) {
-  const Pending::Descriptor& descriptor = pending.descriptors[index];
-  const Pending::Status& status = pending.statuses[index];
-  absl::Span<const Entry> entries(pending.entries.data() + descriptor.first, descriptor.size);
+void Limiter::AppendKeyOf(const Question& question, const Pending::Status& status, size_t index) {
+  const Question::Descriptor& descriptor = question.descriptors[index];
+  absl::Span<const Entry> entries(question.entries.data() + descriptor.first, descriptor.size);
   if (status.rule != nullptr && !status.rule->shared.empty()) {
     entries_.assign(entries.begin(), entries.end());
     for (const auto& [level, pattern] : status.rule->shared) entries_[level].second = pattern;
     entries = entries_;
   }
-  AppendKey(pending.domain, *status.limit, entries, keys_);
+  AppendKey(question.domain, *status.limit, entries, keys_);
 }
 
 // Two descriptors of one request may come to the same key. Its hits then add up, and the lower limit decides for both:
 // otherwise each would be checked without the other, and the key overdrawn.
-void Limiter::BuildKeys(Pending& pending) {
+void Limiter::BuildKeys(const Question& question, Pending& pending) {
   keys_.clear();
   auto& wanted = pending.wanted_;
   size_t kept = 0;
@@ -139,7 +143,7 @@ void Limiter::BuildKeys(Pending& pending) {
     if (pending.term_of_[i] < 0) continue;
     Pending::Wanted mine = wanted[static_cast<size_t>(pending.term_of_[i])];
     mine.key_offset = static_cast<uint32_t>(keys_.size());
-    AppendKeyOf(pending, i);
+    AppendKeyOf(question, pending.statuses[i], i);
     mine.key_size = static_cast<uint32_t>(keys_.size()) - mine.key_offset;
     const auto text = [&](const Pending::Wanted& of) {
       return std::string_view(keys_).substr(of.key_offset, of.key_size);
@@ -230,7 +234,7 @@ void Limiter::Enqueue(Pending& pending) {
     metrics_.coalesced_requests.Increment();
     return;
   }
-  Flight& flight = OpenFlight(pending.descriptors.size());
+  Flight& flight = OpenFlight(pending.wanted_.size());
   flight.batch.AddGroup();
   for (const Pending::Wanted& wanted : pending.wanted_) {
     Term term = wanted.term;
@@ -247,6 +251,8 @@ void Limiter::Enqueue(Pending& pending) {
 
 void Limiter::Flush() {
   if (open_.empty()) return;
+  static const size_t hold = getenv("HOLD") ? atoi(getenv("HOLD")) : 1000;
+  if (out_ >= hold) return;
   ++turn_;
   placed_ = 0;
   std::vector<Flight*> leaving;
@@ -254,6 +260,7 @@ void Limiter::Flush() {
   for (Flight* flight : leaving) {
     metrics_.batches.Increment();
     metrics_.batch_requests.Observe(flight->requests);
+    ++out_;
     store_.Run(flight->batch, [this, flight](const absl::Status& status) { Complete(*flight, status); });
   }
   leaving.clear();
@@ -261,6 +268,7 @@ void Limiter::Flush() {
 }
 
 void Limiter::Complete(Flight& flight, const absl::Status& status) {
+  --out_;
   if (status.ok()) {
     Answer(flight);
   } else {

@@ -38,9 +38,10 @@ class Limiter {
   void SetRules(std::shared_ptr<const RuleSet> rules);
   const RuleSet& rules() const { return *rules_; }
 
-  // Decides `pending`: Decided runs exactly once, inside this call when no limit applies, else from Flush or later. An
-  // error (an override that no limit can be made of) means that it will not run.
-  absl::Status Decide(Pending& pending, Clock::time_point now);
+  // Decides `question`, whose views are not needed after the call: Decided of `pending` runs exactly once, inside this
+  // call when no limit applies, else from Flush or later. An error (an override that no limit can be made of) means
+  // that it will not run.
+  absl::Status Decide(const Question& question, Pending& pending, Clock::time_point now);
   // Sends what has gathered. At the end of every turn.
   void Flush();
 
@@ -56,12 +57,11 @@ class Limiter {
     uint32_t group = 0;
   };
 
-  absl::Status Resolve(Pending& pending);
-  absl::Status ResolveOverride(Pending& pending, size_t index, const Rule* rule);
-  void Want(Pending& pending, size_t index, const Rule* rule, const Limit* limit, bool shadow);
-  void DropReplaced(Pending& pending);
-  void BuildKeys(Pending& pending);
-  void AppendKeyOf(const Pending& pending, size_t index);
+  absl::Status Resolve(const Question& question, Pending& pending);
+  absl::Status ResolveOverride(const Question::Override& given, size_t index, const Rule* rule, Pending& pending);
+  void DropReplaced(Pending& pending) const;
+  void BuildKeys(const Question& question, Pending& pending);
+  void AppendKeyOf(const Question& question, const Pending::Status& status, size_t index);
   void Enqueue(Pending& pending);
   bool SameGroup(const Pending& pending, const Flight& flight, uint32_t group) const;
   Place& FindPlace(const Pending& pending, uint64_t hash);
@@ -88,6 +88,7 @@ class Limiter {
   std::vector<Place> places_;   // open addressing; a place of an earlier turn is free
   uint64_t turn_ = 1;
   size_t placed_ = 0;
+  size_t out_ = 0;
   std::vector<Flight*> open_;  // of this turn
   std::vector<Flight*> idle_;
   std::vector<std::unique_ptr<Flight>> flights_;

@@ -27,7 +27,7 @@ class HeldStore final : public Store {
   std::vector<std::pair<Batch*, Done>> held;
 };
 
-struct Asked final : Pending {
+struct Asked final : Pending, Question {
   void Decided() override { ++decided; }
   Asked& On(std::string_view key, std::string_view value, uint64_t hits = 1) {
     entries.emplace_back(key, value);
@@ -66,7 +66,7 @@ class LimiterTest : public testing::Test {
     asked.domain = "shop";
     return asked;
   }
-  absl::Status Decide(Asked& asked) { return limiter_->Decide(asked, Clock::now()); }
+  absl::Status Decide(Asked& asked) { return limiter_->Decide(asked, asked, Clock::now()); }
   // Asked, flushed and answered.
   Asked& Ask(Asked& asked) {
     EXPECT_TRUE(Decide(asked).ok());
@@ -209,16 +209,16 @@ TEST_F(LimiterTest, SharedValuesHaveOneCount) {
 
 TEST_F(LimiterTest, AnOverrideReplacesTheLimitAndKeepsTheAlgorithm) {
   Asked& asked = New().On("gcra", "1");
-  asked.descriptors[0].limit = Pending::Override{2, Unit::kMinute};
+  asked.descriptors[0].limit = Question::Override{2, Unit::kMinute};
   Ask(asked);
   EXPECT_EQ(asked.statuses[0].limit->algorithm, Algorithm::kGcra);
   EXPECT_EQ(asked.statuses[0].limit->requests, 2u);
   EXPECT_EQ(asked.statuses[0].remaining, 1u);
   Asked& unruled = New().On("nobody", "1");
-  unruled.descriptors[0].limit = Pending::Override{1, Unit::kHour};
+  unruled.descriptors[0].limit = Question::Override{1, Unit::kHour};
   EXPECT_FALSE(Ask(unruled).over_limit);
   Asked& again = New().On("nobody", "1");
-  again.descriptors[0].limit = Pending::Override{1, Unit::kHour};
+  again.descriptors[0].limit = Question::Override{1, Unit::kHour};
   EXPECT_TRUE(Ask(again).over_limit);
 }
 
@@ -226,9 +226,9 @@ TEST_F(LimiterTest, AnOverrideReplacesTheLimitAndKeepsTheAlgorithm) {
 TEST_F(LimiterTest, OverridesOfOneGroupMayEndApart) {
   auto first = std::make_unique<Asked>();
   first->domain = "shop";
-  first->On("nobody", "1").descriptors[0].limit = Pending::Override{1, Unit::kHour};
+  first->On("nobody", "1").descriptors[0].limit = Question::Override{1, Unit::kHour};
   Asked& second = New().On("nobody", "1");
-  second.descriptors[0].limit = Pending::Override{1, Unit::kHour};
+  second.descriptors[0].limit = Question::Override{1, Unit::kHour};
   ASSERT_TRUE(Decide(*first).ok());
   ASSERT_TRUE(Decide(second).ok());
   limiter_->Flush();
@@ -241,11 +241,11 @@ TEST_F(LimiterTest, OverridesOfOneGroupMayEndApart) {
 
 TEST_F(LimiterTest, AnOverrideThatMakesNoLimitIsAnError) {
   Asked& asked = New().On("gcra", "1");
-  asked.descriptors[0].limit = Pending::Override{2'000'000, Unit::kSecond};
+  asked.descriptors[0].limit = Question::Override{2'000'000, Unit::kSecond};
   const absl::Status status = Decide(asked);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), testing::HasSubstr("descriptors[0].limit"));
-  asked.descriptors[0].limit = Pending::Override{2, Unit::kUnknown};
+  asked.descriptors[0].limit = Question::Override{2, Unit::kUnknown};
   EXPECT_FALSE(Decide(asked).ok());
   limiter_->Flush();
   EXPECT_TRUE(store_.held.empty());

@@ -13,10 +13,8 @@
 
 namespace lab::ratelimit {
 
-// One request on its way through the limiter, and its answer. The edge owns and reuses it; it must stay where it is,
-// with everything its views point into, from Limiter::Decide until Decided.
-class Pending {
- public:
+// What is asked: a request of the edge, as views.
+struct Question {
   struct Override {
     uint32_t requests = 0;
     Unit unit = Unit::kUnknown;
@@ -27,6 +25,16 @@ class Pending {
     uint64_t hits = 1;
     std::optional<Override> limit;
   };
+
+  std::string_view domain;
+  std::vector<Entry> entries;
+  std::vector<Descriptor> descriptors;
+};
+
+// A question on its way through the limiter, and its answer. The edge owns and reuses it; it must stay where it is from
+// Limiter::Decide until Decided.
+class Pending {
+ public:
   struct Status {
     bool over_limit = false;
     bool known = false;  // remaining and reset are: the store, or local memory, has answered
@@ -41,11 +49,6 @@ class Pending {
   virtual ~Pending() = default;
   // The answer is there. Its rules and limits live until this returns.
   virtual void Decided() = 0;
-
-  // The question.
-  std::string_view domain;
-  std::vector<Entry> entries;
-  std::vector<Descriptor> descriptors;
 
   // The answer: one status a descriptor.
   std::vector<Status> statuses;

@@ -30,6 +30,8 @@ class RpcService {
   Limiter& limiter_;
   Metrics& metrics_;
   const Options options_;
+  struct Messages;
+  std::unique_ptr<Messages> messages_;
   std::vector<std::unique_ptr<Exchange>> exchanges_;  // as many as were ever in flight at once (the server's bound)
   std::vector<Exchange*> idle_;
 };

@@ -136,8 +136,10 @@ struct GrpcTestServer::Connection {
         const nghttp2_nv fields[] = {Field(":status", ok), Field("content-type", type)};
         const nghttp2_data_provider body = {{.ptr = &stream}, ReadReply};
         nghttp2_submit_response(session, id, fields, 2, &body);
-        if (answer.kind == Kind::kGoAway)
+        if (answer.kind == Kind::kGoAway && !going_away) {
+          going_away = true;
           nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR, nullptr, 0);
+        }
         return;
       }
     }
@@ -163,11 +165,13 @@ struct GrpcTestServer::Connection {
       if (sent <= 0) return false;
       written += static_cast<size_t>(sent);
     }
-    return nghttp2_session_want_read(session) != 0 || nghttp2_session_want_write(session) != 0;
+    // After a GOAWAY the client closes: closing here would throw away what it has not read yet.
+    return going_away || nghttp2_session_want_read(session) != 0 || nghttp2_session_want_write(session) != 0;
   }
 
   GrpcTestServer* server;
   int fd;
+  bool going_away = false;
   nghttp2_session* session = nullptr;
   std::map<int32_t, Stream> streams;
 };

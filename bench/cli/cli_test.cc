@@ -1,0 +1,189 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "bench/cli/arguments.h"
+#include "bench/cli/commands.h"
+#include "bench/cli/predictions.h"
+#include "bench/cli/progress.h"
+#include "bench/cli/run_request.h"
+#include "bench/cli/terminal.h"
+#include "bench/judge/judge.h"
+#include "bench/report/testing/synthetic.h"
+#include "bench/report/text.h"
+
+namespace lab::bench::cli {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using Words = std::vector<std::string>;
+
+CommandSpec Spec() {
+  return {"run", "<lab>", 1, 1, {{"--quick", "", ""}, {"--seed", "N", ""}, {"--set", "PART.KEY=VALUE", "", true}}, "Runs", ""};
+}
+
+std::string ParseError(const Words& words) {
+  const absl::StatusOr<Arguments> arguments = ParseArguments(Spec(), words);
+  return arguments.ok() ? "" : std::string(arguments.status().message());
+}
+
+Catalogue SyntheticCatalogue() {
+  Catalogue catalogue;
+  catalogue.knobs["redis"] = {};
+  catalogue.knobs["ratelimit"] = {{"redis.deadline", "duration", "5ms", "", "", {}}};
+  catalogue.check_expression = CheckExpression;
+  return catalogue;
+}
+
+absl::StatusOr<RunOptions> Options(Words words) {
+  words.push_back("rate-limit-outage");
+  const absl::StatusOr<Arguments> arguments = ParseArguments(RunCommand().spec, words);
+  if (!arguments.ok()) return arguments.status();
+  return ReadRunOptions(*arguments, testing::SyntheticLab(), SyntheticCatalogue());
+}
+
+TEST(ArgumentsTest, ReadsFlagsValuesAndOperands) {
+  const absl::StatusOr<Arguments> arguments =
+      ParseArguments(Spec(), {"--quick", "--set", "a.b=c", "--set=d.e=f", "lab", "--seed=7"});
+  ASSERT_TRUE(arguments.ok()) << arguments.status();
+  EXPECT_THAT(arguments->operands, ElementsAre("lab"));
+  EXPECT_TRUE(arguments->Has("--quick"));
+  EXPECT_THAT(arguments->All("--set"), ElementsAre("a.b=c", "d.e=f"));
+  EXPECT_EQ(**arguments->Number("--seed", 0, 10), 7u);
+  EXPECT_TRUE(ParseArguments(Spec(), {"--", "--quick"})->Has("--quick") == false);
+}
+
+TEST(ArgumentsTest, ErrorsNameTheNearest) {
+  EXPECT_THAT(ParseError({"lab", "--quik"}), HasSubstr("did you mean \"--quick\"?"));
+  EXPECT_THAT(ParseError({}), HasSubstr("needs <lab>"));
+  EXPECT_THAT(ParseError({"a", "b"}), HasSubstr("\"b\" is one argument too many"));
+  EXPECT_THAT(ParseError({"lab", "--seed"}), HasSubstr("--seed needs a value"));
+  EXPECT_THAT(ParseError({"lab", "--seed", "1", "--seed", "2"}), HasSubstr("twice"));
+  EXPECT_THAT(ParseError({"lab", "--quick=yes"}), HasSubstr("takes no value"));
+  EXPECT_EQ(ParseError({"--help"}), "") << "help is there without operands";
+}
+
+TEST(ArgumentsTest, NumbersAreChecked) {
+  for (const char* text : {"-1", "x", "1.5", "", " 3", "99999999999999999999", "11"}) {
+    const absl::StatusOr<Arguments> arguments = ParseArguments(Spec(), {"lab", "--seed", text});
+    EXPECT_FALSE(arguments->Number("--seed", 0, 10).ok()) << text;
+  }
+}
+
+TEST(CommandsTest, EachHasHelpAndItsNameOnce) {
+  std::set<std::string> names;
+  for (const Command& command : Commands()) {
+    EXPECT_TRUE(names.insert(command.spec.name).second);
+    EXPECT_THAT(HelpText(command.spec), HasSubstr("./lab " + command.spec.name));
+    EXPECT_NE(command.spec.summary, "");
+  }
+}
+
+TEST(RunOptionsTest, ReadsEverything) {
+  const absl::StatusOr<RunOptions> options =
+      Options({"--quick", "--variants", "deny, local", "--seed", "7", "--repeat", "2", "--set", "ratelimit.redis.deadline=9ms",
+               "--predict", "p99-deny=50ms", "--predict", "open=9", "--starve-load", "50%"});
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_TRUE(options->quick);
+  EXPECT_THAT(options->variants, ElementsAre("deny", "local"));
+  EXPECT_EQ(options->seed, 7u);
+  EXPECT_EQ(options->repeat, 2);
+  EXPECT_EQ(options->set.at("ratelimit").at("redis.deadline"), "9ms");
+  EXPECT_DOUBLE_EQ(options->predictions.at("p99-deny"), 0.05);
+  EXPECT_DOUBLE_EQ(options->predictions.at("open"), 9);
+  EXPECT_DOUBLE_EQ(options->starve_load, 0.5);
+}
+
+TEST(RunOptionsTest, ABarePredictionIsInTheUnitOfTheQuestion) {
+  EXPECT_DOUBLE_EQ(Options({"--predict", "p99-deny=50"})->predictions.at("p99-deny"), 0.05);
+}
+
+TEST(RunOptionsTest, AllErrorsAtOnceWithTheNearestName) {
+  const absl::StatusOr<RunOptions> options =
+      Options({"--variants", "denny", "--set", "ratelimit.redis.dedline=5ms", "--set", "x", "--set",
+               "ratelimit.redis.deadline=5parsecs", "--predict", "p99-dney=5", "--predict", "open=5ms", "--starve-load", "2",
+               "--repeat", "0"});
+  ASSERT_EQ(options.status().code(), absl::StatusCode::kInvalidArgument);
+  const std::string text(options.status().message());
+  for (const char* part : {"did you mean \"deny\"?", "did you mean \"redis.deadline\"?", "--set takes", "5parsecs",
+                           "did you mean \"p99-deny\"?", "--predict open", "--starve-load", "--repeat"}) {
+    EXPECT_THAT(text, HasSubstr(part));
+  }
+}
+
+TEST(PredictionsTest, AsksSkipsAndAsksAgain) {
+  RunOptions options;
+  std::istringstream in("soon\n50\n\n");
+  std::ostringstream out;
+  AskPredictions(testing::SyntheticLab(), in, out, options);
+  EXPECT_DOUBLE_EQ(options.predictions.at("p99-deny"), 0.05);
+  EXPECT_EQ(options.predictions.count("open"), 0u);
+  EXPECT_THAT(out.str(), HasSubstr("[ms]"));
+}
+
+TEST(PredictionsTest, GivenOnesAreNotAskedAndTheEndOfInputEnds) {
+  RunOptions options;
+  options.predictions["p99-deny"] = 0.01;
+  std::istringstream in("");
+  std::ostringstream out;
+  AskPredictions(testing::SyntheticLab(), in, out, options);
+  EXPECT_THAT(out.str(), Not(HasSubstr("[ms]")));
+  EXPECT_EQ(options.predictions.size(), 1u);
+}
+
+TEST(TerminalTest, LinesAreCutWithoutBreakingEscapes) {
+  EXPECT_EQ(FitLine("abc", 5), "abc");
+  EXPECT_EQ(FitLine("\x1b[1mabcdef\x1b[0m", 3), "\x1b[1mabc\x1b[0m");
+  EXPECT_EQ(FitLine("µs▓▓", 3), "µs▓");
+  EXPECT_EQ(FitLine("a\x1b[", 9), "a\x1b[\x1b[0m") << "an unfinished sequence must not run past the end";
+}
+
+TEST(ProgressTest, FaultsTellTheLatest) {
+  FaultRecord fault;
+  fault.fault = "redis.pause";
+  fault.asked_s = 6;
+  EXPECT_EQ(FaultText(fault), "redis.pause asked for");
+  fault.seen_s = 6.021;
+  fault.evidence = "PING unanswered";
+  EXPECT_THAT(FaultText(fault), HasSubstr("seen by a probe after 21 ms: PING unanswered"));
+  fault.heal_asked_s = 10;
+  fault.healed_s = 10.003;
+  EXPECT_THAT(FaultText(fault), HasSubstr("well again 3 ms later"));
+  fault.error = "no";
+  EXPECT_EQ(FaultText(fault), "redis.pause: no");
+}
+
+TEST(ProgressTest, AFrameShowsTrialPhaseRatesAndFaults) {
+  Lab lab = testing::SyntheticLab();
+  lab.phases = {{"steady", std::chrono::seconds(4)}, {"pause", std::chrono::seconds(4)}};
+  ViewState state = PlannedView(lab, false, 7);
+  state.variant = "deny";
+  state.total = 4;
+  state.index = 1;
+  state.phase = "pause";
+  state.at_s = 5.2;
+  state.load.offered_per_s = 4012;
+  state.load.p99_s = 0.0014;
+  state.p99_s = {0.001, 0.0014};
+  FaultRecord fault;
+  fault.fault = "redis.pause";
+  fault.asked_s = 4;
+  fault.applied_s = 4.001;
+  state.faults = {fault};
+  state.events = {"redis up"};
+  std::string text;
+  for (const std::string& line : RenderFrame(state, {false, 100})) {
+    EXPECT_LE(DisplayWidth(line), 130) << line;
+    text += line + "\n";
+  }
+  for (const char* part : {"deny", "trial 2 of 4", "offered 4,012/s", "1.4 ms", "redis.pause applied", "redis up", "──"}) {
+    EXPECT_THAT(text, HasSubstr(part));
+  }
+  EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+}
+
+}  // namespace
+}  // namespace lab::bench::cli
