@@ -52,12 +52,11 @@ std::string VerdictBlock(const Report& report) {
   absl::StrAppend(&out, "<div class=\"verdict ", StateCss(verdict.state), "\"><span class=\"glyph\" aria-hidden=\"true\">",
                   StateGlyph(verdict.state), "</span><div><p class=\"word\">", StateWord(verdict.state), "</p>");
   if (run.interrupted) absl::StrAppend(&out, "<p>The run was interrupted; what follows is what there was by then.</p>");
-  if (!verdict.reasons.empty()) absl::StrAppend(&out, "<p>", EscapeHtml(verdict.reasons.front()), "</p>");
-  if (verdict.reasons.size() > 1) {
+  const std::vector<std::string> reasons = DistinctReasons(run);
+  if (!reasons.empty()) absl::StrAppend(&out, "<p>", EscapeHtml(reasons.front()), "</p>");
+  if (reasons.size() > 1) {
     absl::StrAppend(&out, "<ul>");
-    for (size_t i = 1; i < verdict.reasons.size(); ++i) {
-      absl::StrAppend(&out, "<li>", EscapeHtml(verdict.reasons[i]), "</li>");
-    }
+    for (size_t i = 1; i < reasons.size(); ++i) absl::StrAppend(&out, "<li>", EscapeHtml(reasons[i]), "</li>");
     absl::StrAppend(&out, "</ul>");
   }
   absl::StrAppend(&out, "</div></div>\n<p class=\"conditions\">", EscapeHtml(ConditionLine(report)), "</p>\n");

@@ -154,8 +154,9 @@ std::string MarkdownReport(const Report& report) {
   const Run& run = report.run;
   std::string out = absl::StrCat("# ", EscapeMarkdown(run.title.empty() ? run.lab : run.title), "\n\n",
                                  EscapeMarkdown(report.question), "\n\n**", StateWord(run.verdict.state), "**");
-  for (size_t i = 0; i < run.verdict.reasons.size(); ++i) {
-    absl::StrAppend(&out, i == 0 ? ": " : "\n- ", EscapeMarkdown(run.verdict.reasons[i]), i == 0 ? "\n" : "");
+  const std::vector<std::string> reasons = DistinctReasons(run);
+  for (size_t i = 0; i < reasons.size(); ++i) {
+    absl::StrAppend(&out, i == 0 ? ": " : "\n- ", EscapeMarkdown(reasons[i]), i == 0 ? "\n" : "");
   }
   absl::StrAppend(&out, "\n\n", EscapeMarkdown(ConditionLine(report)), "\n\n", Expectations(report));
   std::string problems;

@@ -204,8 +204,25 @@ std::string StateGlyph(State state) {
   return "?";
 }
 
+std::vector<std::string> DistinctReasons(const Run& run) {
+  std::vector<std::string> reasons;
+  std::set<std::string> told;
+  for (const std::string& reason : run.verdict.reasons) {
+    const size_t colon = reason.find(": ");  // "rule (variant): why"
+    if (told.insert(colon == std::string::npos ? reason : reason.substr(colon + 2)).second) reasons.push_back(reason);
+  }
+  for (const Trial& trial : run.trials) {
+    for (const std::string& problem : trial.problems) {
+      const bool known = std::any_of(told.begin(), told.end(), [&](const std::string& t) { return absl::StrContains(t, problem); });
+      if (!known && told.insert(problem).second) reasons.push_back(absl::StrCat(trial.variant, ": ", problem));
+    }
+  }
+  return reasons;
+}
+
 std::string ConditionLine(const Report& report) {
-  std::vector<std::string> facts = {absl::StrCat("seed ", report.run.seed)};
+  std::vector<std::string> facts;
+  facts.push_back(absl::StrCat("seed ", report.run.seed));
   if (report.run.quick) facts.push_back("quick");
   if (const auto cores = report.run.host.find("cores"); cores != report.run.host.end()) {
     facts.push_back(absl::StrCat(cores->second, " cores"));

@@ -72,6 +72,9 @@ std::string ValueText(const Report& report, const std::string& variant, const st
 
 std::string StateWord(State state);   // "PASS", "FAIL", "INCONCLUSIVE", "NOT ASKED"
 std::string StateGlyph(State state);  // "✓", "✗", "?", "·"
+// The verdict's reasons, the headline first; one that several rules or variants share is given once. Then the problems of
+// trials that no reason names.
+std::vector<std::string> DistinctReasons(const Run& run);
 // The line under the name of a lab: "seed 7 · 2 cores · redis 7.0.15 · build 3f2a1c9 · 4,000 req/s poisson".
 std::string ConditionLine(const Report& report);
 // The command as it can be pasted into a shell, with the seed that was used.

@@ -154,6 +154,16 @@ TEST(RulesTest, TheWorstThatCountsDecides) {
   EXPECT_EQ(RulesOf(report)[0].state, State::kFail);
 }
 
+TEST(ReasonsTest, SharedOnesAreToldOnceAndProblemsAreAdded) {
+  bench::Run run;
+  run.verdict.reasons = {"2 of 3 checks have not enough evidence", "a (deny): was starved", "b (deny): was starved"};
+  Trial trial;
+  trial.variant = "deny";
+  trial.problems = {"starved", "redis died"};
+  run.trials = {trial, trial};
+  EXPECT_THAT(DistinctReasons(run), ::testing::ElementsAre(run.verdict.reasons[0], run.verdict.reasons[1], "deny: redis died"));
+}
+
 TEST(HtmlTest, IsWellFormedAndSelfContained) {
   const std::string html = HtmlReport(Sample());
   EXPECT_EQ(FirstUnbalanced(html), "");

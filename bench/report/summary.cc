@@ -207,17 +207,17 @@ std::string VerdictLines(const Report& report, int width, const Ansi& ansi, cons
   const Verdict& verdict = report.run.verdict;
   std::string out;
   const std::string word = StateWord(verdict.state);
-  for (size_t i = 0; i < verdict.reasons.size(); ++i) {
-    const std::string line = absl::StrCat(i == 0 ? " " + word + "  " : "   ", PrintableText(verdict.reasons[i]));
+  const std::vector<std::string> reasons = DistinctReasons(report.run);
+  for (size_t i = 0; i < reasons.size(); ++i) {
+    const std::string line = absl::StrCat(i == 0 ? absl::StrCat(" ", word, "  ") : "   ", PrintableText(reasons[i]));
     const std::string wrapped = Wrap(line, width, 3);
-    out += i == 0 ? " " + ansi.ByState(verdict.state, word) + wrapped.substr(1 + word.size()) : wrapped;
-  }
-  if (verdict.reasons.empty()) absl::StrAppend(&out, " ", ansi.ByState(verdict.state, word), "\n");
-  for (const Trial& trial : report.run.trials) {
-    for (const std::string& problem : trial.problems) {
-      out += Wrap(absl::StrCat("   ", trial.variant, ": ", PrintableText(problem)), width, 5);
+    if (i == 0) {
+      absl::StrAppend(&out, " ", ansi.ByState(verdict.state, word), wrapped.substr(1 + word.size()));
+    } else {
+      out += wrapped;
     }
   }
+  if (reasons.empty()) absl::StrAppend(&out, " ", ansi.ByState(verdict.state, word), "\n");
   return absl::StrCat(out, "   ", path, "   ./lab card\n");
 }
 

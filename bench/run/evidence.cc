@@ -17,6 +17,8 @@ constexpr uint64_t kLagSamples = 100;
 constexpr double kDroppedLimit = 0.001;
 constexpr double kStealLimit = 0.02;
 constexpr double kThrottledLimit = 0.01;
+constexpr double kNeighbourLimit = 0.2;
+constexpr double kNeighbourLeast_s = 2;  // of observation: ticks and restarts make less too coarse
 constexpr double kAfterFault_s = 1.0;
 constexpr size_t kGapsAllowed = 1;
 
@@ -91,6 +93,27 @@ std::vector<std::string> HostProblems(const HostLoad& before, const HostLoad& af
     problems.push_back("the kernel killed a process of this host for want of memory");
   }
   return problems;
+}
+
+std::vector<std::string> NeighbourProblems(const std::vector<Series>& series, int cores) {
+  double host_s = 0, ours_s = 0, seconds = 0;
+  for (const Series& one : series) {
+    if (one.samples.size() < 2) continue;
+    if (one.name == "host_cpu_seconds_total") {
+      host_s = one.samples.back().second - one.samples.front().second;
+      seconds = one.samples.back().first - one.samples.front().first;
+    }
+    if (one.name != "process_cpu_seconds_total") continue;
+    for (size_t i = 1; i < one.samples.size(); ++i) {
+      const double step = one.samples[i].second - one.samples[i - 1].second;
+      ours_s += step >= 0 ? step : one.samples[i].second;  // a process that began anew counts from 0
+    }
+  }
+  if (seconds < kNeighbourLeast_s) return {};
+  const double others = (host_s - ours_s) / seconds;
+  if (others <= kNeighbourLimit * std::max(1, cores)) return {};
+  return {absl::StrFormat("a busy neighbour: processes that are not of this run took %.1f of the host's %d cores", others,
+                          cores)};
 }
 
 std::vector<std::string> ScrapeProblems(const std::map<std::string, std::vector<double>>& gaps,

@@ -26,6 +26,10 @@ HostLoad ReadHostLoad();
 // time throttled, anything killed for want of memory.
 std::vector<std::string> HostProblems(const HostLoad& before, const HostLoad& after, double seconds, int cores);
 
+// A busy neighbour: processes that are none of ours (the parts', and part "runner", which is us) took more than a fifth of
+// the CPU time of `cores` while the trial was observed. Whoever shares the cores with a stranger measures the stranger.
+std::vector<std::string> NeighbourProblems(const std::vector<Series>& series, int cores);
+
 // Parts that did not answer a scrape twice or more while no fault was on or had been in the last second.
 std::vector<std::string> ScrapeProblems(const std::map<std::string, std::vector<double>>& gaps,
                                         const std::vector<FaultRecord>& faults, double begin_s, double end_s);

@@ -1,5 +1,7 @@
 #include "bench/run/trial.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <deque>
@@ -223,7 +225,9 @@ void TrialRun::Tick() {
 
 void TrialRun::Load() {
   const HostLoad before = ReadHostLoad();
-  observer_.emplace(system_.Sources());
+  std::vector<Observed> sources = system_.Sources();
+  sources.push_back({.part = "runner", .pid = [] { return getpid(); }});
+  observer_.emplace(std::move(sources));
   observer_->Start();
   faults_->Start();
   std::atomic<bool> done{false};
@@ -280,6 +284,8 @@ void TrialRun::Finish() {
     if (fault.applied_s && !fault.healed_s) Problem(Concat(fault.id, " was not seen healed: ", fault.error));
   }
   for (const std::string& problem : GeneratorProblems(trial_)) Problem(problem);
+  const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  for (const std::string& problem : NeighbourProblems(trial_.series, cores)) Problem(problem);
   for (const std::string& problem : ScrapeProblems(gaps, trial_.faults, 0, trial_.duration_s)) Problem(problem);
 }
 

@@ -58,6 +58,8 @@ void Declare(app::Schema& schema, Options& options) {
   schema.Int("local.max_keys", &options.local_max_keys, 1, 10'000'000, "Keys held in memory; the oldest unused go");
   schema.Bool("coalesce", &options.coalesce, "Equal requests of one turn share one entry of the store call");
   schema.Int("batch.max_requests", &options.max_batch, 1, 1024, "Entries in one atomic store call");
+  schema.Int("batch.max_in_flight", &options.max_in_flight, 1, 100'000,
+             "Store calls on their way before what comes gathers, for half a millisecond at most");
   schema.Bool("headers", &options.headers, "RateLimit, RateLimit-Policy and Retry-After in the answer");
   schema.Int("limits.max_descriptors", &options.bounds.max_descriptors, 1, 1024, "Descriptors of a request");
   schema.Int("limits.max_entries", &options.bounds.max_entries, 1, 1024, "Entries of a descriptor");

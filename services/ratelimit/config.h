@@ -26,6 +26,7 @@ struct Options {
   int local_max_keys = 100'000;
   bool coalesce = true;
   int max_batch = 64;
+  int max_in_flight = 2;
   bool count_rejected = false;
   bool headers = true;
   Bounds bounds;

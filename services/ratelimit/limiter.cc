@@ -249,10 +249,10 @@ void Limiter::Enqueue(Pending& pending) {
   ++placed_;
 }
 
-void Limiter::Flush() {
-  if (open_.empty()) return;
-  static const size_t hold = getenv("HOLD") ? atoi(getenv("HOLD")) : 1000;
-  if (out_ >= hold) return;
+bool Limiter::Flush(Clock::time_point now) {
+  if (open_.empty()) return false;
+  if (in_store_ >= static_cast<size_t>(options_.max_in_flight) && now - sent_ < kHold) return true;
+  sent_ = now;
   ++turn_;
   placed_ = 0;
   std::vector<Flight*> leaving;
@@ -260,15 +260,16 @@ void Limiter::Flush() {
   for (Flight* flight : leaving) {
     metrics_.batches.Increment();
     metrics_.batch_requests.Observe(flight->requests);
-    ++out_;
+    ++in_store_;
     store_.Run(flight->batch, [this, flight](const absl::Status& status) { Complete(*flight, status); });
   }
   leaving.clear();
   if (open_.empty()) open_.swap(leaving);  // keeps its memory
+  return false;
 }
 
 void Limiter::Complete(Flight& flight, const absl::Status& status) {
-  --out_;
+  --in_store_;
   if (status.ok()) {
     Answer(flight);
   } else {

@@ -26,6 +26,7 @@ class Limiter {
   struct Options {
     bool coalesce = true;
     int max_batch = 64;                                      // entries a store call
+    int max_in_flight = 2;                                   // store calls, before more wait for an answer
     int replicas = 1;                                        // local shares of overrides
     FailurePolicy on_store_failure = FailurePolicy::kAllow;  // of overrides that no rule matches
   };
@@ -42,8 +43,11 @@ class Limiter {
   // call when no limit applies, else from Flush or later. An error (an override that no limit can be made of) means
   // that it will not run.
   absl::Status Decide(const Question& question, Pending& pending, Clock::time_point now);
-  // Sends what has gathered. At the end of every turn.
-  void Flush();
+  // Sends what has gathered; at the end of every turn. While max_in_flight calls are on their way, what has gathered
+  // waits for an answer, so that the next call takes more: half the cost of a request when many are asked at once. It
+  // waits for kHold at most, so a store that stalls delays nobody by more. True when it waits: call again kHold later.
+  bool Flush(Clock::time_point now);
+  static constexpr Nanos kHold = Micros(500);
 
   const HotKeys& hot_keys() const { return hot_keys_; }
   static constexpr uint64_t kHotKeySample = 16;  // one request in so many is counted
@@ -88,7 +92,8 @@ class Limiter {
   std::vector<Place> places_;   // open addressing; a place of an earlier turn is free
   uint64_t turn_ = 1;
   size_t placed_ = 0;
-  size_t out_ = 0;
+  size_t in_store_ = 0;        // flights that the store has not answered
+  Clock::time_point sent_;     // when the last one left
   std::vector<Flight*> open_;  // of this turn
   std::vector<Flight*> idle_;
   std::vector<std::unique_ptr<Flight>> flights_;

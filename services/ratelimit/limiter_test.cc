@@ -70,14 +70,14 @@ class LimiterTest : public testing::Test {
   // Asked, flushed and answered.
   Asked& Ask(Asked& asked) {
     EXPECT_TRUE(Decide(asked).ok());
-    limiter_->Flush();
+    limiter_->Flush(Clock::now());
     store_.Answer();
     EXPECT_EQ(asked.decided, 1);
     return asked;
   }
   Asked& AskFailing(Asked& asked) {
     EXPECT_TRUE(Decide(asked).ok());
-    limiter_->Flush();
+    limiter_->Flush(Clock::now());
     store_.Fail();
     EXPECT_EQ(asked.decided, 1);
     return asked;
@@ -104,7 +104,7 @@ TEST_F(LimiterTest, WithoutALimitAnswersAtOnce) {
   elsewhere.domain = "elsewhere";
   ASSERT_TRUE(Decide(elsewhere).ok());
   EXPECT_EQ(elsewhere.decided, 1);
-  limiter_->Flush();
+  limiter_->Flush(Clock::now());
   EXPECT_TRUE(store_.held.empty());
 }
 
@@ -115,7 +115,7 @@ TEST_F(LimiterTest, EqualRequestsOfATurnShareAnEntryAndAreGrantedInOrder) {
     ASSERT_TRUE(Decide(*same.back()).ok());
     ASSERT_TRUE(Decide(New().On("tenant", "2", 2)).ok());
   }
-  limiter_->Flush();
+  limiter_->Flush(Clock::now());
   ASSERT_EQ(store_.held.size(), 1u);
   EXPECT_EQ(store_.held[0].first->groups.size(), 2u);
   EXPECT_EQ(store_.held[0].first->groups[0].count, 5u);
@@ -134,9 +134,9 @@ TEST_F(LimiterTest, DifferentHitsKeysAndTurnsDoNotShare) {
   ASSERT_TRUE(Decide(New().On("tenant", "1", 2)).ok());
   ASSERT_TRUE(Decide(New().On("tenant", "1").On("deny", "1")).ok());
   ASSERT_TRUE(Decide(New().On("deny", "1").On("tenant", "1")).ok());
-  limiter_->Flush();
+  limiter_->Flush(Clock::now());
   ASSERT_TRUE(Decide(New().On("tenant", "1", 1)).ok());
-  limiter_->Flush();
+  limiter_->Flush(Clock::now());
   ASSERT_EQ(store_.held.size(), 2u);
   EXPECT_EQ(store_.held[0].first->groups.size(), 4u);
   EXPECT_EQ(store_.held[1].first->groups.size(), 1u);
@@ -147,7 +147,7 @@ TEST_F(LimiterTest, DifferentHitsKeysAndTurnsDoNotShare) {
 TEST_F(LimiterTest, WithoutCoalescingEachHasAnEntry) {
   Make({.coalesce = false});
   for (int i = 0; i < 4; ++i) ASSERT_TRUE(Decide(New().On("tenant", "1")).ok());
-  limiter_->Flush();
+  limiter_->Flush(Clock::now());
   EXPECT_EQ(store_.held[0].first->groups.size(), 4u);
   store_.Answer();
   EXPECT_FALSE(asked_[2]->over_limit);
@@ -160,12 +160,33 @@ TEST_F(LimiterTest, BatchesAreBounded) {
   for (int i = 0; i < 2'000; ++i) names.push_back(std::to_string(i));
   for (const std::string& name : names) ASSERT_TRUE(Decide(New().On("tenant", name)).ok());
   for (const std::string& name : names) ASSERT_TRUE(Decide(New().On("tenant", name)).ok());
-  limiter_->Flush();
+  limiter_->Flush(Clock::now());
   ASSERT_EQ(store_.held.size(), 200u);
   for (const auto& [batch, done] : store_.held) EXPECT_EQ(batch->groups.size(), 10u);
   store_.Answer();
   for (const auto& asked : asked_) EXPECT_EQ(asked->decided, 1);
   EXPECT_EQ(metrics_.coalesced_requests.Value(), 2'000);
+}
+
+TEST_F(LimiterTest, GathersWhileCallsAreOnTheirWayButNotForLong) {
+  const auto now = Clock::now();
+  for (const char* value : {"1", "2"}) {
+    ASSERT_TRUE(Decide(New().On("tenant", value)).ok());
+    EXPECT_FALSE(limiter_->Flush(now));
+  }
+  ASSERT_TRUE(Decide(New().On("tenant", "3")).ok());
+  EXPECT_TRUE(limiter_->Flush(now));
+  ASSERT_TRUE(Decide(New().On("tenant", "3")).ok());
+  EXPECT_TRUE(limiter_->Flush(now + Limiter::kHold / 2));
+  EXPECT_EQ(store_.held.size(), 2u);
+  EXPECT_FALSE(limiter_->Flush(now + Limiter::kHold)) << "the store stalls: it leaves all the same";
+  ASSERT_EQ(store_.held.size(), 3u);
+  EXPECT_EQ(store_.held[2].first->groups[0].count, 2u) << "of two turns";
+  store_.Answer();
+  ASSERT_TRUE(Decide(New().On("tenant", "4")).ok());
+  EXPECT_FALSE(limiter_->Flush(now + Limiter::kHold)) << "nothing is on its way";
+  store_.Answer();
+  for (const auto& asked : asked_) EXPECT_EQ(asked->decided, 1);
 }
 
 TEST_F(LimiterTest, TwoDescriptorsOfOneKeyAddUp) {
@@ -231,7 +252,7 @@ TEST_F(LimiterTest, OverridesOfOneGroupMayEndApart) {
   second.descriptors[0].limit = Question::Override{1, Unit::kHour};
   ASSERT_TRUE(Decide(*first).ok());
   ASSERT_TRUE(Decide(second).ok());
-  limiter_->Flush();
+  limiter_->Flush(Clock::now());
   ASSERT_EQ(store_.held[0].first->groups.size(), 1u);
   store_.Answer();
   EXPECT_FALSE(first->over_limit);
@@ -247,7 +268,7 @@ TEST_F(LimiterTest, AnOverrideThatMakesNoLimitIsAnError) {
   EXPECT_THAT(std::string(status.message()), testing::HasSubstr("descriptors[0].limit"));
   asked.descriptors[0].limit = Question::Override{2, Unit::kUnknown};
   EXPECT_FALSE(Decide(asked).ok());
-  limiter_->Flush();
+  limiter_->Flush(Clock::now());
   EXPECT_TRUE(store_.held.empty());
   EXPECT_EQ(asked.decided, 0);
 }
@@ -259,7 +280,7 @@ TEST_F(LimiterTest, RequestsOnTheirWayKeepTheirRules) {
       Rules("domain: shop\ndescriptors: [{key: tenant, rate_limit: {unit: hour, requests_per_unit: 70}}]"));
   Asked& after = New().On("tenant", "1");
   ASSERT_TRUE(Decide(after).ok());
-  limiter_->Flush();
+  limiter_->Flush(Clock::now());
   store_.Answer();
   EXPECT_EQ(before.statuses[0].remaining, 2u);
   EXPECT_EQ(after.statuses[0].remaining, 68u) << "the count goes on under the new limit";
@@ -292,7 +313,7 @@ TEST_F(LimiterTest, OneDenyingPolicyIsEnoughAndChargesNoLocalShare) {
 
 TEST_F(LimiterTest, AFailedGroupIsDecidedOneByOne) {
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(Decide(New().On("local", "1")).ok());
-  limiter_->Flush();
+  limiter_->Flush(Clock::now());
   store_.Fail();
   for (size_t i = 0; i < 5; ++i) EXPECT_EQ(asked_[i]->over_limit, i >= 3) << i;
 }

@@ -45,6 +45,24 @@ TEST(ServiceTest, AnswersWithLimitRemainingResetAndFields) {
   EXPECT_GT(std::stoi(response.response_headers_to_add(2).value()), 0);
 }
 
+// Responses are reused: nothing of the last one may stay.
+TEST(ServiceTest, AnAnswerHoldsNothingOfTheOneBefore) {
+  ServiceUnderTest service(InMemory());
+  RateLimitResponse response;
+  RateLimitRequest large = Request("tenant", "1", 100);
+  for (const char* key : {"deny", "local"}) *large.add_descriptors() = Request(key, "1").descriptors(0);
+  ASSERT_TRUE(service.Call(large, &response).ok());
+  ASSERT_EQ(response.statuses_size(), 3);
+  ASSERT_EQ(response.response_headers_to_add_size(), 2) << "more hits than the limit: no wait helps";
+  ASSERT_TRUE(service.Call(Request("nobody", "1"), &response).ok());
+  RateLimitResponse bare;
+  bare.set_overall_code(RateLimitResponse::OK);
+  bare.add_statuses()->set_code(RateLimitResponse::OK);
+  EXPECT_EQ(response.SerializeAsString(), bare.SerializeAsString());
+  ASSERT_TRUE(service.Call(Request("odd", "1"), &response).ok());
+  EXPECT_EQ(response.statuses(0).current_limit().name(), "");
+}
+
 TEST(ServiceTest, AWindowOutsideTheUnitsIsUnknownAndHasNoW) {
   ServiceUnderTest service(InMemory());
   RateLimitResponse response;

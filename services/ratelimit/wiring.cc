@@ -13,7 +13,7 @@ namespace lab::ratelimit {
 namespace {
 
 Limiter::Options LimiterOptions(const Options& options) {
-  return {options.coalesce, options.max_batch, options.replicas, options.on_store_failure};
+  return {options.coalesce, options.max_batch, options.max_in_flight, options.replicas, options.on_store_failure};
 }
 
 double UnixSeconds() { return static_cast<double>(MemoryStore::SystemMicros()) / static_cast<double>(kSecondUs); }
@@ -59,7 +59,8 @@ Service::Service(app::Environment& environment, const Options& options)
       redis_store_(redis_ ? std::make_unique<RedisStore>(*redis_) : nullptr),
       limiter_(LimiterOptions(options), redis_ ? static_cast<Store&>(*redis_store_) : memory_, memory_, metrics_),
       server_(environment.loop, options.grpc, environment.metrics, environment.tracer),
-      rpc_(server_, environment.loop, limiter_, metrics_, {options.bounds, options.headers}) {}
+      rpc_(server_, environment.loop, limiter_, metrics_, {options.bounds, options.headers}),
+      wake_(std::make_unique<boost::asio::steady_timer>(environment.loop.io())) {}
 
 // Every store call ends in its callback while the limiter that it calls is still there.
 Service::~Service() {
@@ -74,11 +75,21 @@ absl::Status Service::Start() {
   }
   if (absl::Status status = StartRules(); !status.ok()) return status;
   AddHttpApi(environment_.http, environment_.loop, limiter_, metrics_, options_.bounds);
-  environment_.loop.AtTurnEnd(async::Loop::Phase::kDecide, [this] { limiter_.Flush(); });
+  environment_.loop.AtTurnEnd(async::Loop::Phase::kDecide, [this] {
+    if (limiter_.Flush(environment_.loop.turn_time())) WakeLater();
+  });
   if (absl::Status status = server_.Start(); !status.ok()) return status;
   server_.SetServing(true);
   ready_ = true;
   return absl::OkStatus();
+}
+
+// One timer at a time, never cancelled: a turn comes, and its end flushes.
+void Service::WakeLater() {
+  if (wake_armed_) return;
+  wake_armed_ = true;
+  wake_->expires_after(Limiter::kHold);
+  wake_->async_wait([this](const boost::system::error_code&) { wake_armed_ = false; });
 }
 
 absl::Status Service::StartRules() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
 #include <string>
@@ -32,6 +33,7 @@ class Service final : public app::Service {
 
  private:
   absl::Status StartRules();
+  void WakeLater();
   void TakeRules(const RulesWatcher::Result& result);
 
   app::Environment& environment_;
@@ -43,6 +45,8 @@ class Service final : public app::Service {
   Limiter limiter_;
   rpc::Server server_;
   RpcService rpc_;
+  std::unique_ptr<boost::asio::steady_timer> wake_;  // for what the limiter holds back
+  bool wake_armed_ = false;
   std::unique_ptr<RulesWatcher> watcher_;  // null without rules.path
   bool ready_ = false;
 };

@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,11 +23,6 @@ size_t RequestBytes(const std::string& text) {
   return text.size() >= whole ? whole : 0;
 }
 
-bool Readable(int fd) {
-  pollfd poller{fd, POLLIN, 0};
-  return poll(&poller, 1, 5) > 0;
-}
-
 }  // namespace
 
 HttpTestServer::HttpTestServer(Handler handler) : handler_(std::move(handler)) {
@@ -46,18 +40,20 @@ HttpTestServer::HttpTestServer(Handler handler) : handler_(std::move(handler)) {
 }
 
 HttpTestServer::~HttpTestServer() {
-  stop_ = true;
+  shutdown(listener_, SHUT_RDWR);
   acceptor_.join();  // starts no more threads
+  for (const int fd : connections_open_) shutdown(fd, SHUT_RDWR);
   for (std::thread& thread : threads_) thread.join();
+  for (const int fd : connections_open_) close(fd);
   close(listener_);
 }
 
 void HttpTestServer::Accept() {
-  while (!stop_) {
-    if (!Readable(listener_)) continue;
+  while (true) {
     const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-    if (fd < 0) continue;
+    if (fd < 0) return;
     ++connections_;
+    connections_open_.push_back(fd);
     threads_.emplace_back([this, fd] { Serve(fd); });
   }
 }
@@ -65,8 +61,7 @@ void HttpTestServer::Accept() {
 void HttpTestServer::Serve(int fd) {
   std::string in;
   std::array<char, 4096> buffer;
-  while (!stop_) {
-    if (!Readable(fd)) continue;
+  while (true) {
     const ssize_t got = recv(fd, buffer.data(), buffer.size(), 0);
     if (got <= 0) break;
     in.append(buffer.data(), static_cast<size_t>(got));
@@ -77,7 +72,7 @@ void HttpTestServer::Serve(int fd) {
     if (answer.empty() || send(fd, answer.data(), answer.size(), MSG_NOSIGNAL) < 0) break;
     if (answer.find("connection: close") != std::string::npos) break;
   }
-  close(fd);
+  shutdown(fd, SHUT_RDWR);
 }
 
 }  // namespace lab::bench

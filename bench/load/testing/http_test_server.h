@@ -28,10 +28,10 @@ class HttpTestServer {
   Handler handler_;
   int listener_ = -1;
   int port_ = 0;
-  std::atomic<bool> stop_{false};
   std::atomic<uint64_t> connections_{0};
   std::thread acceptor_;
   std::vector<std::thread> threads_;
+  std::vector<int> connections_open_;  // closed with the server, so that a number is not used twice
 };
 
 }  // namespace lab::bench

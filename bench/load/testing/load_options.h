@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <string>
 #include <utility>
@@ -20,6 +21,7 @@ inline Generator::Options TestOptions(const std::string& target, const std::stri
   load.rate.per_s = per_s;
   load.keys.kind = KeySpec::Kind::kSequence;
   load.keys.count = 1000;
+  load.timeout = std::chrono::seconds(30);  // a busy machine is no failure
   load.request = {{"domain", "test"}, {"key", "tenant"}};
   Generator::Options options;
   options.loads = {load};
