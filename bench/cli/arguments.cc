@@ -90,7 +90,8 @@ absl::StatusOr<Arguments> ParseArguments(const CommandSpec& command, const std::
     }
     const Option* option = FindOption(command, name);
     if (option == nullptr) {
-      return Wrong(command, absl::StrCat("lab ", command.name, " has no option ", name, OptionSuggestion(command, name)));
+      return Wrong(command,
+                   absl::StrCat("lab ", command.name, " has no option ", name, OptionSuggestion(command, name)));
     }
     std::vector<std::string>& values = arguments.options[name];
     if (option->value.empty()) {
@@ -112,7 +113,8 @@ absl::StatusOr<Arguments> ParseArguments(const CommandSpec& command, const std::
   return arguments;
 }
 
-absl::StatusOr<std::pair<std::string, std::string>> SplitAssignment(const std::string& option, const std::string& text) {
+absl::StatusOr<std::pair<std::string, std::string>> SplitAssignment(const std::string& option,
+                                                                    const std::string& text) {
   const size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0) {
     return absl::InvalidArgumentError(absl::StrCat(option, " takes name=value, not \"", text, "\""));

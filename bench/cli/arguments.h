@@ -13,21 +13,21 @@
 namespace lab::bench::cli {
 
 struct Option {
-  std::string name;         // "--seed"
-  std::string value;        // what it takes, for help: "N"; "" is a flag
-  std::string help;         // one line
+  std::string name;   // "--seed"
+  std::string value;  // what it takes, for help: "N"; "" is a flag
+  std::string help;   // one line
   bool repeatable = false;
   bool hidden = false;
 };
 
 struct CommandSpec {
   std::string name;
-  std::string operands;     // for help: "<lab>", "[run]"
+  std::string operands;  // for help: "<lab>", "[run]"
   size_t min_operands = 0, max_operands = 0;
   std::vector<Option> options;
-  std::string summary;      // one line
-  std::string help;         // paragraphs and examples
-  bool passes_on = false;   // everything behind the command's name is an operand, options too
+  std::string summary;     // one line
+  std::string help;        // paragraphs and examples
+  bool passes_on = false;  // everything behind the command's name is an operand, options too
   bool hidden = false;
 };
 

@@ -32,7 +32,8 @@ absl::StatusOr<std::string> FindRoot() {
   std::error_code ignored;
   if (const char* given = std::getenv("LAB_ROOT"); given != nullptr && *given != '\0') {
     if (IsCheckout(given)) return fs::absolute(given, ignored).lexically_normal().string();
-    return absl::FailedPreconditionError(absl::StrCat("LAB_ROOT=", given, " is no checkout of the lab (it has no labs/)"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("LAB_ROOT=", given, " is no checkout of the lab (it has no labs/)"));
   }
   fs::path folder = fs::read_symlink("/proc/self/exe", ignored).parent_path();
   for (; folder.has_relative_path(); folder = folder.parent_path()) {

@@ -16,8 +16,8 @@ absl::StatusOr<std::string> FindRoot();
 // therefore not be checked.
 Catalogue MakeCatalogue(const std::string& root, std::vector<std::string>* not_built = nullptr);
 
-// A lab by its name, or by the path of its file. NOT_FOUND with the nearest name; INVALID_ARGUMENT with all errors of the
-// file.
+// A lab by its name, or by the path of its file. NOT_FOUND with the nearest name; INVALID_ARGUMENT with all errors of
+// the file.
 absl::StatusOr<Lab> OpenLab(const std::string& root, const std::string& lab, const Catalogue& catalogue);
 
 // card.md beside the lab's file; "" when there is none.

@@ -22,7 +22,8 @@ using ::testing::Not;
 using Words = std::vector<std::string>;
 
 CommandSpec Spec() {
-  return {"run", "<lab>", 1, 1, {{"--quick", "", ""}, {"--seed", "N", ""}, {"--set", "PART.KEY=VALUE", "", true}}, "Runs", ""};
+  return {"run",  "<lab>", 1, 1, {{"--quick", "", ""}, {"--seed", "N", ""}, {"--set", "PART.KEY=VALUE", "", true}},
+          "Runs", ""};
 }
 
 std::string ParseError(const Words& words) {
@@ -83,9 +84,9 @@ TEST(CommandsTest, EachHasHelpAndItsNameOnce) {
 }
 
 TEST(RunOptionsTest, ReadsEverything) {
-  const absl::StatusOr<RunOptions> options =
-      Options({"--quick", "--variants", "deny, local", "--seed", "7", "--repeat", "2", "--set", "ratelimit.redis.deadline=9ms",
-               "--predict", "p99-deny=50ms", "--predict", "open=9", "--starve-load", "50%"});
+  const absl::StatusOr<RunOptions> options = Options({"--quick", "--variants", "deny, local", "--seed", "7", "--repeat",
+                                                      "2", "--set", "ratelimit.redis.deadline=9ms", "--predict",
+                                                      "p99-deny=50ms", "--predict", "open=9", "--starve-load", "50%"});
   ASSERT_TRUE(options.ok()) << options.status();
   EXPECT_TRUE(options->quick);
   EXPECT_THAT(options->variants, ElementsAre("deny", "local"));
@@ -104,8 +105,8 @@ TEST(RunOptionsTest, ABarePredictionIsInTheUnitOfTheQuestion) {
 TEST(RunOptionsTest, AllErrorsAtOnceWithTheNearestName) {
   const absl::StatusOr<RunOptions> options =
       Options({"--variants", "denny", "--set", "ratelimit.redis.dedline=5ms", "--set", "x", "--set",
-               "ratelimit.redis.deadline=5parsecs", "--predict", "p99-dney=5", "--predict", "open=5ms", "--starve-load", "2",
-               "--repeat", "0"});
+               "ratelimit.redis.deadline=5parsecs", "--predict", "p99-dney=5", "--predict", "open=5ms", "--starve-load",
+               "2", "--repeat", "0"});
   ASSERT_EQ(options.status().code(), absl::StatusCode::kInvalidArgument);
   const std::string text(options.status().message());
   for (const char* part : {"did you mean \"deny\"?", "did you mean \"redis.deadline\"?", "--set takes", "5parsecs",
@@ -179,7 +180,8 @@ TEST(ProgressTest, AFrameShowsTrialPhaseRatesAndFaults) {
     EXPECT_LE(DisplayWidth(line), 130) << line;
     text += line + "\n";
   }
-  for (const char* part : {"deny", "trial 2 of 4", "offered 4,012/s", "1.4 ms", "redis.pause applied", "redis up", "──"}) {
+  for (const char* part :
+       {"deny", "trial 2 of 4", "offered 4,012/s", "1.4 ms", "redis.pause applied", "redis up", "──"}) {
     EXPECT_THAT(text, HasSubstr(part));
   }
   EXPECT_THAT(text, Not(HasSubstr("\x1b")));

@@ -41,9 +41,9 @@ int Help(const Session& session, const std::vector<std::string>& words) {
 }  // namespace
 
 const std::vector<Command>& Commands() {
-  static const auto* const commands = new std::vector<Command>{
-      RunCommand(),  ListCommand(),    DoctorCommand(), ReportCommand(), CardCommand(),
-      HistoryCommand(), TestCommand(), BenchCommand(),  TargetsCommand()};
+  static const auto* const commands =
+      new std::vector<Command>{RunCommand(),     ListCommand(), DoctorCommand(), ReportCommand(), CardCommand(),
+                               HistoryCommand(), TestCommand(), BenchCommand(),  TargetsCommand()};
   return *commands;
 }
 
@@ -67,7 +67,8 @@ int Fail(int exit_status, const std::string& text) {
 std::string Overview(const Session& session) {
   std::string out =
       "System Design Lab: run a design, break it, and quote the numbers of your own machine.\n\n"
-      "Try first\n  ./lab run rate-limit-outage     a rate limiter loses its Redis, four ways to answer (about 2 minutes)\n"
+      "Try first\n  ./lab run rate-limit-outage     a rate limiter loses its Redis, four ways to answer (about 2 "
+      "minutes)\n"
       "  ./lab card                      what to say about it, with your numbers\n\nCommands\n";
   for (const Command& command : Commands()) {
     if (command.spec.hidden) continue;
@@ -80,7 +81,8 @@ std::string Overview(const Session& session) {
     out += "\nLabs\n";
     for (const std::string& lab : labs) absl::StrAppend(&out, "  ", lab, "\n");
   }
-  out += "\nExit status of a run: 0 pass · 1 fail · 2 inconclusive · 64 usage · 69 a part is missing · 70 not completed\n";
+  out +=
+      "\nExit status of a run: 0 pass · 1 fail · 2 inconclusive · 64 usage · 69 a part is missing · 70 not completed\n";
   return out;
 }
 

@@ -6,17 +6,18 @@
 #include "absl/status/status.h"
 #include "bench/cli/arguments.h"
 
-// The commands, one file each. Output that was asked for goes to standard output, errors and progress to standard error.
+// The commands, one file each. Output that was asked for goes to standard output, errors and progress to standard
+// error.
 namespace lab::bench::cli {
 
 // Exit statuses besides those of a run (0 pass, 1 fail, 2 inconclusive).
-inline constexpr int kUsage = 64;        // the command line, a lab file, an unknown name
-inline constexpr int kMissing = 69;      // a needed part is not here and could not be got
-inline constexpr int kNotCompleted = 70; // everything else that went wrong
+inline constexpr int kUsage = 64;         // the command line, a lab file, an unknown name
+inline constexpr int kMissing = 69;       // a needed part is not here and could not be got
+inline constexpr int kNotCompleted = 70;  // everything else that went wrong
 
 struct Session {
-  std::string root;                      // the checkout
-  std::vector<std::string> command;      // as typed, "./lab" first
+  std::string root;                  // the checkout
+  std::vector<std::string> command;  // as typed, "./lab" first
 };
 
 struct Command {

@@ -61,14 +61,24 @@ int Targets(const Session& session, const Arguments& arguments) {
 }  // namespace
 
 Command TestCommand() {
-  CommandSpec spec{"test", "", 0, 0, {}, "The test suite (what follows goes to ctest)",
+  CommandSpec spec{"test",
+                   "",
+                   0,
+                   0,
+                   {},
+                   "The test suite (what follows goes to ctest)",
                    "Examples\n  ./lab test\n  ./lab test --all\n"};
   spec.passes_on = true;
   return {spec, &Test};
 }
 
 Command BenchCommand() {
-  CommandSpec spec{"bench", "", 0, 0, {}, "The benchmarks (what follows goes to the benchmark driver)",
+  CommandSpec spec{"bench",
+                   "",
+                   0,
+                   0,
+                   {},
+                   "The benchmarks (what follows goes to the benchmark driver)",
                    "Examples\n  ./lab bench\n  ./lab bench --peer envoyproxy-ratelimit\n"};
   spec.passes_on = true;
   return {spec, &Bench};

@@ -32,7 +32,7 @@ class Findings {
  public:
   explicit Findings(bool color) : ansi_(color) {}
 
-  void Heading(const std::string& text) { Print("\n" + ansi_.Bold(text)); }
+  void Heading(const std::string& text) { Print(absl::StrCat("\n", ansi_.Bold(text))); }
   void Good(const std::string& what, const std::string& found) { Line(State::kPass, what, found, ""); }
   void Note(const std::string& what, const std::string& found) { Line(State::kNotAsked, what, found, ""); }
   // Something is worse than it should be, but labs run.
@@ -47,7 +47,8 @@ class Findings {
 
  private:
   void Line(State state, const std::string& what, const std::string& found, const std::string& remedy) {
-    Print(absl::StrCat("  ", ansi_.ByState(state, StateGlyph(state)), " ", PadRight(what, 22), " ", PrintableText(found)));
+    Print(absl::StrCat("  ", ansi_.ByState(state, StateGlyph(state)), " ", PadRight(what, 22), " ",
+                       PrintableText(found)));
     if (!remedy.empty()) Print(absl::StrCat("      → ", remedy));
   }
   static void Print(const std::string& line) {
@@ -73,13 +74,15 @@ void CheckMachine(Findings& findings) {
   if (cores >= 2) {
     findings.Good("cores", absl::StrCat(cores));
   } else {
-    findings.Weak("cores", absl::StrCat(cores), "labs want 2: with one the load generator often starves, and runs are inconclusive");
+    findings.Weak("cores", absl::StrCat(cores),
+                  "labs want 2: with one the load generator often starves, and runs are inconclusive");
   }
   const double memory = AvailableMemory();
   if (memory >= kMinMemory) {
     findings.Good("memory available", FormatQuantity(memory, "bytes"));
   } else {
-    findings.Missing("memory available", FormatQuantity(memory, "bytes"), "labs want 1 GiB: close something, or give the machine more");
+    findings.Missing("memory available", FormatQuantity(memory, "bytes"),
+                     "labs want 1 GiB: close something, or give the machine more");
   }
   const auto host = DescribeHost();
   for (const char* key : {"cpu", "kernel", "distribution", "virtualised", "governor"}) {
@@ -96,7 +99,8 @@ void CheckDisk(const std::string& root, Findings& findings) {
   const bool writable = std::ofstream(probe) << "x" << std::flush ? true : false;
   std::filesystem::remove(probe, error);
   if (!writable) {
-    findings.Missing("state folder", state + " cannot be written", "make it writable, or set LAB_STATE to another folder");
+    findings.Missing("state folder", state + " cannot be written",
+                     "make it writable, or set LAB_STATE to another folder");
     return;
   }
   struct statvfs disk {};
@@ -105,8 +109,9 @@ void CheckDisk(const std::string& root, Findings& findings) {
   if (free >= kMinDisk) {
     findings.Good("disk free", absl::StrCat(FormatQuantity(free, "bytes"), " in ", state));
   } else {
-    findings.Missing("disk free", absl::StrCat(FormatQuantity(free, "bytes"), " in ", state),
-                     "a run takes up to some 100 MiB: remove " + state + "/runs, or set LAB_STATE to another disk");
+    findings.Missing(
+        "disk free", absl::StrCat(FormatQuantity(free, "bytes"), " in ", state),
+        absl::StrCat("a run takes up to some 100 MiB: remove ", state, "/runs, or set LAB_STATE to another disk"));
   }
 }
 
@@ -115,12 +120,14 @@ void CheckPorts(Findings& findings) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  const bool bound = fd >= 0 && bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0 && listen(fd, 1) == 0;
+  const bool bound =
+      fd >= 0 && bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0 && listen(fd, 1) == 0;
   if (fd >= 0) close(fd);
   if (bound) {
     findings.Good("loopback ports", "free ones on 127.0.0.1");
   } else {
-    findings.Missing("loopback ports", "cannot listen on 127.0.0.1", "ip link set lo up; or allow more open files (ulimit -n)");
+    findings.Missing("loopback ports", "cannot listen on 127.0.0.1",
+                     "ip link set lo up; or allow more open files (ulimit -n)");
   }
 }
 
@@ -175,7 +182,11 @@ int Doctor(const Session& session, const Arguments& arguments) {
 }  // namespace
 
 Command DoctorCommand() {
-  return {{"doctor", "", 0, 0, {{"--fast", "", "without trying the faults"}},
+  return {{"doctor",
+           "",
+           0,
+           0,
+           {{"--fast", "", "without trying the faults"}},
            "What this host can do: resources, parts, faults, with the remedy for each ✗",
            "Exit status: 0 labs can run, 69 something they need is missing.\n"},
           &Doctor};

@@ -30,8 +30,8 @@ Row RowOf(const RunHeadline& run, const std::vector<std::string>& ids) {
   Row row = {PrintableText(run.started.substr(0, 19)), StateWord(run.state) + (run.quick ? " quick" : "")};
   if (run.exit_status == kNotCompleted) row[1] = "not completed";
   for (const std::string& id : ids) {
-    const auto found =
-        std::find_if(run.predictions.begin(), run.predictions.end(), [&](const PredictionScore& s) { return s.id == id; });
+    const auto found = std::find_if(run.predictions.begin(), run.predictions.end(),
+                                    [&](const PredictionScore& s) { return s.id == id; });
     row.push_back(found == run.predictions.end() ? "–" : Headline(*found));
   }
   row.push_back(absl::StrCat(run.seed));
@@ -83,7 +83,8 @@ std::string LabHistory(const std::string& lab, const std::vector<RunHeadline>& r
 int History(const Session& session, const Arguments& arguments) {
   const std::string only = arguments.operands.empty() ? "" : arguments.operands[0];
   const std::vector<std::string> names = LabNames(session.root);
-  if (!only.empty() && std::find(names.begin(), names.end(), only) == names.end() && RunFolders(session.root, only).empty()) {
+  if (!only.empty() && std::find(names.begin(), names.end(), only) == names.end() &&
+      RunFolders(session.root, only).empty()) {
     return Fail(kUsage, absl::StrCat("there is no lab \"", only, "\"", Suggestion(only, names)));
   }
   std::map<std::string, std::vector<RunHeadline>> by_lab;
@@ -107,7 +108,12 @@ int History(const Session& session, const Arguments& arguments) {
 }  // namespace
 
 Command HistoryCommand() {
-  return {{"history", "[lab]", 0, 1, {}, "Earlier runs: verdicts, headline values, and how your predictions fared",
+  return {{"history",
+           "[lab]",
+           0,
+           1,
+           {},
+           "Earlier runs: verdicts, headline values, and how your predictions fared",
            "Only the last 20 runs of a lab are kept.\n"},
           &History};
 }

@@ -33,8 +33,8 @@ int List(const Session& session, const Arguments& arguments) {
     const absl::StatusOr<Lab> lab = OpenLab(session.root, name, catalogue);
     absl::StrAppend(&out, ansi.Bold(name), "\n");
     if (!lab.ok()) {
-      absl::StrAppend(&out, "  ", ansi.ByState(State::kFail, "✗"), " its file has errors:\n    ",
-                      Message(lab.status()), "\n\n");
+      absl::StrAppend(&out, "  ", ansi.ByState(State::kFail, "✗"), " its file has errors:\n    ", Message(lab.status()),
+                      "\n\n");
       status = kUsage;
       continue;
     }
@@ -59,8 +59,13 @@ int List(const Session& session, const Arguments& arguments) {
 }  // namespace
 
 Command ListCommand() {
-  return {{"list", "", 0, 0, {{"--faults", "", "also what can be broken, and what that does"}},
-           "The labs, the question each answers, and how its last run ended", ""},
+  return {{"list",
+           "",
+           0,
+           0,
+           {{"--faults", "", "also what can be broken, and what that does"}},
+           "The labs, the question each answers, and how its last run ended",
+           ""},
           &List};
 }
 

@@ -31,8 +31,9 @@ std::string Sparkline(const std::vector<double>& values, int width) {
 }
 
 std::string TrialText(const Trial& trial) {
-  std::string text = absl::StrCat(trial.variant, trial.repeat > 1 ? absl::StrCat(" (", trial.repeat, ")") : "", "  ",
-                                  trial.complete ? "done" : "broken off", ", ", WithCommas(trial.ops.size()), " operations");
+  std::string text =
+      absl::StrCat(trial.variant, trial.repeat > 1 ? absl::StrCat(" (", trial.repeat, ")") : "", "  ",
+                   trial.complete ? "done" : "broken off", ", ", WithCommas(trial.ops.size()), " operations");
   for (const std::string& problem : trial.problems) absl::StrAppend(&text, "; ", PrintableText(problem));
   return text;
 }
@@ -42,8 +43,8 @@ std::string TrialText(const Trial& trial) {
 std::string FaultText(const FaultRecord& fault) {
   if (!fault.error.empty()) return absl::StrCat(fault.fault, ": ", PrintableText(fault.error));
   if (fault.healed_s) {
-    return absl::StrCat(fault.fault, " healed, well again ", Time(*fault.healed_s - fault.heal_asked_s.value_or(fault.asked_s)),
-                        " later");
+    return absl::StrCat(fault.fault, " healed, well again ",
+                        Time(*fault.healed_s - fault.heal_asked_s.value_or(fault.asked_s)), " later");
   }
   if (fault.heal_asked_s) return absl::StrCat(fault.fault, " is being healed");
   if (fault.seen_s) {
@@ -73,8 +74,9 @@ void PlainProgress::TrialEnds(const Trial& trial) { Line(TrialText(trial)); }
 void PlainProgress::Second(double at_s, const LiveLoad& load) {
   Line(absl::StrCat(PadLeft(absl::StrCat(std::lround(at_s), " s"), 5), "  ", PadRight(phase_, 12), " offered ",
                     Rate(load.offered_per_s), "  answered ", Rate(load.achieved_per_s), "  admitted ",
-                    Rate(load.admitted_per_s), "  failed ", Rate(load.errors_per_s), "  dropped ", Rate(load.dropped_per_s),
-                    "  p50 ", Time(load.p50_s), "  p99 ", Time(load.p99_s), "  max ", Time(load.max_s)));
+                    Rate(load.admitted_per_s), "  failed ", Rate(load.errors_per_s), "  dropped ",
+                    Rate(load.dropped_per_s), "  p50 ", Time(load.p50_s), "  p99 ", Time(load.p99_s), "  max ",
+                    Time(load.max_s)));
 }
 
 ViewState PlannedView(const Lab& lab, bool quick, uint64_t seed) {
@@ -91,7 +93,8 @@ ViewState PlannedView(const Lab& lab, bool quick, uint64_t seed) {
     FaultRecord fault;
     fault.fault = spec.fault;
     fault.phase = spec.phase;
-    if (spec.length && spec.length->count() > 0) fault.heal_asked_s = std::chrono::duration<double>(*spec.length).count();
+    if (spec.length && spec.length->count() > 0)
+      fault.heal_asked_s = std::chrono::duration<double>(*spec.length).count();
     state.planned.push_back(std::move(fault));
   }
   return state;
@@ -104,8 +107,8 @@ std::vector<std::string> RenderFrame(const ViewState& state, const TerminalStyle
   const size_t first = state.done.size() > kDone ? state.done.size() - kDone : 0;
   for (size_t i = first; i < state.done.size(); ++i) lines.push_back(absl::StrCat("   ", ansi.Dim(state.done[i])));
   lines.push_back(absl::StrCat(" ", ansi.Bold(state.lab), "  ", ansi.Bold(state.variant),
-                               state.repeat > 1 ? absl::StrCat(" repeat ", state.repeat) : "", "   trial ", state.index + 1,
-                               " of ", state.total, "   seed ", state.seed));
+                               state.repeat > 1 ? absl::StrCat(" repeat ", state.repeat) : "", "   trial ",
+                               state.index + 1, " of ", state.total, "   seed ", state.seed));
   lines.push_back(TimelineBar(state.phases, state.planned, std::min(width, 140), ansi, std::max(0.0, state.at_s)));
   if (state.at_s < 0) {
     lines.push_back("   starting …");
@@ -115,10 +118,11 @@ std::vector<std::string> RenderFrame(const ViewState& state, const TerminalStyle
                                  ansi.Bold(PadRight(state.phase, 12)), "  p50 ", PadRight(Time(load.p50_s), 8), " p99 ",
                                  PadRight(Time(load.p99_s), 8), " max ", PadRight(Time(load.max_s), 8), " p99 ",
                                  Sparkline(state.p99_s, std::max(8, width - 72))));
-    std::string rates = absl::StrCat("          offered ", Rate(load.offered_per_s), "   answered ", Rate(load.achieved_per_s),
-                                     "   admitted ", Rate(load.admitted_per_s));
+    std::string rates = absl::StrCat("          offered ", Rate(load.offered_per_s), "   answered ",
+                                     Rate(load.achieved_per_s), "   admitted ", Rate(load.admitted_per_s));
     const double lost = load.errors_per_s + load.dropped_per_s;
-    const std::string failed = absl::StrCat("   failed ", Rate(load.errors_per_s), "   dropped ", Rate(load.dropped_per_s));
+    const std::string failed =
+        absl::StrCat("   failed ", Rate(load.errors_per_s), "   dropped ", Rate(load.dropped_per_s));
     lines.push_back(absl::StrCat(rates, lost > 0 ? ansi.ByState(State::kFail, failed) : failed, "   in flight ",
                                  WithCommas(load.in_flight)));
   }

@@ -41,13 +41,13 @@ struct ViewState {
   std::string lab, variant, phase;
   uint64_t seed = 0;
   int repeat = 1, index = 0, total = 0;
-  std::vector<Phase> phases;                  // planned
-  std::vector<FaultRecord> planned, faults;   // planned ones for the bar; those of the current trial as they happen
-  double at_s = -1;                           // since the start of the load; negative: not yet
+  std::vector<Phase> phases;                 // planned
+  std::vector<FaultRecord> planned, faults;  // planned ones for the bar; those of the current trial as they happen
+  double at_s = -1;                          // since the start of the load; negative: not yet
   LiveLoad load;
-  std::vector<double> p99_s;                  // a second each, of the current trial
-  std::deque<std::string> events;             // the last ones
-  std::vector<std::string> done;              // a line for each trial that ended
+  std::vector<double> p99_s;       // a second each, of the current trial
+  std::deque<std::string> events;  // the last ones
+  std::vector<std::string> done;   // a line for each trial that ended
 };
 std::vector<std::string> RenderFrame(const ViewState& state, const TerminalStyle& style);
 ViewState PlannedView(const Lab& lab, bool quick, uint64_t seed);

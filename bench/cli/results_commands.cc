@@ -20,12 +20,14 @@ namespace {
 int NotFound(const absl::Status& status) { return Fail(absl::IsInvalidArgument(status) ? kUsage : kMissing, status); }
 
 int ShowReport(const Session& session, const Arguments& arguments) {
-  const absl::StatusOr<std::string> folder = FindRun(session.root, arguments.operands.empty() ? "" : arguments.operands[0]);
+  const absl::StatusOr<std::string> folder =
+      FindRun(session.root, arguments.operands.empty() ? "" : arguments.operands[0]);
   if (!folder.ok()) return NotFound(folder.status());
   const absl::StatusOr<Report> report = ReadReport(*folder);
   if (!report.ok()) return Fail(kNotCompleted, report.status());
   if (arguments.Has("--rewrite")) {
-    for (const auto& [name, text] : {std::pair("report.md", MarkdownReport(*report)), {"report.html", HtmlReport(*report)}}) {
+    for (const auto& [name, text] :
+         {std::pair("report.md", MarkdownReport(*report)), {"report.html", HtmlReport(*report)}}) {
       const absl::Status written = WriteFileAtomic(*folder + "/" + name, text);
       if (!written.ok()) return Fail(kNotCompleted, written);
     }
@@ -42,7 +44,8 @@ int ShowReport(const Session& session, const Arguments& arguments) {
 }
 
 int ShowCard(const Session& session, const Arguments& arguments) {
-  const absl::StatusOr<std::string> folder = FindRun(session.root, arguments.operands.empty() ? "" : arguments.operands[0]);
+  const absl::StatusOr<std::string> folder =
+      FindRun(session.root, arguments.operands.empty() ? "" : arguments.operands[0]);
   if (!folder.ok()) return NotFound(folder.status());
   const absl::StatusOr<std::string> card = ReadFile(*folder + "/card.md");
   if (!card.ok()) return Fail(kNotCompleted, card.status());
@@ -51,7 +54,8 @@ int ShowCard(const Session& session, const Arguments& arguments) {
 }
 
 constexpr char kWhichRun[] =
-    "Without [run] it is the latest of all. [run] is a lab (its latest), <lab>/<time> as below .lab/runs, or a folder.\n";
+    "Without [run] it is the latest of all. [run] is a lab (its latest), <lab>/<time> as below .lab/runs, or a "
+    "folder.\n";
 
 }  // namespace
 

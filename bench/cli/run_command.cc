@@ -22,9 +22,9 @@ namespace {
 
 // How this run shows itself.
 struct Manner {
-  bool json = false;   // only result.json on standard output
-  bool live = false;   // redrawn in place; else plain lines
-  bool ask = false;    // for predictions
+  bool json = false;  // only result.json on standard output
+  bool live = false;  // redrawn in place; else plain lines
+  bool ask = false;   // for predictions
   bool plain = false;
 };
 
@@ -45,9 +45,10 @@ absl::Status CheckBuilt(const Lab& lab, const std::vector<std::string>& not_buil
     for (const std::string& missing : not_built) {
       if (missing != kind) continue;
       const bool redis = kind == "redis";
-      return absl::NotFoundError(absl::StrCat(lab.name, " needs ", kind, ", which is not here; ",
-                                              redis ? "as root: apt-get install redis-server, or apt-get install redis-tools"
-                                                    : "./lab run " + lab.name + " builds it"));
+      return absl::NotFoundError(
+          absl::StrCat(lab.name, " needs ", kind, ", which is not here; ",
+                       redis ? "as root: apt-get install redis-server, or apt-get install redis-tools"
+                             : "./lab run " + lab.name + " builds it"));
     }
   }
   return absl::OkStatus();
@@ -89,8 +90,9 @@ int Conclude(const Lab& lab, Run run, const CardTemplate& card, const Manner& ma
   std::fflush(stdout);
   if (!written.ok()) return Fail(kNotCompleted, written);
   if (status == kNotCompleted) {
-    return Fail(status, report.run.interrupted ? "interrupted: everything was healed and stopped; the verdict is of what there was"
-                                               : "not completed; the verdict is of what there was");
+    return Fail(status, report.run.interrupted
+                            ? "interrupted: everything was healed and stopped; the verdict is of what there was"
+                            : "not completed; the verdict is of what there was");
   }
   return status;
 }
@@ -134,8 +136,9 @@ Command RunCommand() {
             {"--yes", "", "ask nothing at all"},
             {"--plain", "", "no colours, one status line a second"},
             {"--json", "", "only result.json on standard output, progress on standard error"},
-            {"--starve-load", "SHARE", "keep the load generator from running that share of the time: the lab must then say"
-                                       " inconclusive"}},
+            {"--starve-load", "SHARE",
+             "keep the load generator from running that share of the time: the lab must then say"
+             " inconclusive"}},
            "Run a lab: boot, load, break, judge, report",
            "Examples\n"
            "  ./lab run rate-limit-outage\n"
@@ -144,7 +147,8 @@ Command RunCommand() {
            "  ./lab run rate-limit-outage --variants no-deadline                the broken one alone: exit status 1\n"
            "  ./lab run rate-limit-outage --quick --starve-load 0.9             a sick generator: exit status 2\n"
            "  ./lab run path/to/lab.yaml                                        a lab file of your own\n\n"
-           "Exit status: 0 every expectation held, 1 one was falsified, 2 not enough evidence, 64 usage or a bad lab file,\n"
+           "Exit status: 0 every expectation held, 1 one was falsified, 2 not enough evidence, 64 usage or a bad lab "
+           "file,\n"
            "69 a needed part is missing, 70 not completed (interrupted, a part could not start).\n"
            "Ctrl-C heals and stops everything; a second one ends at once, and the next start cleans up.\n"},
           &RunALab};

@@ -26,7 +26,8 @@ void ReadVariants(const Arguments& arguments, const Lab& lab, RunOptions& option
     for (const absl::string_view part : absl::StrSplit(list, ',')) {
       const std::string name(absl::StripAsciiWhitespace(part));
       if (std::find(known.begin(), known.end(), name) == known.end()) {
-        errors.push_back(absl::StrCat("--variants: ", lab.name, " has no variant \"", name, "\"", Suggestion(name, known)));
+        errors.push_back(
+            absl::StrCat("--variants: ", lab.name, " has no variant \"", name, "\"", Suggestion(name, known)));
       } else if (std::find(options.variants.begin(), options.variants.end(), name) == options.variants.end()) {
         options.variants.push_back(name);
       }
@@ -67,8 +68,8 @@ void ReadPredictions(const Arguments& arguments, const Lab& lab, RunOptions& opt
       continue;
     }
     const auto& [id, value] = *assignment;
-    const auto question =
-        std::find_if(lab.predict.begin(), lab.predict.end(), [&, &name = id](const PredictSpec& p) { return p.id == name; });
+    const auto question = std::find_if(lab.predict.begin(), lab.predict.end(),
+                                       [&, &name = id](const PredictSpec& p) { return p.id == name; });
     if (question == lab.predict.end()) {
       errors.push_back(absl::StrCat("--predict: ", lab.name, " does not ask for \"", id, "\"", Suggestion(id, known)));
       continue;

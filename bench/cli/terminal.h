@@ -18,8 +18,8 @@ TerminalStyle StyleOf(int fd, bool plain);
 // `text` cut to `width` columns; escape sequences take none and are closed at the end.
 std::string FitLine(const std::string& text, int width);
 
-// A block of lines at the bottom of the terminal that is drawn again in place. Hides the cursor while it lives; a signal
-// or a normal exit brings it back.
+// A block of lines at the bottom of the terminal that is drawn again in place. Hides the cursor while it lives; a
+// signal or a normal exit brings it back.
 class LiveBlock {
  public:
   explicit LiveBlock(int fd);

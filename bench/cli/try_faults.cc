@@ -37,10 +37,10 @@ FaultTrial TryFault(const FaultKind& kind, FaultTarget& target) {
   absl::Status status = fault->Prepare();
   if (status.ok()) status = fault->Apply();
   const bool seen = status.ok() && Within(kSeen, [&] {
-    const std::optional<std::string> evidence = fault->Seen();
-    trial.evidence = evidence.value_or("");
-    return evidence.has_value();
-  });
+                      const std::optional<std::string> evidence = fault->Seen();
+                      trial.evidence = evidence.value_or("");
+                      return evidence.has_value();
+                    });
   const absl::Status healed = kind.instantaneous ? absl::OkStatus() : fault->Heal();
   if (!status.ok()) {
     trial.error = std::string(status.message());

@@ -6,9 +6,9 @@
 namespace lab::bench::cli {
 
 struct FaultTrial {
-  std::string fault;      // "redis.pause"
-  std::string evidence;   // what the probe saw
-  std::string error;      // why it is not to be had here; "" when it was applied, seen and healed
+  std::string fault;     // "redis.pause"
+  std::string evidence;  // what the probe saw
+  std::string error;     // why it is not to be had here; "" when it was applied, seen and healed
 };
 
 // Starts each kind of part that needs nothing else, applies each of its faults for a moment, and looks whether a probe

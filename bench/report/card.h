@@ -5,8 +5,8 @@
 #include "absl/status/statusor.h"
 #include "bench/report/report.h"
 
-// The answer card: what to say in the interview, with the numbers of this run. Its text is the lab's (labs/<lab>/card.md);
-// only placeholders are filled in:
+// The answer card: what to say in the interview, with the numbers of this run. Its text is the lab's
+// (labs/<lab>/card.md); only placeholders are filled in:
 //   {{deny.p99_fault}}   a value of a variant with its unit; "not measured" when this run has none
 //   {{run.seed}}         of the run: lab, title, seed, command, host, cores, revision, started, load, verdict
 namespace lab::bench {

@@ -29,8 +29,8 @@ class Svg {
 
   std::string Render() {
     const double height = Bottom() + kTicks + (chart_.phases.empty() ? 0 : kPhaseNames);
-    std::string out = absl::StrCat("<svg viewBox=\"0 0 ", Num(kWidth), " ", Num(height), "\" role=\"img\" aria-label=\"",
-                                   EscapeHtml(chart_.description), "\">\n");
+    std::string out = absl::StrCat("<svg viewBox=\"0 0 ", Num(kWidth), " ", Num(height),
+                                   "\" role=\"img\" aria-label=\"", EscapeHtml(chart_.description), "\">\n");
     Grid(out);
     Bands(out);
     Levels(out);
@@ -82,18 +82,19 @@ class Svg {
     for (const auto& [value, label] : chart_.y_ticks) {
       const std::string y = Num(Y(value));
       absl::StrAppend(&out, "<path class=\"grid\" d=\"M", Num(kLeft), " ", y, "H", Num(kWidth - kRight), "\"/>",
-                      "<text class=\"tick\" text-anchor=\"end\" x=\"", Num(kLeft - 7), "\" y=\"", Num(Y(value) + 4), "\">",
-                      EscapeHtml(label), "</text>\n");
+                      "<text class=\"tick\" text-anchor=\"end\" x=\"", Num(kLeft - 7), "\" y=\"", Num(Y(value) + 4),
+                      "\">", EscapeHtml(label), "</text>\n");
     }
     for (const auto& [value, label] : chart_.x_ticks) {
       absl::StrAppend(&out, "<path class=\"axis\" d=\"M", Num(X(value)), " ", Num(Bottom()), "v4\"/>",
-                      "<text class=\"tick\" text-anchor=\"middle\" x=\"", Num(X(value)), "\" y=\"", Num(Bottom() + 18), "\">",
-                      EscapeHtml(label), "</text>\n");
+                      "<text class=\"tick\" text-anchor=\"middle\" x=\"", Num(X(value)), "\" y=\"", Num(Bottom() + 18),
+                      "\">", EscapeHtml(label), "</text>\n");
     }
     for (const ChartPhase& phase : chart_.phases) {
       const double begin = X(phase.begin), width = X(phase.end) - begin;
       if (phase.begin > chart_.x_min) {
-        absl::StrAppend(&out, "<path class=\"phase\" d=\"M", Num(begin), " ", Num(Top()), "V", Num(Bottom() + 38), "\"/>");
+        absl::StrAppend(&out, "<path class=\"phase\" d=\"M", Num(begin), " ", Num(Top()), "V", Num(Bottom() + 38),
+                        "\"/>");
       }
       if (DisplayWidth(phase.name) * kPhaseCharWidth > width) continue;  // the table below names it
       absl::StrAppend(&out, "<text class=\"phase-name\" text-anchor=\"middle\" x=\"", Num(begin + width / 2), "\" y=\"",
@@ -112,8 +113,8 @@ class Svg {
                         Num(std::max(1.5, X(*band.end) - begin)), "\" height=\"", Num(kPlotHeight), "\"/>");
       }
       absl::StrAppend(&out, "<path class=\"fault-edge\" d=\"M", Num(begin), " ", Num(label_y + 4), "V", Num(Bottom()),
-                      "\"/>", "<text class=\"fault-name\" text-anchor=\"", at_end ? "end" : "start", "\" x=\"", Num(at), "\" y=\"", Num(label_y), "\">",
-                      EscapeHtml(band.label), "</text>\n");
+                      "\"/>", "<text class=\"fault-name\" text-anchor=\"", at_end ? "end" : "start", "\" x=\"", Num(at),
+                      "\" y=\"", Num(label_y), "\">", EscapeHtml(band.label), "</text>\n");
     }
   }
 
@@ -121,8 +122,8 @@ class Svg {
     for (const ChartLevel& level : chart_.levels) {
       if (level.y < chart_.y_min || level.y > chart_.y_max) continue;
       absl::StrAppend(&out, "<path class=\"level\" d=\"M", Num(kLeft), " ", Num(Y(level.y)), "H", Num(kWidth - kRight),
-                      "\"/>", "<text class=\"level-name\" text-anchor=\"end\" x=\"", Num(kWidth - kRight - 4), "\" y=\"",
-                      Num(Y(level.y) - 5), "\">", EscapeHtml(level.label), "</text>\n");
+                      "\"/>", "<text class=\"level-name\" text-anchor=\"end\" x=\"", Num(kWidth - kRight - 4),
+                      "\" y=\"", Num(Y(level.y) - 5), "\">", EscapeHtml(level.label), "</text>\n");
     }
   }
 
@@ -185,14 +186,15 @@ std::string RenderSvg(const Chart& chart) { return Svg(chart).Render(); }
 
 std::vector<std::pair<double, std::string>> LatencyTicks(double min_s, double max_s) {
   static constexpr std::pair<double, const char*> kDecades[] = {
-      {1e-6, "1 µs"},  {1e-5, "10 µs"},  {1e-4, "100 µs"}, {1e-3, "1 ms"}, {1e-2, "10 ms"},
+      {1e-6, "1 µs"},   {1e-5, "10 µs"}, {1e-4, "100 µs"}, {1e-3, "1 ms"}, {1e-2, "10 ms"},
       {1e-1, "100 ms"}, {1, "1 s"},      {10, "10 s"},     {100, "100 s"}, {1000, "1000 s"}};
   constexpr size_t kCount = std::size(kDecades);
   size_t first = 0, last = kCount - 1;
   while (first + 1 < kCount && kDecades[first + 1].first <= min_s) ++first;
   while (last > first + 1 && kDecades[last - 1].first >= max_s) --last;
   std::vector<std::pair<double, std::string>> ticks;
-  for (size_t i = std::min(first, kCount - 2); i <= last; ++i) ticks.emplace_back(kDecades[i].first, kDecades[i].second);
+  for (size_t i = std::min(first, kCount - 2); i <= last; ++i)
+    ticks.emplace_back(kDecades[i].first, kDecades[i].second);
   return ticks;
 }
 

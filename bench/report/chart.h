@@ -10,8 +10,8 @@ namespace lab::bench {
 
 struct ChartLine {
   std::string name;
-  std::string css;                         // "p99", "offered": class "line-p99"
-  std::vector<std::optional<double>> y;    // at Chart::x; absent breaks the line
+  std::string css;                       // "p99", "offered": class "line-p99"
+  std::vector<std::optional<double>> y;  // at Chart::x; absent breaks the line
 };
 
 // A fault: from begin to end; without an end a mark at its begin.
@@ -33,17 +33,17 @@ struct ChartLevel {
 };
 
 struct Chart {
-  std::string description;                 // what it shows in one or two sentences, for those who do not see it
-  std::vector<double> x;                   // seconds, or places of a spectrum
+  std::string description;  // what it shows in one or two sentences, for those who do not see it
+  std::vector<double> x;    // seconds, or places of a spectrum
   std::vector<ChartLine> lines;
   std::vector<ChartBand> bands;
   std::vector<ChartPhase> phases;
-  std::vector<ChartLevel> levels;          // limits, as dashed horizontals
+  std::vector<ChartLevel> levels;  // limits, as dashed horizontals
   std::vector<std::pair<double, std::string>> x_ticks;
   std::vector<std::pair<double, std::string>> y_ticks;
   double x_min = 0, x_max = 1, y_min = 0, y_max = 1;
   bool log_y = false;
-  std::string clipped_unit;                // a line above y_max is cut and its peak written: "64k/s"
+  std::string clipped_unit;  // a line above y_max is cut and its peak written: "64k/s"
 };
 
 std::string RenderSvg(const Chart& chart);

@@ -49,8 +49,9 @@ std::string VerdictBlock(const Report& report) {
   std::string out = absl::StrCat("<header>\n<p class=\"eyebrow\">", EscapeHtml(run.lab), run.quick ? " · quick" : "",
                                  "</p>\n<h1>", EscapeHtml(run.title.empty() ? run.lab : run.title), "</h1>\n");
   if (!report.question.empty()) absl::StrAppend(&out, "<p class=\"question\">", EscapeHtml(report.question), "</p>\n");
-  absl::StrAppend(&out, "<div class=\"verdict ", StateCss(verdict.state), "\"><span class=\"glyph\" aria-hidden=\"true\">",
-                  StateGlyph(verdict.state), "</span><div><p class=\"word\">", StateWord(verdict.state), "</p>");
+  absl::StrAppend(&out, "<div class=\"verdict ", StateCss(verdict.state),
+                  "\"><span class=\"glyph\" aria-hidden=\"true\">", StateGlyph(verdict.state),
+                  "</span><div><p class=\"word\">", StateWord(verdict.state), "</p>");
   if (run.interrupted) absl::StrAppend(&out, "<p>The run was interrupted; what follows is what there was by then.</p>");
   const std::vector<std::string> reasons = DistinctReasons(run);
   if (!reasons.empty()) absl::StrAppend(&out, "<p>", EscapeHtml(reasons.front()), "</p>");
@@ -60,10 +61,11 @@ std::string VerdictBlock(const Report& report) {
     absl::StrAppend(&out, "</ul>");
   }
   absl::StrAppend(&out, "</div></div>\n<p class=\"conditions\">", EscapeHtml(ConditionLine(report)), "</p>\n");
-  return absl::StrCat(out,
-                      "<nav aria-label=\"Sections\"><a href=\"#expectations\">Expectations</a><a href=\"#variants\">Variants"
-                      "</a><a href=\"#latency\">Latency</a><a href=\"#rates\">Rates</a><a href=\"#faults\">Faults</a>"
-                      "<a href=\"#conditions\">Conditions</a></nav>\n</header>\n<main>\n");
+  return absl::StrCat(
+      out,
+      "<nav aria-label=\"Sections\"><a href=\"#expectations\">Expectations</a><a href=\"#variants\">Variants"
+      "</a><a href=\"#latency\">Latency</a><a href=\"#rates\">Rates</a><a href=\"#faults\">Faults</a>"
+      "<a href=\"#conditions\">Conditions</a></nav>\n</header>\n<main>\n");
 }
 
 std::string FindingLine(const Finding& finding) {
@@ -73,7 +75,8 @@ std::string FindingLine(const Finding& finding) {
   if (!finding.why.empty()) absl::StrAppend(&out, finding.measured.empty() ? "" : ", ", EscapeHtml(finding.why));
   if (finding.control) absl::StrAppend(&out, " <span class=\"tag\">broken on purpose</span>");
   if (!finding.offenders.empty()) {
-    absl::StrAppend(&out, "<details><summary>", finding.offenders.size(), " offending</summary><ol class=\"offenders\">");
+    absl::StrAppend(&out, "<details><summary>", finding.offenders.size(),
+                    " offending</summary><ol class=\"offenders\">");
     for (const std::string& offender : finding.offenders) absl::StrAppend(&out, "<li>", EscapeHtml(offender), "</li>");
     absl::StrAppend(&out, "</ol></details>");
   }
@@ -82,13 +85,15 @@ std::string FindingLine(const Finding& finding) {
 
 std::string Expectations(const Report& report) {
   std::string out =
-      "<section id=\"expectations\"><h2>Expectations</h2>\n<div class=\"scroll\" tabindex=\"0\"><table class=\"rules\"><thead><tr>"
+      "<section id=\"expectations\"><h2>Expectations</h2>\n<div class=\"scroll\" tabindex=\"0\"><table "
+      "class=\"rules\"><thead><tr>"
       "<th scope=\"col\"><span class=\"hidden\">state</span></th><th scope=\"col\">rule</th>"
       "<th scope=\"col\">measured</th></tr></thead><tbody>\n";
   const std::vector<Rule> rules = RulesOf(report);
   for (const Rule& rule : rules) {
     absl::StrAppend(&out, "<tr><td>", Mark(rule.state), "</td><th scope=\"row\">", EscapeHtml(rule.name),
-                    rule.text == rule.name ? "" : "<code>" + EscapeHtml(rule.text) + "</code>", "</th><td><ul class=\"findings\">");
+                    rule.text == rule.name ? "" : "<code>" + EscapeHtml(rule.text) + "</code>",
+                    "</th><td><ul class=\"findings\">");
     for (const bool control : {false, true}) {  // those that count first
       for (const Finding* finding : rule.findings) {
         if (finding->control == control) absl::StrAppend(&out, FindingLine(*finding));
@@ -99,8 +104,9 @@ std::string Expectations(const Report& report) {
   absl::StrAppend(&out, "</tbody></table></div>\n");
   if (rules.empty()) out = "<section id=\"expectations\"><h2>Expectations</h2>\n<p>None was judged.</p>\n";
   if (!report.run.verdict.catches.empty()) {
-    absl::StrAppend(&out, "<h3>Can these checks say no?</h3>\n<p class=\"hint\">A variant that is broken on purpose must "
-                          "break the rule it names; otherwise the run fails.</p>\n<ul class=\"catches\">");
+    absl::StrAppend(&out,
+                    "<h3>Can these checks say no?</h3>\n<p class=\"hint\">A variant that is broken on purpose must "
+                    "break the rule it names; otherwise the run fails.</p>\n<ul class=\"catches\">");
     for (const Catch& caught : report.run.verdict.catches) {
       absl::StrAppend(&out, "<li>", Mark(caught.state), " ", EscapeHtml(caught.text), "</li>");
     }
@@ -112,7 +118,8 @@ std::string Expectations(const Report& report) {
 std::string Variants(const Report& report) {
   const std::vector<VariantInfo> variants = VariantsThatRan(report);
   std::string out =
-      "<section id=\"variants\"><h2>Variants</h2>\n<div class=\"scroll\" tabindex=\"0\"><table class=\"numbers variants\"><thead><tr>"
+      "<section id=\"variants\"><h2>Variants</h2>\n<div class=\"scroll\" tabindex=\"0\"><table class=\"numbers "
+      "variants\"><thead><tr>"
       "<td></td>";
   for (const VariantInfo& variant : variants) {
     absl::StrAppend(&out, "<th scope=\"col\">", EscapeHtml(variant.name));
@@ -142,19 +149,22 @@ std::string Variants(const Report& report) {
 
 std::string Predictions(const Report& report) {
   const std::vector<PredictionScore>& scores = report.run.verdict.predictions;
-  const bool any = std::any_of(scores.begin(), scores.end(), [](const PredictionScore& s) { return s.predicted.has_value(); });
+  const bool any =
+      std::any_of(scores.begin(), scores.end(), [](const PredictionScore& s) { return s.predicted.has_value(); });
   if (!any) return "";
   std::string out =
-      "<section id=\"predictions\"><h2>Predictions</h2>\n<div class=\"scroll\" tabindex=\"0\"><table class=\"numbers\"><thead><tr>"
+      "<section id=\"predictions\"><h2>Predictions</h2>\n<div class=\"scroll\" tabindex=\"0\"><table "
+      "class=\"numbers\"><thead><tr>"
       "<th scope=\"col\">asked before the run</th><th scope=\"col\">said</th><th scope=\"col\">measured</th>"
       "<th scope=\"col\">off by</th><th scope=\"col\">band</th></tr></thead><tbody>\n";
   for (const PredictionScore& score : scores) {
     const auto cell = [&](const std::optional<double>& value) {
       return value ? EscapeHtml(FormatQuantity(*value, score.unit)) : "–";
     };
-    absl::StrAppend(&out, "<tr><th scope=\"row\">", EscapeHtml(score.ask), "</th><td>", cell(score.predicted), "</td><td>",
-                    cell(score.measured), "</td><td>", score.factor ? FormatQuantity(*score.factor, "x") : "–", "</td><td>",
-                    EscapeHtml(score.band), "</td></tr>\n");
+    absl::StrAppend(&out, "<tr><th scope=\"row\">", EscapeHtml(score.ask), "</th><td>", cell(score.predicted),
+                    "</td><td>", cell(score.measured), "</td><td>",
+                    score.factor ? FormatQuantity(*score.factor, "x") : "–", "</td><td>", EscapeHtml(score.band),
+                    "</td></tr>\n");
   }
   return out + "</tbody></table></div></section>\n";
 }
@@ -165,20 +175,23 @@ std::string Faults(const Report& report) {
   std::string out = "<section id=\"faults\"><h2>Faults</h2>\n";
   const std::vector<FaultSummary> faults = SummarizeFaults(report);
   if (faults.empty()) return out + "<p>None in this lab.</p></section>\n";
-  absl::StrAppend(&out, "<p class=\"hint\">A fault counts only when a probe on the same path has seen its effect. Seconds since "
-                        "the start of the load.</p>\n<div class=\"scroll\" tabindex=\"0\"><table class=\"numbers faults\"><thead><tr>"
-                        "<th scope=\"col\">fault</th><th scope=\"col\">variant</th><th scope=\"col\">asked</th>"
-                        "<th scope=\"col\">applied</th><th scope=\"col\">seen</th><th scope=\"col\">heal asked</th>"
-                        "<th scope=\"col\">healed</th><th scope=\"col\">evidence</th></tr></thead><tbody>\n");
+  absl::StrAppend(
+      &out,
+      "<p class=\"hint\">A fault counts only when a probe on the same path has seen its effect. Seconds since "
+      "the start of the load.</p>\n<div class=\"scroll\" tabindex=\"0\"><table class=\"numbers faults\"><thead><tr>"
+      "<th scope=\"col\">fault</th><th scope=\"col\">variant</th><th scope=\"col\">asked</th>"
+      "<th scope=\"col\">applied</th><th scope=\"col\">seen</th><th scope=\"col\">heal asked</th>"
+      "<th scope=\"col\">healed</th><th scope=\"col\">evidence</th></tr></thead><tbody>\n");
   for (const FaultSummary& summary : faults) {
     for (const Trial& trial : report.run.trials) {
       for (const FaultRecord& fault : trial.faults) {
         if (fault.id != summary.id) continue;
         const State state = fault.seen_s && fault.error.empty() ? State::kPass : State::kInconclusive;
-        absl::StrAppend(&out, "<tr><th scope=\"row\">", Mark(state), " ", EscapeHtml(fault.fault), "</th><td class=\"text\">",
-                        EscapeHtml(trial.variant), trial.repeat > 1 ? absl::StrCat(" (", trial.repeat, ")") : "",
-                        "</td><td>", AtSeconds(fault.asked_s), "</td><td>", Time(fault.applied_s), "</td><td>",
-                        Time(fault.seen_s), "</td><td>", Time(fault.heal_asked_s), "</td><td>", Time(fault.healed_s),
+        absl::StrAppend(&out, "<tr><th scope=\"row\">", Mark(state), " ", EscapeHtml(fault.fault),
+                        "</th><td class=\"text\">", EscapeHtml(trial.variant),
+                        trial.repeat > 1 ? absl::StrCat(" (", trial.repeat, ")") : "", "</td><td>",
+                        AtSeconds(fault.asked_s), "</td><td>", Time(fault.applied_s), "</td><td>", Time(fault.seen_s),
+                        "</td><td>", Time(fault.heal_asked_s), "</td><td>", Time(fault.healed_s),
                         "</td><td class=\"text\">", EscapeHtml(fault.evidence),
                         fault.error.empty() ? "" : " <b>" + EscapeHtml(fault.error) + "</b>", "</td></tr>\n");
       }

@@ -49,7 +49,8 @@ Scales ScalesOf(const std::vector<Panel>& panels) {
 
 std::string PanelTitle(const Panel& panel, bool with_repeat) {
   std::string title = EscapeHtml(panel.trial->variant);
-  if (panel.variant != nullptr && panel.variant->broken) absl::StrAppend(&title, " <span class=\"tag\">broken on purpose</span>");
+  if (panel.variant != nullptr && panel.variant->broken)
+    absl::StrAppend(&title, " <span class=\"tag\">broken on purpose</span>");
   if (with_repeat) absl::StrAppend(&title, " <span class=\"muted\">repeat ", panel.trial->repeat, "</span>");
   if (panel.variant != nullptr && !panel.variant->note.empty()) {
     absl::StrAppend(&title, "<span class=\"note\">", EscapeHtml(panel.variant->note), "</span>");
@@ -137,10 +138,15 @@ std::string RateChart(const Panel& panel, const Scales& scales) {
     }
     if (any || !if_any) chart.lines.push_back(std::move(result));
   };
-  line("offered", [](const Bucket& b) { return b.offered; }, false);
-  line("answered", [](const Bucket& b) { return b.ok; }, false);
-  if (scales.answers) line("admitted", [](const Bucket& b) { return b.admitted; }, false);
-  line("failed", [](const Bucket& b) { return b.failed + b.unknown + b.dropped; }, true);
+  line(
+      "offered", [](const Bucket& b) { return b.offered; }, false);
+  line(
+      "answered", [](const Bucket& b) { return b.ok; }, false);
+  if (scales.answers)
+    line(
+        "admitted", [](const Bucket& b) { return b.admitted; }, false);
+  line(
+      "failed", [](const Bucket& b) { return b.failed + b.unknown + b.dropped; }, true);
   uint64_t offered = 0, ok = 0, admitted = 0, failed = 0;
   for (const Bucket& bucket : panel.timeline->buckets) {
     offered += bucket.offered;
@@ -171,8 +177,8 @@ std::string LaneChart(const Panel& panel, const Scales& scales) {
   }
   chart.y_max = max * 1.05;
   chart.y_ticks = NumberTicks(chart.y_max);
-  chart.description = absl::StrCat("Admitted per second in each of ", chart.lines.size(), " lanes of ",
-                                   panel.trial->variant, ".");
+  chart.description =
+      absl::StrCat("Admitted per second in each of ", chart.lines.size(), " lanes of ", panel.trial->variant, ".");
   return RenderSvg(chart);
 }
 
@@ -182,7 +188,8 @@ std::string Cell(double value, const std::string& unit) {
 
 std::string PhaseTable(const Panel& panel, bool answers) {
   std::string out =
-      "<div class=\"scroll\" tabindex=\"0\"><table class=\"numbers\"><thead><tr><th scope=\"col\">phase</th><th scope=\"col\">offered</th>"
+      "<div class=\"scroll\" tabindex=\"0\"><table class=\"numbers\"><thead><tr><th scope=\"col\">phase</th><th "
+      "scope=\"col\">offered</th>"
       "<th scope=\"col\">ok</th>";
   if (answers) absl::StrAppend(&out, "<th scope=\"col\">admitted</th>");
   absl::StrAppend(&out, "<th scope=\"col\">failed</th><th scope=\"col\">unknown</th><th scope=\"col\">dropped</th>",
@@ -205,13 +212,15 @@ std::string PhaseTable(const Panel& panel, bool answers) {
 
 std::string StepTable(const Panel& panel, bool answers) {
   std::string out =
-      "<div class=\"scroll steps\" tabindex=\"0\"><table class=\"numbers\"><thead><tr><th scope=\"col\">from</th><th scope=\"col\">p50</th>"
+      "<div class=\"scroll steps\" tabindex=\"0\"><table class=\"numbers\"><thead><tr><th scope=\"col\">from</th><th "
+      "scope=\"col\">p50</th>"
       "<th scope=\"col\">p99</th><th scope=\"col\">max</th><th scope=\"col\">offered</th><th scope=\"col\">ok</th>";
   if (answers) absl::StrAppend(&out, "<th scope=\"col\">admitted</th>");
   absl::StrAppend(&out, "<th scope=\"col\">failed</th></tr></thead><tbody>\n");
   for (size_t i = 0; i < panel.timeline->buckets.size(); ++i) {
     const Bucket& bucket = panel.timeline->buckets[i];
-    absl::StrAppend(&out, "<tr><th scope=\"row\">", AtSeconds(static_cast<double>(i) * panel.timeline->step_s), "</th>");
+    absl::StrAppend(&out, "<tr><th scope=\"row\">", AtSeconds(static_cast<double>(i) * panel.timeline->step_s),
+                    "</th>");
     for (const double value : {bucket.p50_s, bucket.p99_s, bucket.max_s}) {
       absl::StrAppend(&out, bucket.samples > 0 ? Cell(value, "s") : "<td>–</td>");
     }
@@ -326,7 +335,8 @@ std::string SpectrumFigure(const std::vector<const Panel*>& panels, const std::s
   chart.y_ticks = LatencyTicks(low, high);
   chart.y_min = chart.y_ticks.front().first;
   chart.y_max = chart.y_ticks.back().first;
-  chart.description = absl::StrCat("Latency by percentile in the phase ", phase, ". p99: ", absl::StrJoin(worst, ", "), ".");
+  chart.description =
+      absl::StrCat("Latency by percentile in the phase ", phase, ". p99: ", absl::StrJoin(worst, ", "), ".");
   return absl::StrCat("<figure><figcaption>in the phase ", EscapeHtml(phase), "</figcaption>\n", RenderSvg(chart),
                       "<details><summary>Table</summary>", SpectrumTable(panels, phase), "</details></figure>\n");
 }
@@ -343,8 +353,10 @@ std::string Spectra(const std::vector<Panel>& panels) {
   std::string figures;
   for (const std::string& phase : SpectrumPhases(panels)) absl::StrAppend(&figures, SpectrumFigure(first, phase));
   if (figures.empty()) return "";
-  return absl::StrCat("<h3>By percentile</h3>\n<p class=\"hint\">A percentile is drawn only where at least ten samples lie "
-                      "beyond it.</p>\n", Legend(legend), "<div class=\"panels\">\n", figures, "</div>\n");
+  return absl::StrCat(
+      "<h3>By percentile</h3>\n<p class=\"hint\">A percentile is drawn only where at least ten samples lie "
+      "beyond it.</p>\n",
+      Legend(legend), "<div class=\"panels\">\n", figures, "</div>\n");
 }
 
 std::string Lanes(const std::vector<Panel>& panels, const Scales& scales) {
@@ -355,9 +367,11 @@ std::string Lanes(const std::vector<Panel>& panels, const Scales& scales) {
     }
   }
   if (legend.empty()) return "";
-  return absl::StrCat("<h3>Admitted by lane</h3>\n<p class=\"hint\">Every lane sees the same arrivals.</p>\n", Legend(legend),
-                      Figures(panels, [&](const Panel& p) { return LaneChart(p, scales); },
-                              [&](const Panel& p) { return PhaseTable(p, scales.answers); }, "Table by phase"));
+  return absl::StrCat("<h3>Admitted by lane</h3>\n<p class=\"hint\">Every lane sees the same arrivals.</p>\n",
+                      Legend(legend),
+                      Figures(
+                          panels, [&](const Panel& p) { return LaneChart(p, scales); },
+                          [&](const Panel& p) { return PhaseTable(p, scales.answers); }, "Table by phase"));
 }
 
 }  // namespace
@@ -373,24 +387,29 @@ std::string HtmlCharts(const Report& report) {
   std::stable_sort(panels.begin(), panels.end(), [](const Panel& a, const Panel& b) {
     return a.variant != b.variant ? a.variant < b.variant : a.trial->repeat < b.trial->repeat;
   });
-  const bool any = std::any_of(panels.begin(), panels.end(), [](const Panel& p) { return !p.timeline->buckets.empty(); });
+  const bool any =
+      std::any_of(panels.begin(), panels.end(), [](const Panel& p) { return !p.timeline->buckets.empty(); });
   if (!any) return "<section id=\"charts\"><h2>Over time</h2><p>No operation was recorded.</p></section>\n";
   const Scales scales = ScalesOf(panels);
   std::vector<std::pair<std::string, std::string>> rates = {{"offered", "offered"}, {"answered", "answered"}};
   if (scales.answers) rates.emplace_back("admitted", "admitted");
   rates.emplace_back("failed", "failed, unknown or dropped");
   return absl::StrCat(
-      "<section id=\"latency\"><h2>Latency</h2>\n<p class=\"hint\">From the time at which a request was meant to be sent, so "
+      "<section id=\"latency\"><h2>Latency</h2>\n<p class=\"hint\">From the time at which a request was meant to be "
+      "sent, so "
       "waiting counts. Logarithmic; the same axes in every panel. Shaded: a fault is in force.</p>\n",
       Legend({{"p50", "p50"}, {"p99", "p99"}, {"max", "maximum"}}),
-      Figures(panels, [&](const Panel& p) { return LatencyChart(p, scales, report.bounds); },
-              [&](const Panel& p) { return PhaseTable(p, scales.answers); }, "Table by phase"),
+      Figures(
+          panels, [&](const Panel& p) { return LatencyChart(p, scales, report.bounds); },
+          [&](const Panel& p) { return PhaseTable(p, scales.answers); }, "Table by phase"),
       Spectra(panels), "</section>\n",
-      "<section id=\"rates\"><h2>Rates</h2>\n<p class=\"hint\">Requests a second. Offered counts when a request was meant to be "
+      "<section id=\"rates\"><h2>Rates</h2>\n<p class=\"hint\">Requests a second. Offered counts when a request was "
+      "meant to be "
       "sent, everything else when it happened.</p>\n",
       Legend(rates),
-      Figures(panels, [&](const Panel& p) { return RateChart(p, scales); },
-              [&](const Panel& p) { return StepTable(p, scales.answers); }, "Table by time"),
+      Figures(
+          panels, [&](const Panel& p) { return RateChart(p, scales); },
+          [&](const Panel& p) { return StepTable(p, scales.answers); }, "Table by time"),
       Lanes(panels, scales), "</section>\n");
 }
 

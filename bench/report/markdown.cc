@@ -11,7 +11,9 @@
 namespace lab::bench {
 namespace {
 
-std::string Row(const std::vector<std::string>& cells) { return "| " + absl::StrJoin(cells, " | ") + " |\n"; }
+std::string Row(const std::vector<std::string>& cells) {
+  return absl::StrCat("| ", absl::StrJoin(cells, " | "), " |\n");
+}
 
 // The first column is text, the others are numbers.
 std::string HeaderRow(const std::vector<std::string>& cells) {
@@ -39,13 +41,15 @@ std::string CodeCell(std::string text) {
 }
 
 std::string Expectations(const Report& report) {
-  std::string out = "## Expectations\n\n" + HeaderRow({"rule", "", "variant", "measured"});
+  std::string out = absl::StrCat("## Expectations\n\n", HeaderRow({"rule", "", "variant", "measured"}));
   for (const Rule& rule : RulesOf(report)) {
     for (const Finding* finding : rule.findings) {
       std::string measured = EscapeMarkdown(finding->measured);
       if (!finding->why.empty()) absl::StrAppend(&measured, measured.empty() ? "" : ", ", EscapeMarkdown(finding->why));
-      for (const std::string& offender : finding->offenders) absl::StrAppend(&measured, "<br>", EscapeMarkdown(offender));
-      out += Row({absl::StrCat(EscapeMarkdown(rule.name), rule.text == rule.name ? "" : " " + CodeCell(rule.text)), StateGlyph(finding->state),
+      for (const std::string& offender : finding->offenders)
+        absl::StrAppend(&measured, "<br>", EscapeMarkdown(offender));
+      const std::string text = rule.text == rule.name ? "" : absl::StrCat(" ", CodeCell(rule.text));
+      out += Row({absl::StrCat(EscapeMarkdown(rule.name), text), StateGlyph(finding->state),
                   EscapeMarkdown(finding->variant) + (finding->control ? " (broken on purpose)" : ""), measured});
     }
   }
@@ -61,7 +65,7 @@ std::string Variants(const Report& report) {
   for (const VariantInfo& variant : variants) {
     header.push_back(EscapeMarkdown(variant.name) + (variant.broken ? " (broken on purpose)" : ""));
   }
-  std::string out = "\n## Variants\n\n" + HeaderRow(header);
+  std::string out = absl::StrCat("\n## Variants\n\n", HeaderRow(header));
   for (const ValueInfo& value : report.values) {
     if (value.label.empty()) continue;
     std::vector<std::string> row = {EscapeMarkdown(value.label)};
@@ -88,12 +92,14 @@ std::string Predictions(const Report& report) {
                  score.factor ? FormatQuantity(*score.factor, "x") : "–", EscapeMarkdown(score.band)});
   }
   if (rows.empty()) return "";
-  return "\n## Predictions\n\n" + HeaderRow({"asked before the run", "said", "measured", "off by", "band"}) + rows;
+  return absl::StrCat("\n## Predictions\n\n", HeaderRow({"asked before the run", "said", "measured", "off by", "band"}),
+                      rows);
 }
 
 std::string Phases(const Report& report) {
-  std::string out = "\n## Phases\n\n" + HeaderRow({"variant, phase", "offered", "ok", "admitted", "failed", "unknown",
-                                                   "dropped", "p50", "p99", "max", "service p99", "lag p99"});
+  std::string out =
+      absl::StrCat("\n## Phases\n\n", HeaderRow({"variant, phase", "offered", "ok", "admitted", "failed", "unknown",
+                                                 "dropped", "p50", "p99", "max", "service p99", "lag p99"}));
   std::set<std::string> shown;
   for (size_t i = 0; i < report.run.trials.size() && i < report.timelines.size(); ++i) {
     const Trial& trial = report.run.trials[i];
@@ -118,22 +124,23 @@ std::string Faults(const Report& report) {
   std::string rows;
   for (const Trial& trial : report.run.trials) {
     for (const FaultRecord& fault : trial.faults) {
-      rows += Row({EscapeMarkdown(fault.fault), EscapeMarkdown(trial.variant), AtSeconds(fault.asked_s), at(fault.applied_s),
-                   at(fault.seen_s), at(fault.heal_asked_s), at(fault.healed_s),
-                   EscapeMarkdown(fault.evidence + (fault.error.empty() ? "" : " (" + fault.error + ")"))});
+      rows += Row({EscapeMarkdown(fault.fault), EscapeMarkdown(trial.variant), AtSeconds(fault.asked_s),
+                   at(fault.applied_s), at(fault.seen_s), at(fault.heal_asked_s), at(fault.healed_s),
+                   EscapeMarkdown(fault.evidence + (fault.error.empty() ? "" : absl::StrCat(" (", fault.error, ")")))});
     }
   }
   if (rows.empty()) return "";
-  return "\n## Faults\n\nA fault counts only when a probe has seen its effect. Seconds since the start of the load.\n\n" +
+  return "\n## Faults\n\nA fault counts only when a probe has seen its effect. Seconds since the start of the "
+         "load.\n\n" +
          HeaderRow({"fault", "variant", "asked", "applied", "seen", "heal asked", "healed", "evidence"}) + rows;
 }
 
 std::string Conditions(const Report& report) {
   const Run& run = report.run;
-  std::string out = absl::StrCat("\n## Conditions\n\n- command: ", Code(CommandLine(report)), "\n- started: ",
-                                 EscapeMarkdown(run.started), ", took ", FormatQuantity(run.duration_s, "s"), "\n- seed: ",
-                                 run.seed, "\n- revision: ", EscapeMarkdown(run.revision), "\n- load: ",
-                                 EscapeMarkdown(report.load), "\n");
+  std::string out = absl::StrCat(
+      "\n## Conditions\n\n- command: ", Code(CommandLine(report)), "\n- started: ", EscapeMarkdown(run.started),
+      ", took ", FormatQuantity(run.duration_s, "s"), "\n- seed: ", run.seed,
+      "\n- revision: ", EscapeMarkdown(run.revision), "\n- load: ", EscapeMarkdown(report.load), "\n");
   for (const auto& [key, value] : run.host) {
     absl::StrAppend(&out, "- host, ", EscapeMarkdown(key), ": ", EscapeMarkdown(value), "\n");
   }

@@ -213,7 +213,8 @@ std::vector<std::string> DistinctReasons(const Run& run) {
   }
   for (const Trial& trial : run.trials) {
     for (const std::string& problem : trial.problems) {
-      const bool known = std::any_of(told.begin(), told.end(), [&](const std::string& t) { return absl::StrContains(t, problem); });
+      const bool known =
+          std::any_of(told.begin(), told.end(), [&](const std::string& t) { return absl::StrContains(t, problem); });
       if (!known && told.insert(problem).second) reasons.push_back(absl::StrCat(trial.variant, ": ", problem));
     }
   }

@@ -30,13 +30,13 @@ struct LatencyBound {
 };
 
 struct Report {
-  Run run;                             // the operations of its trials may be gone
+  Run run;  // the operations of its trials may be gone
   std::string question;
-  std::string load;                    // "4,000 req/s poisson, 400 keys"
-  std::vector<ValueInfo> values;       // of the lab file, in its order
-  std::vector<VariantInfo> variants;   // likewise, also those that did not run
+  std::string load;                   // "4,000 req/s poisson, 400 keys"
+  std::vector<ValueInfo> values;      // of the lab file, in its order
+  std::vector<VariantInfo> variants;  // likewise, also those that did not run
   std::vector<LatencyBound> bounds;
-  std::vector<Timeline> timelines;     // one for each of run.trials
+  std::vector<Timeline> timelines;  // one for each of run.trials
 };
 
 // Computes the timelines from the operations of `run`.
@@ -72,8 +72,8 @@ std::string ValueText(const Report& report, const std::string& variant, const st
 
 std::string StateWord(State state);   // "PASS", "FAIL", "INCONCLUSIVE", "NOT ASKED"
 std::string StateGlyph(State state);  // "✓", "✗", "?", "·"
-// The verdict's reasons, the headline first; one that several rules or variants share is given once. Then the problems of
-// trials that no reason names.
+// The verdict's reasons, the headline first; one that several rules or variants share is given once. Then the problems
+// of trials that no reason names.
 std::vector<std::string> DistinctReasons(const Run& run);
 // The line under the name of a lab: "seed 7 · 2 cores · redis 7.0.15 · build 3f2a1c9 · 4,000 req/s poisson".
 std::string ConditionLine(const Report& report);

@@ -50,7 +50,8 @@ std::string FirstUnbalanced(const std::string& html) {
 }
 
 TEST(TextTest, HtmlIsEscaped) {
-  EXPECT_EQ(EscapeHtml("<script>alert('a\"&b')</script>"), "&lt;script&gt;alert(&#39;a&quot;&amp;b&#39;)&lt;/script&gt;");
+  EXPECT_EQ(EscapeHtml("<script>alert('a\"&b')</script>"),
+            "&lt;script&gt;alert(&#39;a&quot;&amp;b&#39;)&lt;/script&gt;");
   EXPECT_EQ(EscapeHtml("\x1b[31m\xff ä"), "\xEF\xBF\xBD[31m\xEF\xBF\xBD ä");
 }
 
@@ -161,7 +162,8 @@ TEST(ReasonsTest, SharedOnesAreToldOnceAndProblemsAreAdded) {
   trial.variant = "deny";
   trial.problems = {"starved", "redis died"};
   run.trials = {trial, trial};
-  EXPECT_THAT(DistinctReasons(run), ::testing::ElementsAre(run.verdict.reasons[0], run.verdict.reasons[1], "deny: redis died"));
+  EXPECT_THAT(DistinctReasons(run),
+              ::testing::ElementsAre(run.verdict.reasons[0], run.verdict.reasons[1], "deny: redis died"));
 }
 
 TEST(HtmlTest, IsWellFormedAndSelfContained) {
@@ -241,13 +243,15 @@ TEST(ChartTest, CutsAtTheAxisAndSaysHowHighItWas) {
 }
 
 TEST(CardTest, FillsPlaceholders) {
-  const auto card = RenderCard("p99 {{deny.p99_fault}}, {{ no-deadline.admitted_ratio }}, seed {{run.seed}}", "card.md", Sample());
+  const auto card =
+      RenderCard("p99 {{deny.p99_fault}}, {{ no-deadline.admitted_ratio }}, seed {{run.seed}}", "card.md", Sample());
   ASSERT_TRUE(card.ok()) << card.status();
   EXPECT_THAT(*card, ::testing::MatchesRegex("p99 1.4[0]* ms, not measured, seed 7"));
 }
 
 TEST(CardTest, ErrorsNameFileLineAndNearestName) {
-  const auto card = RenderCard("one\n{{deny.p99_falt}}\n{{dney.p99_fault}} {{run.sead}}\n{{x}}\n{{deny.p99\n", "labs/x/card.md", Sample());
+  const auto card = RenderCard("one\n{{deny.p99_falt}}\n{{dney.p99_fault}} {{run.sead}}\n{{x}}\n{{deny.p99\n",
+                               "labs/x/card.md", Sample());
   ASSERT_EQ(card.status().code(), absl::StatusCode::kInvalidArgument);
   const std::string text(card.status().message());
   EXPECT_THAT(text, HasSubstr("labs/x/card.md:2: {{deny.p99_falt}}: no such value; did you mean \"p99_fault\"?"));
@@ -289,7 +293,9 @@ TEST(WriteReportsTest, WritesFourFilesAndNamesWhatItCannot) {
 TEST(SummaryTest, Golden) {
   const std::string file = std::string(LAB_SOURCE_DIR) + "/bench/report/testing/summary.golden.txt";
   const std::string text = Summary(Sample(), {false, 110}, ".lab/runs/x/report.html");
-  if (std::getenv("LAB_UPDATE_GOLDEN") != nullptr) ASSERT_TRUE(WriteFileAtomic(file, text).ok());
+  if (std::getenv("LAB_UPDATE_GOLDEN") != nullptr) {
+    ASSERT_TRUE(WriteFileAtomic(file, text).ok());
+  }
   EXPECT_EQ(text, *ReadFile(file)) << "meant? LAB_UPDATE_GOLDEN=1 bench_report_test writes it anew";
 }
 

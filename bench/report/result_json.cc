@@ -120,7 +120,7 @@ void Fields(Archive& archive, StreamTimeline& stream) {
 
 // The steps stand in columns: a chart reads them so, and a list of objects would be five times as long.
 template <typename Archive, typename Member>
-void Column(Archive& archive, std::vector<Bucket>& buckets, const char* key, Member Bucket::* member) {
+void Column(Archive& archive, std::vector<Bucket>& buckets, const char* key, Member Bucket::*member) {
   std::vector<Member> column;
   if constexpr (std::is_same_v<Archive, Writer>) {
     for (const Bucket& bucket : buckets) column.push_back(bucket.*member);
@@ -360,7 +360,8 @@ absl::StatusOr<RunHeadline> ReadHeadline(const std::string& folder) {
   try {
     // The samples are nearly all of the file: they are thrown away while it is read.
     const Json json = Json::parse(*text, [](int depth, Json::parse_event_t event, Json& parsed) {
-      return depth != 1 || event != Json::parse_event_t::key || (parsed != Json("trials") && parsed != Json("timelines"));
+      return depth != 1 || event != Json::parse_event_t::key ||
+             (parsed != Json("trials") && parsed != Json("timelines"));
     });
     absl::Status status = CheckSchema(json, file);
     if (!status.ok()) return status;

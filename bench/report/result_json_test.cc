@@ -48,7 +48,8 @@ class Validator {
       return;
     }
     if (schema.contains("const") && json != schema["const"]) errors_.push_back(path + ": another constant");
-    if (schema.contains("enum") && std::find(schema["enum"].begin(), schema["enum"].end(), json) == schema["enum"].end()) {
+    if (schema.contains("enum") &&
+        std::find(schema["enum"].begin(), schema["enum"].end(), json) == schema["enum"].end()) {
       errors_.push_back(path + ": not in the enum");
     }
     if (schema.contains("type")) {
@@ -141,7 +142,9 @@ TEST(ResultJsonTest, TextThatIsNoUtf8StaysValidJson) {
 }
 
 TEST(ResultJsonTest, ErrorsNameFileAndPlace) {
-  const auto message = [](const std::string& text) { return std::string(ParseResult(text, "a/result.json").status().message()); };
+  const auto message = [](const std::string& text) {
+    return std::string(ParseResult(text, "a/result.json").status().message());
+  };
   EXPECT_THAT(message("{"), HasSubstr("a/result.json"));
   EXPECT_THAT(message("[]"), HasSubstr("no JSON object"));
   EXPECT_THAT(message("{}"), HasSubstr("schema"));

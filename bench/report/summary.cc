@@ -54,7 +54,8 @@ std::string FaultLines(const Report& report, int width, const Ansi& ansi) {
   for (const FaultSummary& fault : faults) {
     std::string text = absl::StrCat("    ", PadRight(PrintableText(name_of(fault)), name_width), "  ");
     if (fault.seen == 0) {
-      absl::StrAppend(&text, "not seen by a probe", fault.error.empty() ? "" : ": " + PrintableText(fault.error));
+      absl::StrAppend(&text, "not seen by a probe",
+                      fault.error.empty() ? "" : absl::StrCat(": ", PrintableText(fault.error)));
     } else {
       if (fault.trials == 1) {
         absl::StrAppend(&text, "seen by a probe after ");
@@ -105,8 +106,9 @@ std::string NarrowTable(const Report& report, const Table& table, int width, con
     for (const ValueInfo* row : table.rows) {
       const std::string value = ValueText(report, variant.name, row->name);
       const int room = std::max(8, width - 6 - DisplayWidth(value));
-      absl::StrAppend(&out, "   ", PadRight(Truncate(PrintableText(row->label), room), std::min(table.label_width, room)),
-                      "  ", value, "\n");
+      absl::StrAppend(&out, "   ",
+                      PadRight(Truncate(PrintableText(row->label), room), std::min(table.label_width, room)), "  ",
+                      value, "\n");
     }
   }
   return out;
@@ -151,7 +153,8 @@ std::string MeasuredText(const Rule& rule) {
     text = PrintableText(text);
     if (!text.empty()) texts.push_back(text);
   }
-  if (std::adjacent_find(texts.begin(), texts.end(), std::not_equal_to<>()) == texts.end()) texts.resize(!texts.empty());
+  if (std::adjacent_find(texts.begin(), texts.end(), std::not_equal_to<>()) == texts.end())
+    texts.resize(!texts.empty());
   return absl::StrJoin(texts, rule.state == State::kPass ? ", " : "; ");
 }
 
@@ -170,11 +173,13 @@ std::string RuleLines(const Report& report, int width, const Ansi& ansi) {
   for (const Rule& rule : rules) {
     const std::string line = absl::StrCat("   ", PadRight(PrintableText(rule.name), name_width), "  ",
                                           PadRight(RuleText(rule), text_width), "  ", MeasuredText(rule));
-    absl::StrAppend(&out, " ", ansi.ByState(rule.state, StateGlyph(rule.state)), Wrap(line, width, 5 + name_width).substr(2));
+    absl::StrAppend(&out, " ", ansi.ByState(rule.state, StateGlyph(rule.state)),
+                    Wrap(line, width, 5 + name_width).substr(2));
   }
   for (const Catch& caught : report.run.verdict.catches) {
-    const std::string line = absl::StrCat("   ", PadRight(caught.state == State::kPass ? "caught" : "not caught", name_width),
-                                          "  ", PrintableText(caught.text));
+    const std::string line =
+        absl::StrCat("   ", PadRight(caught.state == State::kPass ? "caught" : "not caught", name_width), "  ",
+                     PrintableText(caught.text));
     absl::StrAppend(&out, " ", ansi.ByState(caught.state, StateGlyph(caught.state)),
                     Wrap(line, width, 5 + name_width).substr(2));
   }
@@ -259,9 +264,13 @@ std::string Repeat(const std::string& text, int times) {
 }  // namespace
 
 Ansi::Ansi(bool with_color) : color(with_color) {}
-std::string Ansi::Bold(const std::string& text) const { return color ? "\x1b[1m" + text + "\x1b[0m" : text; }
-std::string Ansi::Dim(const std::string& text) const { return color ? "\x1b[2m" + text + "\x1b[0m" : text; }
-std::string Ansi::Fault(const std::string& text) const { return color ? "\x1b[33m" + text + "\x1b[0m" : text; }
+std::string Ansi::Bold(const std::string& text) const {
+  return color ? absl::StrCat("\x1b[1m", text, "\x1b[0m") : text;
+}
+std::string Ansi::Dim(const std::string& text) const { return color ? absl::StrCat("\x1b[2m", text, "\x1b[0m") : text; }
+std::string Ansi::Fault(const std::string& text) const {
+  return color ? absl::StrCat("\x1b[33m", text, "\x1b[0m") : text;
+}
 std::string Ansi::ByState(State state, const std::string& text) const {
   if (!color) return text;
   static const char* const kCodes[] = {"\x1b[1;32m", "\x1b[1;31m", "\x1b[1;33m", "\x1b[2m"};
@@ -288,8 +297,8 @@ std::string TimelineBar(const std::vector<Phase>& phases, const std::vector<Faul
       room = std::max(1, (width - 6 - DisplayWidth(end)) / static_cast<int>(phases.size()) - 1);
       name.clear();
     }
-    std::string label = fault && !name.empty() ? " " + name + " " : name;
-    if (broken == Broken::kAtOnce) label = "▼" + label;
+    std::string label = fault && !name.empty() ? absl::StrCat(" ", name, " ") : name;
+    if (broken == Broken::kAtOnce) label = absl::StrCat("▼", label);
     const int ink_width = std::max(0, room - DisplayWidth(label));
     std::string cell = Repeat(ink, ink_width / 2) + label + Repeat(ink, ink_width - ink_width / 2);
     if (broken != Broken::kNo) cell = ansi.Fault(cell);
@@ -303,7 +312,7 @@ std::string TimelineBar(const std::vector<Phase>& phases, const std::vector<Faul
 std::string Summary(const Report& report, const TerminalStyle& style, const std::string& report_path) {
   const int width = std::clamp(style.width, kMinWidth, kMaxWidth);
   const Ansi ansi(style.color);
-  std::string out = "\n" + Header(report, width, ansi);
+  std::string out = absl::StrCat("\n", Header(report, width, ansi));
   for (const Trial& trial : report.run.trials) {
     if (trial.phases.empty()) continue;
     absl::StrAppend(&out, TimelineBar(trial.phases, trial.faults, width, ansi), "\n");

@@ -10,7 +10,7 @@ namespace lab::bench {
 
 struct TerminalStyle {
   bool color = false;
-  int width = 100;   // columns; lines are laid out to it
+  int width = 100;  // columns; lines are laid out to it
 };
 
 // Colours by meaning only; empty strings without colour.
@@ -23,8 +23,8 @@ struct Ansi {
   bool color;
 };
 
-// Header, timeline with faults and receipts, table of variants, expectations, catches, predictions, verdict. `report_path`
-// is shown as it is.
+// Header, timeline with faults and receipts, table of variants, expectations, catches, predictions, verdict.
+// `report_path` is shown as it is.
 std::string Summary(const Report& report, const TerminalStyle& style, const std::string& report_path);
 
 // " 0s ──warm──┤──steady──┤▓▓▓▓ pause ▓▓▓▓┤──recover──┤ 18s" of at most `width` columns; a phase in which a fault is in

@@ -106,7 +106,7 @@ std::string PrintableText(std::string_view text) {
 
 std::string WithCommas(uint64_t value) {
   std::string digits = std::to_string(value);
-  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(at, ",");
+  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(at, 1, ',');
   return digits;
 }
 
@@ -115,7 +115,8 @@ std::string ShortNumber(double value) {
   const double magnitude = std::fabs(value);
   if (magnitude >= 1e6) return Digits(value / 1e6) + "M";
   if (magnitude >= 1e4) return Digits(value / 1e3) + "k";
-  if (magnitude >= 1000) return (value < 0 ? "-" : "") + WithCommas(static_cast<uint64_t>(std::llround(magnitude)));
+  if (magnitude >= 1000)
+    return Concat(value < 0 ? "-" : "", WithCommas(static_cast<uint64_t>(std::llround(magnitude))));
   return Digits(value);
 }
 
@@ -152,8 +153,7 @@ std::string Truncate(std::string_view text, int width) {
 }
 
 std::string ShellQuote(std::string_view argument) {
-  constexpr std::string_view kSafe =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,@%+";
+  constexpr std::string_view kSafe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,@%+";
   if (!argument.empty() && argument.find_first_not_of(kSafe) == std::string_view::npos) return std::string(argument);
   std::string out = "'";
   for (const char c : argument) {

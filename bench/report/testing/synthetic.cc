@@ -11,9 +11,13 @@ namespace {
 constexpr double kPauseAt = 6, kPauseEnd = 10, kKillAt = 13, kKillEnd = 16, kFlushAt = 16.5, kEnd = 19;
 
 const std::vector<Phase>& Phases() {
-  static const auto* const phases = new std::vector<Phase>{
-      {"warmup", 0, 2},         {"steady", 2, kPauseAt},      {"pause", kPauseAt, kPauseEnd}, {"after_pause", kPauseEnd, kKillAt},
-      {"kill", kKillAt, kKillEnd}, {"after_kill", kKillEnd, 17.5}, {"flush", 17.5, kEnd}};
+  static const auto* const phases = new std::vector<Phase>{{"warmup", 0, 2},
+                                                           {"steady", 2, kPauseAt},
+                                                           {"pause", kPauseAt, kPauseEnd},
+                                                           {"after_pause", kPauseEnd, kKillAt},
+                                                           {"kill", kKillAt, kKillEnd},
+                                                           {"after_kill", kKillEnd, 17.5},
+                                                           {"flush", 17.5, kEnd}};
   return *phases;
 }
 
@@ -89,9 +93,14 @@ Trial MakeTrial(const std::string& variant, uint64_t seed, double rate) {
   trial.series = {{"ratelimit", "process_resident_memory_bytes", {}, {{0, 31.2e6}, {1, 31.4e6}, {2, 31.4e6}}},
                   {"redis", "redis_operations_total", {{"outcome", "ok"}}, {{0, 0}, {1, 3980}}}};
   trial.finals = {{"redis.keys", 400}};
-  trial.parts = {{"redis", "redis", "redis 7.0.15", {"redis-server", "--port", "4711"}, {{"redis", "127.0.0.1:4711"}}, {}},
-                 {"ratelimit", "ratelimit", "", {"ratelimit", "--config", "ratelimit.yaml"}, {{"grpc", "127.0.0.1:4712"}},
-                  {{"redis.deadline", variant == "no-deadline" ? "0s" : "5ms"}}}};
+  trial.parts = {
+      {"redis", "redis", "redis 7.0.15", {"redis-server", "--port", "4711"}, {{"redis", "127.0.0.1:4711"}}, {}},
+      {"ratelimit",
+       "ratelimit",
+       "",
+       {"ratelimit", "--config", "ratelimit.yaml"},
+       {{"grpc", "127.0.0.1:4712"}},
+       {{"redis.deadline", variant == "no-deadline" ? "0s" : "5ms"}}}};
   trial.events = {{6.0, "redis.pause asked"}, {6.021, "redis.pause seen"}};
   trial.generator_cpu_s = 0.41;
   trial.complete = true;
@@ -140,10 +149,11 @@ Verdict MakeVerdict() {
                       Found("allow-admits", "allow.admitted_ratio >= 5", "allow", State::kPass, "9.8 x >= 5")};
   verdict.findings.push_back(Found("steady-enough", "each.p99_before <= 1h", "", State::kNotAsked, ""));
   verdict.findings.back().why = "compares variants; asked in a full run only";
-  verdict.catches = {{"no-deadline", "bounded-latency", State::kPass, "no-deadline breaks bounded-latency: 5.02 s > 25 ms"}};
-  verdict.predictions = {{"p99-deny", "p99 of a call while Redis is away, with a 5 ms deadline, deny", "ms", 0.05, 0.0014,
-                          35.7, "off"},
-                         {"open", "fail open: requests admitted, as a multiple of the limit", "x", 10.0, 9.8, 1.02, "within 2x"}};
+  verdict.catches = {
+      {"no-deadline", "bounded-latency", State::kPass, "no-deadline breaks bounded-latency: 5.02 s > 25 ms"}};
+  verdict.predictions = {
+      {"p99-deny", "p99 of a call while Redis is away, with a 5 ms deadline, deny", "ms", 0.05, 0.0014, 35.7, "off"},
+      {"open", "fail open: requests admitted, as a multiple of the limit", "x", 10.0, 9.8, 1.02, "within 2x"}};
   return verdict;
 }
 
@@ -179,14 +189,16 @@ Lab SyntheticLab() {
   load.rate.per_s = 4000;
   load.keys.count = 400;
   lab.load.push_back(load);
-  lab.values = {{"p99_before", "latency_p99{phase=steady}", "p99 before", 50},
-                {"p99_fault", "latency_p99{phase=pause+kill}", "p99 in the fault", 51},
-                {"max_fault", "latency_max{phase=pause+kill}", "maximum in the fault", 52},
-                {"admitted_ratio", "admitted_ratio{fault=pause+kill, limit=1, window=1s}", "admitted in the fault / limit", 53},
-                {"right_again", "max(recovery{phase=after_pause}, recovery{phase=after_kill})", "right again after", 54},
-                {"hidden", "latency_p50{phase=steady}", "", 55}};
-  lab.predict = {{"p99-deny", "p99 of a call while Redis is away, with a 5 ms deadline, deny", "ms", "deny.p99_fault", 60},
-                 {"open", "fail open: requests admitted, as a multiple of the limit", "x", "allow.admitted_ratio", 61}};
+  lab.values = {
+      {"p99_before", "latency_p99{phase=steady}", "p99 before", 50},
+      {"p99_fault", "latency_p99{phase=pause+kill}", "p99 in the fault", 51},
+      {"max_fault", "latency_max{phase=pause+kill}", "maximum in the fault", 52},
+      {"admitted_ratio", "admitted_ratio{fault=pause+kill, limit=1, window=1s}", "admitted in the fault / limit", 53},
+      {"right_again", "max(recovery{phase=after_pause}, recovery{phase=after_kill})", "right again after", 54},
+      {"hidden", "latency_p50{phase=steady}", "", 55}};
+  lab.predict = {
+      {"p99-deny", "p99 of a call while Redis is away, with a 5 ms deadline, deny", "ms", "deny.p99_fault", 60},
+      {"open", "fail open: requests admitted, as a multiple of the limit", "x", "allow.admitted_ratio", 61}};
   lab.expect = {{"bounded-latency", "each.max_fault <= 25ms", 70}, {"deny-holds", "deny.admitted_ratio <= 0", 71}};
   return lab;
 }
@@ -199,8 +211,12 @@ Run SyntheticRun(uint64_t seed, double rate_per_s) {
   run.seed = seed;
   run.command = {"build/release/bench/cli/lab", "run", "rate-limit-outage", "--predict", "p99-deny=50ms"};
   run.revision = "3f2a1c9";
-  run.host = {{"cpu", "AMD EPYC 7B13"}, {"cores", "2"}, {"memory", "23 GiB"}, {"kernel", "6.18.44"},
-              {"distribution", "Debian GNU/Linux 12 (bookworm)"}, {"co-located", "yes"}};
+  run.host = {{"cpu", "AMD EPYC 7B13"},
+              {"cores", "2"},
+              {"memory", "23 GiB"},
+              {"kernel", "6.18.44"},
+              {"distribution", "Debian GNU/Linux 12 (bookworm)"},
+              {"co-located", "yes"}};
   run.changed = {{"ratelimit.redis.deadline", "5ms"}};
   run.started = "2026-11-21T10:53:32+00:00";
   run.duration_s = 81.4;
