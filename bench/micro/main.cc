@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "bench/micro/sections.h"
 #include "services/runtime/base/nearest.h"
+#include "services/runtime/obs/log.h"
 
 namespace {
 
@@ -95,6 +96,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "lab bench: %s: %s\n", arguments.setup.folder.c_str(), error.message().c_str());
     return 69;
   }
+  lab::obs::SetLogLevel(lab::obs::Level::kWarn);  // of the clients in this process: only what goes wrong
   int failed = 0;
   {
     lab::bench::Spawner spawner([](pid_t, const std::string&) { return absl::OkStatus(); });

@@ -58,6 +58,8 @@ absl::StatusOr<Server> StartLimiter(Spawner& spawner, const Setup& setup, const 
   absl::StatusOr<int> port = FreePort();
   if (!port.ok()) return port.status();
   settings.push_back(absl::StrCat("grpc.port=", *port));
+  settings.push_back("http.port=0");
+  settings.push_back("log.level=warn");
   settings.push_back(absl::StrCat("rules.path=", rules));
   settings.push_back(redis_port == 0 ? "store=memory" : absl::StrCat("redis.port=", redis_port));
   std::vector<std::string> arguments;
