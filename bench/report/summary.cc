@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -170,9 +171,13 @@ std::string RuleLines(const Report& report, int width, const Ansi& ansi) {
   }
   text_width = std::min(text_width, width / 2);
   std::string out;
+  std::set<std::string> told;
   for (const Rule& rule : rules) {
+    std::string measured = MeasuredText(rule);
+    // What makes one rule inconclusive often makes all of them so.
+    if (rule.state == State::kInconclusive && !told.insert(measured).second) measured = "as above";
     const std::string line = absl::StrCat("   ", PadRight(PrintableText(rule.name), name_width), "  ",
-                                          PadRight(RuleText(rule), text_width), "  ", MeasuredText(rule));
+                                          PadRight(RuleText(rule), text_width), "  ", measured);
     absl::StrAppend(&out, " ", ansi.ByState(rule.state, StateGlyph(rule.state)),
                     Wrap(line, width, 5 + name_width).substr(2));
   }

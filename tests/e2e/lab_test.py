@@ -49,6 +49,15 @@ class LabTest(unittest.TestCase):
         return subprocess.run([LAB, *arguments], env=self.env, cwd=ROOT, stdin=subprocess.DEVNULL, text=True,
                               capture_output=True, timeout=timeout)
 
+    def run_lab(self, *arguments):
+        """A quick run. Inconclusive is a busy host's answer: said, and tried once more."""
+        command = ("run", *arguments, "--quick", "--plain")
+        done = self.lab(*command)
+        if done.returncode == 2:
+            print(f"{' '.join(command)}: inconclusive, tried once more:\n{done.stdout[-1500:]}", file=sys.stderr)
+            done = self.lab(*command)
+        return done
+
     def assert_status(self, done, status):
         self.assertEqual(done.returncode, status, f"\n{done.stdout[-4000:]}\n{done.stderr[-2000:]}")
 
@@ -63,11 +72,7 @@ class LabTest(unittest.TestCase):
 
 class QuickRuns(LabTest):
     def quick(self, lab):
-        done = self.lab("run", lab, "--quick", "--plain")
-        if done.returncode == 2:  # a busy host: said, and tried once more
-            print(f"{lab}: inconclusive, tried once more:\n{done.stdout[-1500:]}", file=sys.stderr)
-            done = self.lab("run", lab, "--quick", "--plain")
-        self.assert_status(done, 0)
+        self.assert_status(self.run_lab(lab), 0)
         folder = self.run_folder(lab)
         for name in ("result.json", "report.md", "report.html", "card.md"):
             self.assertGreater(os.path.getsize(os.path.join(folder, name)), 200, name)
@@ -87,7 +92,7 @@ class Verdicts(LabTest):
     def test_broken_variant_alone_fails(self):
         for lab in LABS:
             with self.subTest(lab=lab):
-                self.assert_status(self.lab("run", lab, "--quick", "--plain", "--variants", BROKEN[lab]), 1)
+                self.assert_status(self.run_lab(lab, "--variants", BROKEN[lab]), 1)
 
     def test_starved_generator_is_inconclusive(self):
         done = self.lab("run", "rate-limit-outage", "--quick", "--plain", "--variants", "deny", "--starve-load", "0.9")
@@ -120,15 +125,15 @@ class Verdicts(LabTest):
     def test_swapped_names_the_judge_follows_the_evidence(self):
         """The correct configuration under the broken name gets away, so the run fails; run alone it passes."""
         path, _ = self.edited_lab("redis.deadline: 0s", "redis.deadline: 5ms")
-        self.assert_status(self.lab("run", path, "--quick", "--plain", "--variants", "no-deadline"), 0)
-        done = self.lab("run", path, "--quick", "--plain", "--variants", "no-deadline,deny")
+        self.assert_status(self.run_lab(path, "--variants", "no-deadline"), 0)
+        done = self.run_lab(path, "--variants", "no-deadline,deny")
         self.assert_status(done, 1)
         self.assertIn("no-deadline", done.stdout)
 
     def test_swapped_names_the_broken_configuration_fails_under_a_correct_name(self):
         path, _ = self.edited_lab("deny:  {ratelimit: {rules.on_store_failure: deny}",
                                   "deny:  {ratelimit: {redis.deadline: 0s, redis.max_outstanding: 100000, grpc.max_in_flight: 100000, rules.on_store_failure: deny}")
-        self.assert_status(self.lab("run", path, "--quick", "--plain", "--variants", "deny"), 1)
+        self.assert_status(self.run_lab(path, "--variants", "deny"), 1)
 
 
 class Usage(LabTest):
