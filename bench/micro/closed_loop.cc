@@ -27,6 +27,7 @@ absl::StatusOr<ClosedLoopResult> MeasureClosedLoop(const ClosedLoop& what) {
   options.loads = {load};
   options.phases = {{"warm", 0, warm}, {"measure", warm, warm + what.seconds}};
   options.endpoints = {{"ratelimit.grpc", {what.address}}};
+  options.realtime = false;  // a closed loop has no schedule to keep, and must not keep the servers off the cores
   options.max_ops = static_cast<size_t>((warm + what.seconds) * 400'000);
   Generator generator(std::move(options));
   if (absl::Status status = generator.Connect(); !status.ok()) return status;

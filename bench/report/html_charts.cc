@@ -308,7 +308,7 @@ std::string HtmlCharts(const Report& report) {
   });
   const bool any =
       std::any_of(panels.begin(), panels.end(), [](const Panel& p) { return !p.timeline->buckets.empty(); });
-  if (!any) return "<section id=\"charts\"><h2>Over time</h2><p>No operation was recorded.</p></section>\n";
+  if (!any) return "<section id=\"latency\"><h2>Over time</h2><p>No operation was recorded.</p></section>\n";
   const Scales scales = ScalesOf(panels);
   std::vector<std::pair<std::string, std::string>> rates = {{"offered", "offered"}, {"answered", "answered"}};
   if (scales.answers) rates.emplace_back("admitted", "admitted");
