@@ -10,6 +10,12 @@ namespace lab::ratelimit {
 
 namespace {
 
+// From so many undecided requests on, a call waits for most of them; the memory of how many there were halves in 14
+// calls. Measured with 16 and 64 outstanding on two cores; with fewer, waiting costs more than it saves.
+constexpr double kCrowd = 8;
+constexpr double kMostOfIt = 0.9;
+constexpr double kForgets = 0.95;
+
 // Not an override, nor replaced.
 bool IsOfRule(const Pending::Status& status) { return status.rule != nullptr && status.limit == &status.rule->limit; }
 
@@ -222,6 +228,8 @@ Limiter::Flight& Limiter::OpenFlight(size_t terms) {
 }
 
 void Limiter::Enqueue(Pending& pending) {
+  if (gathered_++ == 0) since_ = pending.began_;
+  ++undecided_;
   pending.next_ = nullptr;
   const uint64_t hash = std::hash<std::string_view>()(keys_) ^ Mix(pending.wanted_[0].term.hits);
   Place* place = options_.coalesce ? &FindPlace(pending, hash) : nullptr;
@@ -249,9 +257,20 @@ void Limiter::Enqueue(Pending& pending) {
   ++placed_;
 }
 
-bool Limiter::Flush(Clock::time_point now) {
-  if (open_.empty()) return false;
-  if (in_store_ >= static_cast<size_t>(options_.max_in_flight) && now - sent_ < kHold) return true;
+std::optional<Nanos> Limiter::Wait(Clock::time_point now) const {
+  const Nanos hold = sent_ + kHold - now;
+  if (in_store_ >= static_cast<size_t>(options_.max_in_flight) && hold > Nanos(0)) return hold;
+  const Nanos gather = since_ + kGather - now;
+  const bool few = crowd_ >= kCrowd && static_cast<double>(gathered_) < kMostOfIt * crowd_;
+  if (few && gather > Nanos(0)) return gather;
+  return std::nullopt;
+}
+
+std::optional<Nanos> Limiter::Flush(Clock::time_point now) {
+  if (open_.empty()) return std::nullopt;
+  if (const auto wait = Wait(now)) return wait;
+  crowd_ = std::max(static_cast<double>(undecided_), kForgets * crowd_);
+  gathered_ = 0;
   sent_ = now;
   ++turn_;
   placed_ = 0;
@@ -265,11 +284,12 @@ bool Limiter::Flush(Clock::time_point now) {
   }
   leaving.clear();
   if (open_.empty()) open_.swap(leaving);  // keeps its memory
-  return false;
+  return std::nullopt;
 }
 
 void Limiter::Complete(Flight& flight, const absl::Status& status) {
   --in_store_;
+  undecided_ -= flight.requests;
   if (status.ok()) {
     Answer(flight);
   } else {

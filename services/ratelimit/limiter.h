@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,11 +44,13 @@ class Limiter {
   // call when no limit applies, else from Flush or later. An error (an override that no limit can be made of) means
   // that it will not run.
   absl::Status Decide(const Question& question, Pending& pending, Clock::time_point now);
-  // Sends what has gathered; at the end of every turn. While max_in_flight calls are on their way, what has gathered
-  // waits for an answer, so that the next call takes more: half the cost of a request when many are asked at once. It
-  // waits for kHold at most, so a store that stalls delays nobody by more. True when it waits: call again kHold later.
-  bool Flush(Clock::time_point now);
+  // Sends what has gathered; at the end of every turn. It waits where waiting makes calls larger, because half the cost
+  // of a request is its share of a call: for an answer, while max_in_flight calls are on their way, kHold at most; and
+  // for the others, where many were undecided at once just now (closed loops, bursts), kGather at most. Returns how
+  // much longer it waits at most, if it does.
+  std::optional<Nanos> Flush(Clock::time_point now);
   static constexpr Nanos kHold = Micros(500);
+  static constexpr Nanos kGather = Micros(100);
 
   const HotKeys& hot_keys() const { return hot_keys_; }
   static constexpr uint64_t kHotKeySample = 16;  // one request in so many is counted
@@ -70,6 +73,7 @@ class Limiter {
   bool SameGroup(const Pending& pending, const Flight& flight, uint32_t group) const;
   Place& FindPlace(const Pending& pending, uint64_t hash);
   Flight& OpenFlight(size_t terms);
+  std::optional<Nanos> Wait(Clock::time_point now) const;
 
   void Complete(Flight& flight, const absl::Status& status);
   void Answer(Flight& flight);
@@ -93,7 +97,11 @@ class Limiter {
   uint64_t turn_ = 1;
   size_t placed_ = 0;
   size_t in_store_ = 0;        // flights that the store has not answered
-  Clock::time_point sent_;     // when the last one left
+  size_t undecided_ = 0;       // requests in them and in open_
+  size_t gathered_ = 0;        // requests in open_
+  double crowd_ = 0;           // the most that were lately undecided at once
+  Clock::time_point since_;    // when the first of open_ came
+  Clock::time_point sent_;     // when the last flight left
   std::vector<Flight*> open_;  // of this turn
   std::vector<Flight*> idle_;
   std::vector<std::unique_ptr<Flight>> flights_;

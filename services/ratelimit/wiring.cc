@@ -76,7 +76,7 @@ absl::Status Service::Start() {
   if (absl::Status status = StartRules(); !status.ok()) return status;
   AddHttpApi(environment_.http, environment_.loop, limiter_, metrics_, options_.bounds);
   environment_.loop.AtTurnEnd(async::Loop::Phase::kDecide, [this] {
-    if (limiter_.Flush(environment_.loop.turn_time())) WakeLater();
+    if (const auto wait = limiter_.Flush(environment_.loop.turn_time())) WakeLater(*wait);
   });
   if (absl::Status status = server_.Start(); !status.ok()) return status;
   server_.SetServing(true);
@@ -84,12 +84,15 @@ absl::Status Service::Start() {
   return absl::OkStatus();
 }
 
-// One timer at a time, never cancelled: a turn comes, and its end flushes.
-void Service::WakeLater() {
-  if (wake_armed_) return;
+// The turn that the timer brings is enough: its end flushes.
+void Service::WakeLater(Nanos wait) {
+  const Clock::time_point when = environment_.loop.turn_time() + wait;
+  if (wake_armed_ && wake_->expiry() <= when) return;
   wake_armed_ = true;
-  wake_->expires_after(Limiter::kHold);
-  wake_->async_wait([this](const boost::system::error_code&) { wake_armed_ = false; });
+  wake_->expires_at(when);
+  wake_->async_wait([this](const boost::system::error_code& error) {
+    if (!error) wake_armed_ = false;
+  });
 }
 
 absl::Status Service::StartRules() {

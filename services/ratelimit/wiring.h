@@ -33,7 +33,7 @@ class Service final : public app::Service {
 
  private:
   absl::Status StartRules();
-  void WakeLater();
+  void WakeLater(Nanos wait);
   void TakeRules(const RulesWatcher::Result& result);
 
   app::Environment& environment_;

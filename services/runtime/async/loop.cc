@@ -1,6 +1,6 @@
 #include "services/runtime/async/loop.h"
 
-#include <poll.h>
+#include <sched.h>
 
 #include <array>
 #include <atomic>
@@ -62,13 +62,6 @@ struct Loop::Impl {
       // By index: a hook may add another one.
       for (size_t i = 0; i < phase.size(); ++i) phase[i]();
     }
-  }
-
-  // True when Asio has an event within the dwell.
-  bool DwellOnAsio() {
-    pollfd descriptor{.fd = asio_fd, .events = POLLIN, .revents = 0};
-    const timespec wait{.tv_sec = 0, .tv_nsec = kDwell.count()};
-    return ppoll(&descriptor, 1, &wait, nullptr) > 0;
   }
 
   boost::asio::io_context& io;
@@ -134,7 +127,10 @@ void Loop::Run() {
       impl.LeaveSleep();
       continue;
     }
-    if (std::exchange(expect_reply_, false) && impl.DwellOnAsio()) continue;
+    if (Clock::now() < dwell_until_) {
+      sched_yield();
+      continue;
+    }
     if (!impl.EnterSleep(Impl::State::kInSource)) continue;
     impl.source->Sleep(impl.asio_fd);
     impl.LeaveSleep();

@@ -52,10 +52,11 @@ class Loop {
   void Attach(Source* source);
   void Detach(Source* source);
 
-  // Stores report operations that were just sent and are answered within microseconds when healthy: before it sleeps
-  // in its source, the loop then waits up to kDwell on Asio alone, which saves the switch through the waking thread.
-  // The dwell is spent at most once a report, so a stalled store does not slow the loop down.
-  void ExpectReply() { expect_reply_ = true; }
+  // Stores report operations that were just sent and are answered within microseconds when healthy: for kDwell after
+  // the last report the loop does not sleep in its source but goes on turning, and gives its core to whoever else can
+  // use it in between. Waking a thread costs more than the answer takes, most of all on a virtual machine: one call
+  // outstanding on Redis, 2.9k -> 4.6k calls/s. A store that stalls slows nothing down by that.
+  void ExpectReply() { dwell_until_ = Clock::now() + kDwell; }
   static constexpr Nanos kDwell = Micros(150);
 
   // Runs until Stop; a Stop before Run ends the next Run after one turn. A handler that throws ends Run with the
@@ -73,7 +74,7 @@ class Loop {
  private:
   boost::asio::io_context io_;
   mutable Clock::time_point turn_time_{};  // zero: not read yet in this turn
-  bool expect_reply_ = false;
+  Clock::time_point dwell_until_{};
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
