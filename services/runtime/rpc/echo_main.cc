@@ -1,5 +1,6 @@
-// The bare edge: answers every rate-limit call with OK, one status a descriptor, and decides nothing. What a complete
-// service reaches is measured against this (same messages, same server form).
+// The bare edge: answers every rate-limit call with OK and decides nothing. Its answer has every field that the limiter
+// fills, with fixed values, so that what a complete service reaches is measured against the same messages on the same
+// server form.
 //
 //   echo_server [--port N]      prints {"event":"service_ready","grpc_port":N}; ends on SIGTERM or SIGINT
 #include <boost/asio/signal_set.hpp>
@@ -25,12 +26,25 @@ class Echo {
     response_.Clear();
     response_.set_overall_code(rls::RateLimitResponse::OK);
     for (int i = 0; i < request_.descriptors_size(); ++i) {
-      response_.add_statuses()->set_code(rls::RateLimitResponse::OK);
+      auto* status = response_.add_statuses();
+      status->set_code(rls::RateLimitResponse::OK);
+      status->set_limit_remaining(999'999);
+      status->mutable_current_limit()->set_requests_per_unit(1'000'000);
+      status->mutable_current_limit()->set_unit(rls::RateLimitResponse::RateLimit::SECOND);
+      status->mutable_duration_until_reset()->set_nanos(500'000'000);
     }
+    AddHeader("RateLimit-Policy", "\"fixed_window\";q=1000000;w=1");
+    AddHeader("RateLimit", "\"fixed_window\";r=999999;t=1");
     call.Reply(response_);
   }
 
  private:
+  void AddHeader(const char* key, const char* value) {
+    auto* header = response_.add_response_headers_to_add();
+    header->set_key(key);
+    header->set_value(value);
+  }
+
   rls::RateLimitRequest request_;
   rls::RateLimitResponse response_;
 };
