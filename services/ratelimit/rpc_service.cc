@@ -34,12 +34,14 @@ struct RpcService::Exchange final : Pending {
   std::optional<rpc::Call> call;
 };
 
-RpcService::RpcService(rpc::Server& server, async::Loop& loop, Limiter& limiter, Metrics& metrics, Options options)
-    : loop_(loop), limiter_(limiter), metrics_(metrics), options_(options), messages_(std::make_unique<Messages>()) {
-  server.Register(kMethod, "ratelimit.should_rate_limit", [this](rpc::Call call) { Handle(call); });
-}
+RpcService::RpcService(async::Loop& loop, Limiter& limiter, Metrics& metrics, Options options)
+    : loop_(loop), limiter_(limiter), metrics_(metrics), options_(options), messages_(std::make_unique<Messages>()) {}
 
 RpcService::~RpcService() = default;
+
+void RpcService::Register(rpc::Server& server) {
+  server.Register(kMethod, "ratelimit.should_rate_limit", [this](rpc::Call call) { Handle(call); });
+}
 
 void RpcService::Handle(rpc::Call call) {
   Messages& messages = *messages_;

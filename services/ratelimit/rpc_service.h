@@ -17,9 +17,10 @@ class RpcService {
     Bounds bounds;
     bool headers = true;
   };
-  // Registers itself; before server.Start.
-  RpcService(rpc::Server& server, async::Loop& loop, Limiter& limiter, Metrics& metrics, Options options);
+  RpcService(async::Loop& loop, Limiter& limiter, Metrics& metrics, Options options);
   ~RpcService();
+  // Before server.Start. The server must end first.
+  void Register(rpc::Server& server);
 
  private:
   struct Exchange;

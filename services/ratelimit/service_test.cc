@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <grpcpp/support/byte_buffer.h>
 
+#include <atomic>
+#include <thread>
+#include <vector>
+
 #include "services/ratelimit/service_testing.h"
 #include "services/runtime/redis/test_server.h"
 
@@ -232,6 +236,26 @@ TEST(ServiceStartTest, APortThatIsTakenIsNamed) {
   Service second(environment, options);
   const absl::Status status = second.Start();
   EXPECT_THAT(std::string(status.message()), HasSubstr(std::to_string(first.grpc_port())));
+}
+
+TEST(ServiceStartTest, AServiceUnderLoadMayEndWithoutAStop) {
+  for (int round = 0; round < 10; ++round) {
+    ServiceUnderTest service(InMemory());
+    ASSERT_TRUE(service.started.ok()) << service.started;
+    const std::string target = "127.0.0.1:" + std::to_string(service.grpc_port());
+    std::atomic<int> answered = 0;
+    std::vector<std::thread> callers;
+    for (int i = 0; i < 4; ++i) {
+      callers.emplace_back([&] {
+        rpc::testing::PlainClient client(target);
+        RateLimitResponse response;
+        while (client.Call(kMethod, Request("tenant", "1"), &response).ok()) ++answered;
+      });
+    }
+    ASSERT_TRUE(WaitUntil([&] { return answered > 20; }));
+    service.Destroy();
+    for (std::thread& caller : callers) caller.join();
+  }
 }
 
 TEST(ServiceStartTest, CheckFindsBadRules) {

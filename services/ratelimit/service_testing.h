@@ -94,6 +94,13 @@ class ServiceUnderTest {
     done.get_future().wait();
   }
 
+  // As when HTTP cannot start after the service has: destroyed without a Stop.
+  void Destroy() {
+    thread_.Stop();
+    service_.reset();
+    stopped_ = true;
+  }
+
   std::string rules_path() const { return (folder_ / "rules.yaml").string(); }
   void WriteRules(const std::string& text) const {
     std::ofstream(folder_ / "next") << text;

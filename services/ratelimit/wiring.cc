@@ -58,8 +58,8 @@ Service::Service(app::Environment& environment, const Options& options)
                  : nullptr),
       redis_store_(redis_ ? std::make_unique<RedisStore>(*redis_) : nullptr),
       limiter_(LimiterOptions(options), redis_ ? static_cast<Store&>(*redis_store_) : memory_, memory_, metrics_),
+      rpc_(environment.loop, limiter_, metrics_, {options.bounds, options.headers}),
       server_(environment.loop, options.grpc, environment.metrics, environment.tracer),
-      rpc_(server_, environment.loop, limiter_, metrics_, {options.bounds, options.headers}),
       wake_(std::make_unique<boost::asio::steady_timer>(environment.loop.io())) {}
 
 // Every store call ends in its callback while the limiter that it calls is still there.
@@ -78,6 +78,7 @@ absl::Status Service::Start() {
   environment_.loop.AtTurnEnd(async::Loop::Phase::kDecide, [this] {
     if (const auto wait = limiter_.Flush(environment_.loop.turn_time())) WakeLater(*wait);
   });
+  rpc_.Register(server_);
   if (absl::Status status = server_.Start(); !status.ok()) return status;
   server_.SetServing(true);
   ready_ = true;

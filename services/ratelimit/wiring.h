@@ -43,8 +43,8 @@ class Service final : public app::Service {
   std::unique_ptr<redis::Client> redis_;  // null with store: memory
   std::unique_ptr<RedisStore> redis_store_;
   Limiter limiter_;
-  rpc::Server server_;
   RpcService rpc_;
+  rpc::Server server_;                               // after its handlers
   std::unique_ptr<boost::asio::steady_timer> wake_;  // for what the limiter holds back
   bool wake_armed_ = false;
   std::unique_ptr<RulesWatcher> watcher_;  // null without rules.path

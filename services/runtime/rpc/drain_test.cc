@@ -104,6 +104,40 @@ TEST(DrainTest, DestroyingWithoutADrainCancels) {
   caller.join();
 }
 
+// What a handler captured is often a member that has gone already.
+TEST(DrainTest, NoHandlerRunsInTheDestructor) {
+  for (int round = 0; round < 20; ++round) {
+    testing::LoopThread thread;
+    obs::Metrics metrics;
+    obs::Tracer tracer;
+    auto server = std::make_unique<Server>(thread.loop, Server::Options{}, metrics, tracer);
+    std::atomic<bool> ending = false;
+    std::atomic<int> handled = 0, late = 0;
+    server->Register(testing::kEcho, "test.echo", [&](Call call) {
+      ++(ending ? late : handled);
+      call.Reply(StringValue());
+    });
+    ASSERT_TRUE(server->Start().ok());
+    const std::string target = "127.0.0.1:" + std::to_string(server->port());
+    thread.Start();
+    std::vector<std::thread> load;
+    for (int t = 0; t < 4; ++t) {
+      load.emplace_back([&] {
+        PlainClient client(target);
+        while (client.Echo("load").ok()) {
+        }
+      });
+    }
+    ASSERT_TRUE(WaitUntil([&] { return handled > 20; }));
+    thread.Stop();
+    std::this_thread::sleep_for(Millis(5));  // so that each client's next call waits in its socket
+    ending = true;
+    server.reset();
+    for (auto& caller : load) caller.join();
+    EXPECT_EQ(late, 0) << "round " << round;
+  }
+}
+
 // The stop order is easy to get almost right: repeat it under load, with calls that are never answered among them.
 TEST(DrainTest, EndsEveryTimeUnderLoad) {
   for (int round = 0; round < 30; ++round) {

@@ -76,6 +76,7 @@ Server::Impl::Impl(std::unique_ptr<Queue> own, Queue& shared, Options with, obs:
 }
 
 Server::Impl::~Impl() {
+  ending = true;
   if (server != nullptr && !draining) BeginDrain(Clock::now(), [] {});
   on_drained = nullptr;  // whoever waited is not told by a destructor
   while (server != nullptr && !drained) {
@@ -148,6 +149,7 @@ void Server::Impl::Arrived(Call::State* state) {
   received_bytes += static_cast<double>(state->request_bytes);
   if (!state->method->internal) StartTrace(state);
   Call call(state);
+  if (ending) return call.Fail(absl::UnavailableError("the server is being destroyed"));
   if (in_flight > static_cast<size_t>(options.max_in_flight)) {
     return call.Fail(absl::ResourceExhaustedError(
         absl::StrCat("more than ", options.max_in_flight, " calls in flight on this server")));

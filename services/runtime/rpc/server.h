@@ -72,7 +72,8 @@ class Server {
   // With a queue of its own on the loop, or on one that outlives it and that clients share.
   Server(async::Loop& loop, Options options, obs::Metrics& metrics, obs::Tracer& tracer);
   Server(Queue& queue, Options options, obs::Metrics& metrics, obs::Tracer& tracer);
-  // Without a Drain before, calls in flight are cancelled. On the loop's thread, or after Run has returned.
+  // Without a Drain before, calls in flight are cancelled. No handler runs in it: calls that still come fail with
+  // UNAVAILABLE. On the loop's thread, or after Run has returned.
   ~Server();
 
   // "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit". Before Start. `span` is a literal, the span's name.

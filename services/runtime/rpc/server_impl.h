@@ -80,6 +80,7 @@ struct Server::Impl {
   double sent_bytes = 0;
 
   bool draining = false;
+  bool ending = false;  // in the destructor: what the handlers use may be gone
   bool drained = false;
   boost::asio::steady_timer goaway;  // while it runs, clients may answer the GOAWAY by closing
   bool hung_up = false;
