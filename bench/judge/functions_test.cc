@@ -97,6 +97,16 @@ TEST(LatencyTest, QuantilesNeedTheirSamples) {
   EXPECT_NEAR(Known(trial, "latency_p999"), 0.289, 0.0015);
 }
 
+TEST(LatencyTest, AfterLeavesOutTheBeginningOfEachPhase) {
+  Trial trial = EmptyTrial();  // steady: 0 to 5 s, pause: 5 to 10 s
+  trial.ops = {At(kSecond - 1, 900 * kMs), At(kSecond, 30 * kMs), At(6 * kSecond - 1, 800 * kMs),
+               At(6 * kSecond, 20 * kMs)};
+  EXPECT_DOUBLE_EQ(Known(trial, "latency_max{phase=steady+pause, after=1s}"), 0.03);
+  EXPECT_DOUBLE_EQ(Known(trial, "latency_max{phase=pause, after=1s}"), 0.02);
+  EXPECT_THAT(Missing(trial, "latency_max{phase=pause, after=5s}"), HasSubstr("has no length"));
+  EXPECT_THAT(Missing(trial, "latency_max{after=5s}"), HasSubstr("needs phase="));
+}
+
 TEST(LatencyTest, CountsFromTheIntendedTimeAndUnknownUntilGivenUp) {
   Trial trial = EmptyTrial();
   Op late = At(kSecond, 100 * kMs);

@@ -61,7 +61,8 @@ Function TimeOf(std::string name, Measure measure, Summary summary) {
     }
     return summary(sample);
   };
-  return Fixed(std::move(name), Unit::Seconds(), {{"phase", SelectorKind::kPhases}, {"stream", SelectorKind::kStream}},
+  return Fixed(std::move(name), Unit::Seconds(),
+               {{"phase", SelectorKind::kPhases}, {"after", SelectorKind::kTime}, {"stream", SelectorKind::kStream}},
                evaluate);
 }
 

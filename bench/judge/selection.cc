@@ -25,13 +25,15 @@ Windows Merged(Windows windows) {
 }
 
 void SelectPhases(const Trial& trial, const Selectors& selectors, Selection& selection) {
+  const int64_t after_ns = ToNanos(selectors.Number("after"));
   for (const std::string& name : selectors.Names("phase")) {
     const Phase* phase = FindPhase(trial, name);
     if (phase == nullptr) {
       selection.why = Concat("phase ", name, " did not take place");
       return;
     }
-    selection.windows_ns.emplace_back(ToNanos(phase->begin_s), ToNanos(phase->end_s));
+    const int64_t begin_ns = ToNanos(phase->begin_s) + after_ns, end_ns = ToNanos(phase->end_s);
+    if (begin_ns < end_ns) selection.windows_ns.emplace_back(begin_ns, end_ns);
   }
 }
 
@@ -104,6 +106,7 @@ Selection Select(const Trial& trial, const Lab& lab, const Selectors& selectors)
   } else {
     selection.windows_ns = {{ToNanos(trial.phases.front().begin_s), ToNanos(trial.phases.back().end_s)}};
   }
+  if (selectors.Has("after") && !selectors.Has("phase")) selection.why = "after= needs phase=";
   SelectStreams(trial, lab, selectors, selection);
   selection.windows_ns = Merged(std::move(selection.windows_ns));
   int64_t length_ns = 0;

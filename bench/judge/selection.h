@@ -11,9 +11,9 @@
 namespace lab::bench {
 
 struct Selection {
-  // By phase: operations intended in [begin, end) of one of the windows. By fault: sent at or after the begin and done
-  // at or before the end of one window, so that what was answered before the fault was seen or after it was healed is
-  // certainly not counted.
+  // By phase: operations intended in [begin, end) of one of the windows, which begin `after` their phase. By fault:
+  // sent at or after the begin and done at or before the end of one window, so that what was answered before the fault
+  // was seen or after it was healed is certainly not counted.
   std::vector<std::pair<int64_t, int64_t>> windows_ns;  // disjoint, ascending
   bool by_fault = false;
   std::vector<bool> streams;  // index into Trial::streams
