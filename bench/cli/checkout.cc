@@ -23,9 +23,6 @@ bool IsCheckout(const fs::path& folder) {
   return fs::is_directory(folder / "labs", ignored) && fs::exists(folder / "CMakeLists.txt", ignored);
 }
 
-// Runs are called by their time, "20261121-105332", perhaps with a number: text order is order in time.
-bool ByTime(const fs::path& left, const fs::path& right) { return left.filename() < right.filename(); }
-
 }  // namespace
 
 absl::StatusOr<std::string> FindRoot() {
@@ -42,9 +39,9 @@ absl::StatusOr<std::string> FindRoot() {
   return absl::FailedPreconditionError("no checkout of the lab above this program; set LAB_ROOT to its folder");
 }
 
-Catalogue MakeCatalogue(const std::string& root, std::vector<std::string>* not_built) {
+Catalogue MakeCatalogue(const std::string& root) {
   Catalogue catalogue;
-  DescribeParts(root, &catalogue, not_built);
+  DescribeParts(root, &catalogue);
   catalogue.targets = TargetFields();
   catalogue.invariants = InvariantNames();
   catalogue.check_expression = CheckExpression;
@@ -85,7 +82,7 @@ std::vector<std::string> RunFolders(const std::string& root, const std::string& 
       if (!run.is_symlink(ignored) && fs::exists(run.path() / "result.json", ignored)) runs.push_back(run.path());
     }
   }
-  std::sort(runs.begin(), runs.end(), ByTime);
+  std::sort(runs.begin(), runs.end(), [](const fs::path& a, const fs::path& b) { return RunOrder(a) < RunOrder(b); });
   std::vector<std::string> folders;
   for (const fs::path& run : runs) folders.push_back(run.string());
   return folders;

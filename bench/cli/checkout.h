@@ -12,9 +12,8 @@ namespace lab::bench::cli {
 // $LAB_ROOT, else the folder above this program that holds labs/. FAILED_PRECONDITION when there is none.
 absl::StatusOr<std::string> FindRoot();
 
-// Everything a lab file may name. `not_built`: kinds of parts whose program is not there yet, whose configuration can
-// therefore not be checked.
-Catalogue MakeCatalogue(const std::string& root, std::vector<std::string>* not_built = nullptr);
+// Everything a lab file may name.
+Catalogue MakeCatalogue(const std::string& root);
 
 // A lab by its name, or by the path of its file. NOT_FOUND with the nearest name; INVALID_ARGUMENT with all errors of
 // the file.

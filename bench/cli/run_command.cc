@@ -38,11 +38,11 @@ Manner MannerOf(const Arguments& arguments) {
   return manner;
 }
 
-// A lab needs the programs of its parts: without them not even its file can be checked.
-absl::Status CheckBuilt(const Lab& lab, const std::vector<std::string>& not_built) {
+// A lab needs the programs of its parts; without them what configures them has not been checked either.
+absl::Status CheckBuilt(const Lab& lab, const Catalogue& catalogue) {
   for (const PartSpec& part : lab.system) {
     const std::string kind = part.kind.empty() ? part.name : part.kind;
-    for (const std::string& missing : not_built) {
+    for (const std::string& missing : catalogue.not_here) {
       if (missing != kind) continue;
       const bool redis = kind == "redis";
       return absl::NotFoundError(
@@ -88,6 +88,10 @@ int Conclude(const Lab& lab, Run run, const CardTemplate& card, const Manner& ma
     std::fputs(Summary(report, style, ShortPath(report.run.folder + "/report.html")).c_str(), stdout);
   }
   std::fflush(stdout);
+  if (report.run.over_budget()) {
+    std::fprintf(stderr, "over budget: %.1f s of %.0f s; the host is busy, or the lab's phases are too long for it\n",
+                 report.run.duration_s, report.run.budget_s);
+  }
   if (!written.ok()) return Fail(kNotCompleted, written);
   if (status == kNotCompleted) {
     return Fail(status, report.run.interrupted
@@ -98,11 +102,10 @@ int Conclude(const Lab& lab, Run run, const CardTemplate& card, const Manner& ma
 }
 
 int RunALab(const Session& session, const Arguments& arguments) {
-  std::vector<std::string> not_built;
-  const Catalogue catalogue = MakeCatalogue(session.root, &not_built);
+  const Catalogue catalogue = MakeCatalogue(session.root);
   const absl::StatusOr<Lab> lab = OpenLab(session.root, arguments.operands[0], catalogue);
   if (!lab.ok()) return Fail(kUsage, lab.status());
-  if (const absl::Status built = CheckBuilt(*lab, not_built); !built.ok()) return Fail(kMissing, built);
+  if (const absl::Status built = CheckBuilt(*lab, catalogue); !built.ok()) return Fail(kMissing, built);
   absl::StatusOr<RunOptions> options = ReadRunOptions(arguments, *lab, catalogue);
   if (!options.ok()) return Fail(kUsage, options.status());
   const absl::StatusOr<CardTemplate> card = ReadCardTemplate(*lab);
@@ -110,10 +113,11 @@ int RunALab(const Session& session, const Arguments& arguments) {
   if (const absl::Status checked = CheckCard(card->text, card->file, *lab); !checked.ok()) return Fail(kUsage, checked);
 
   const Manner manner = MannerOf(arguments);
+  options->interrupted = &CatchSignals();
   if (manner.ask) AskPredictions(*lab, std::cin, std::cout, *options);
+  if (*options->interrupted != 0) return Fail(kNotCompleted, "interrupted before anything was started");
   options->root = session.root;
   options->command = session.command;
-  options->interrupted = &CatchSignals();
   absl::StatusOr<Run> run = RunShown(*lab, *options, manner);
   if (!run.ok()) return Fail(StatusOfError(run.status()), run.status());
   return Conclude(*lab, std::move(*run), *card, manner);

@@ -158,6 +158,8 @@ struct Catalogue {
     std::vector<std::string> names;    // allowed, for "one of"
   };
   std::map<std::string, std::vector<Knob>> knobs;          // part kind → its configuration
+  std::vector<std::string> not_here;                       // part kinds whose program is missing: nothing is known of
+                                                           // their configuration, so it is not checked
   std::map<std::string, std::vector<std::string>> faults;  // fault → its options
   std::map<std::string, std::vector<std::string>> targets; // "ratelimit.grpc" → request fields
   std::vector<std::string> invariants;

@@ -85,6 +85,10 @@ void Flatten(const yaml::Value& map, const std::string& prefix, int depth,
   }
 }
 
+bool IsNotHere(const Catalogue& catalogue, const PartSpec& part) {
+  return std::find(catalogue.not_here.begin(), catalogue.not_here.end(), part.kind) != catalogue.not_here.end();
+}
+
 void ReadKnobs(const yaml::Value& set, const PartSpec& part, const Catalogue& catalogue,
                std::map<std::string, std::string>& knobs) {
   for (const auto& [key, value] : FlatScalars(set)) {
@@ -104,7 +108,7 @@ void ReadPart(const std::string& name, const yaml::Value& value, Reading& readin
   const std::vector<std::string> kinds =
       NamesOf(reading.catalogue.knobs, [](const auto& known) { return known.first; });
   const bool known = reading.catalogue.knobs.contains(part.kind);
-  if (!known) {
+  if (!known && !IsNotHere(reading.catalogue, part)) {
     value.Error(Concat("unknown part ", Quoted(part.kind), Suggestion(part.kind, kinds)));
   }
   for (const auto& [file, text] : value.Optional("files").Entries()) {
@@ -114,7 +118,7 @@ void ReadPart(const std::string& name, const yaml::Value& value, Reading& readin
     part.files[file] = text.String();
   }
   const yaml::Value set = value.Optional("set");
-  if (known) {
+  if (known || IsNotHere(reading.catalogue, part)) {
     ReadKnobs(set, part, reading.catalogue, part.set);
   }
   value.Finish();
@@ -169,6 +173,7 @@ std::vector<std::pair<std::string, yaml::Value>> FlatScalars(const yaml::Value& 
 
 std::string KnobError(const Catalogue& catalogue, const PartSpec& part, const std::string& key,
                       const std::string& value) {
+  if (IsNotHere(catalogue, part)) return "";
   const auto knobs = catalogue.knobs.find(part.kind);
   if (knobs == catalogue.knobs.end()) return Concat("unknown part ", Quoted(part.kind));
   const auto knob = std::find_if(knobs->second.begin(), knobs->second.end(),

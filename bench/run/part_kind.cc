@@ -38,14 +38,14 @@ const PartKind* FindPartKind(const std::string& name) {
   return nullptr;
 }
 
-void DescribeParts(const std::string& root, Catalogue* catalogue, std::vector<std::string>* not_built) {
+void DescribeParts(const std::string& root, Catalogue* catalogue) {
   const Build build{root};
   for (const std::unique_ptr<PartKind>& kind : PartKinds()) {
     absl::StatusOr<std::vector<Catalogue::Knob>> knobs = kind->Knobs(build);
     if (knobs.ok()) {
       catalogue->knobs[kind->name()] = std::move(*knobs);
-    } else if (not_built != nullptr) {
-      not_built->push_back(kind->name());
+    } else {
+      catalogue->not_here.push_back(kind->name());
     }
     for (const FaultKind* fault : FaultsFor(kind->name())) {
       std::vector<std::string>& options = catalogue->faults[Concat(kind->name(), ".", fault->action)];

@@ -65,9 +65,9 @@ const std::vector<std::unique_ptr<PartKind>>& PartKinds();
 const PartKind* FindPartKind(const std::string& name);
 
 // For the catalogue of lab files: the knobs of each kind of part, the faults of each with their options. Kinds whose
-// binary is not built yet have no entry under knobs and are named in `not_built`. Targets, invariants and expressions
-// are others'.
-void DescribeParts(const std::string& root, Catalogue* catalogue, std::vector<std::string>* not_built);
+// program is missing have no entry under knobs and are named in `not_here`. Targets, invariants and expressions are
+// others'.
+void DescribeParts(const std::string& root, Catalogue* catalogue);
 // What there is to break: "redis.pause" → one sentence. For `lab list`.
 std::map<std::string, std::string> FaultDocs();
 // Names of build targets of the services among these part kinds: {"ratelimit"} of {"redis", "ratelimit"}.

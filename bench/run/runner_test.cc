@@ -123,7 +123,8 @@ TEST_F(RunnerTest, RunsInterleavedWithReceiptsSeriesAndFiles) {
     ASSERT_EQ(trial.parts.size(), 2u);
     EXPECT_THAT(trial.parts[0].version, HasSubstr("redis "));
     const std::string folder = run->folder + "/trials/" + trial.variant + "-" + std::to_string(trial.repeat);
-    for (const char* file : {"/ops.csv", "/series.csv", "/faults.json", "/logs/redis.log", "/config/ratelimit.yaml"}) {
+    for (const char* file : {"/ops.csv", "/series.csv", "/faults.json", "/logs/redis.log", "/config/ratelimit.yaml",
+                             "/traces/ratelimit.jsonl"}) {
       EXPECT_GT(fs::file_size(folder + file), 0u) << file;
     }
     std::ifstream log(folder + "/logs/ratelimit.log");
@@ -196,8 +197,8 @@ TEST(TrialFilesTest, AFullDiskIsNamed) {
 
 TEST(DescribePartsTest, ListsKnobsAndFaultsByKind) {
   Catalogue catalogue;
-  std::vector<std::string> not_built;
-  DescribeParts("/no/checkout", &catalogue, &not_built);
+  DescribeParts("/no/checkout", &catalogue);
+  EXPECT_THAT(catalogue.not_here, testing::ElementsAre("ratelimit"));
   EXPECT_THAT(catalogue.knobs.at("redis"), testing::Not(testing::IsEmpty()));
   EXPECT_THAT(catalogue.faults.at("redis.kill"), testing::ElementsAre("data"));
   EXPECT_EQ(catalogue.faults.count("ratelimit.pause"), 1u);
