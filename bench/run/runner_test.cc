@@ -198,7 +198,6 @@ TEST(TrialFilesTest, AFullDiskIsNamed) {
 TEST(DescribePartsTest, ListsKnobsAndFaultsByKind) {
   Catalogue catalogue;
   DescribeParts("/no/checkout", &catalogue);
-  EXPECT_THAT(catalogue.not_here, testing::ElementsAre("ratelimit"));
   EXPECT_THAT(catalogue.knobs.at("redis"), testing::Not(testing::IsEmpty()));
   EXPECT_THAT(catalogue.faults.at("redis.kill"), testing::ElementsAre("data"));
   EXPECT_EQ(catalogue.faults.count("ratelimit.pause"), 1u);
