@@ -35,12 +35,6 @@ bool IsRunName(const std::string& name) {
   return true;
 }
 
-// "20261121-110405-2" sorts before "…-10": by stamp, then by number.
-std::pair<std::string, int> Order(const fs::path& path) {
-  const std::string name = path.filename().string();
-  return {name.substr(0, 15), name.size() > 16 ? std::atoi(name.c_str() + 16) : 1};
-}
-
 }  // namespace
 
 std::string StateFolder(const std::string& root) {
@@ -66,6 +60,11 @@ absl::StatusOr<std::string> MakeRunFolder(const std::string& root, const std::st
   return absl::ResourceExhaustedError(Concat("more than a thousand runs called ", stamp, " in ", runs.string()));
 }
 
+std::pair<std::string, int> RunOrder(const std::string& folder) {
+  const std::string name = fs::path(folder).filename().string();
+  return {name.substr(0, 15), name.size() > 16 ? std::atoi(name.c_str() + 16) : 1};
+}
+
 void FinishRunFolder(const std::string& folder, int keep, int keep_operations) {
   const fs::path path(folder);
   std::error_code ignored;
@@ -78,7 +77,7 @@ void FinishRunFolder(const std::string& folder, int keep, int keep_operations) {
   for (const fs::directory_entry& entry : fs::directory_iterator(path.parent_path(), ignored)) {
     if (!entry.is_symlink() && IsRunName(entry.path().filename().string())) runs.push_back(entry.path());
   }
-  std::sort(runs.begin(), runs.end(), [](const fs::path& a, const fs::path& b) { return Order(a) > Order(b); });
+  std::sort(runs.begin(), runs.end(), [](const fs::path& a, const fs::path& b) { return RunOrder(a) > RunOrder(b); });
   for (size_t i = 0; i < runs.size(); ++i) {
     if (i >= static_cast<size_t>(keep)) {
       fs::remove_all(runs[i], ignored);
