@@ -74,6 +74,10 @@ class ServicePart : public PartKind {
     const absl::StatusOr<std::vector<Catalogue::Knob>> knobs = KnobsOf(binary);
     if (!knobs.ok()) return knobs.status();
 
+    const std::string traces = TraceFolder(request);
+    std::error_code error;
+    std::filesystem::create_directories(traces, error);
+    if (error) return absl::UnavailableError(Concat("cannot make ", traces, ": ", error.message()));
     const std::string file = Concat(request.config_folder, "/", request.name, ".yaml");
     if (absl::Status written = WriteFileAtomic(file, Config(request, *knobs)); !written.ok()) return written;
     Command command;
@@ -115,9 +119,16 @@ class ServicePart : public PartKind {
     return knobs;
   }
 
-  // Flat "path: value" lines: its ports, where its store is, and then what the lab sets, which wins.
+  // Kept with the trial, beside its configuration.
+  static std::string TraceFolder(const LaunchRequest& request) {
+    return (std::filesystem::path(request.config_folder).parent_path() / "traces").string();
+  }
+
+  // Flat "path: value" lines: its ports, where its store is and where its spans go, as far as it has such fields; and
+  // then what the lab sets, which wins.
   static std::string Config(const LaunchRequest& request, const std::vector<Catalogue::Knob>& knobs) {
     std::map<std::string, std::string> values = {{"http.host", kHost}, {"grpc.host", kHost}};
+    values["trace.file"] = Concat(TraceFolder(request), "/", request.name, ".jsonl");
     for (const auto& [port, number] : request.ports) values[port + ".port"] = std::to_string(number);
     for (const auto& [kind, ports] : request.others) {
       const auto port = ports.find(kind);  // the port of a kind that is called like it: redis.port

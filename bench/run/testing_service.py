@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 
-FIELDS = ["http.port", "grpc.port", "redis.host", "redis.port", "rules.path", "die.after", "answer"]
+FIELDS = ["http.port", "grpc.port", "redis.host", "redis.port", "rules.path", "trace.file", "die.after", "answer"]
 
 
 def die():
@@ -51,6 +51,8 @@ config = {key: json.loads(value) if value.startswith('"') else value for key, va
 print("config", json.dumps(config), flush=True)
 if "rules.path" in config:
     print("rules", open(config["rules.path"]).read(), flush=True)
+if "trace.file" in config:
+    open(config["trace.file"], "a").write("{}\n")
 if config.get("die.after") == "0":
     die()
 grpc = socket.create_server(("127.0.0.1", int(config["grpc.port"])))
