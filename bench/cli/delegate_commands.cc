@@ -1,4 +1,4 @@
-// `test` and `bench` hand over to programs of the build; `targets` answers the script `lab`.
+// `test` hands over to tests/run, `bench` to a program of the build; `targets` answers the script `lab`.
 
 #include <unistd.h>
 
@@ -38,19 +38,21 @@ int Become(const std::string& program, const std::vector<std::string>& arguments
   return Fail(kMissing, absl::StrCat(program, ": ", std::strerror(errno)));
 }
 
-int Test(const Session&, const Arguments& arguments) {
-  std::vector<std::string> words = {"--test-dir", BuildFolder(), "--output-on-failure", "--no-tests=error"};
-  words.insert(words.end(), arguments.operands.begin(), arguments.operands.end());
-  return Become("ctest", words);
+int Test(const Session& session, const Arguments& arguments) {
+  return Become(session.root + "/tests/run", arguments.operands);
 }
 
 int Bench(const Session&, const Arguments& arguments) {
   return Become(BuildFolder() + "/bench/micro/lab_bench", arguments.operands);
 }
 
-int Targets(const Session& session, const Arguments& arguments) {
+// The words are those behind `run`, read as `run` reads them: "--seed 5 rate-limit-outage" asks for rate-limit-outage.
+int Targets(const Session& session, const Arguments& words) {
+  const absl::StatusOr<Arguments> arguments = ParseArguments(RunCommand().spec, words.operands);
+  if (!arguments.ok()) return Fail(kUsage, arguments.status());
+  if (arguments->Has("--help")) return 0;
   // A lab file with errors still names its parts in the message of the run; here nothing is to be built then.
-  const absl::StatusOr<Lab> lab = OpenLab(session.root, arguments.operands[0], MakeCatalogue(session.root));
+  const absl::StatusOr<Lab> lab = OpenLab(session.root, arguments->operands[0], MakeCatalogue(session.root));
   if (!lab.ok()) return Fail(kUsage, lab.status());
   std::vector<std::string> kinds;
   for (const PartSpec& part : lab->system) kinds.push_back(part.kind.empty() ? part.name : part.kind);
@@ -66,8 +68,8 @@ Command TestCommand() {
                    0,
                    0,
                    {},
-                   "The test suite (what follows goes to ctest)",
-                   "Examples\n  ./lab test\n  ./lab test --all\n"};
+                   "The test suite (what follows goes to tests/run)",
+                   "Examples\n  ./lab test\n  ./lab test --all\n  ./lab test --stage unit\n  ./lab test --help\n"};
   spec.passes_on = true;
   return {spec, &Test};
 }
@@ -85,7 +87,8 @@ Command BenchCommand() {
 }
 
 Command TargetsCommand() {
-  CommandSpec spec{"targets", "<lab>", 1, 1, {}, "The build targets of the services that a lab starts", ""};
+  CommandSpec spec{"targets", "<words of run>", 0, 0, {}, "The build targets of the services that a run starts", ""};
+  spec.passes_on = true;
   spec.hidden = true;
   return {spec, &Targets};
 }
