@@ -1,9 +1,9 @@
 #include <algorithm>
-#include <cmath>
 
 #include "absl/strings/str_format.h"
 #include "bench/judge/functions.h"
 #include "bench/judge/selection.h"
+#include "bench/model/quantile.h"
 #include "services/runtime/base/text.h"
 
 // Latency from the intended time, service time from the sending, and the generator's own lag.
@@ -30,14 +30,6 @@ Sample Gather(const Trial& trial, const Selection& selection, Measure measure) {
     }
   }
   return sample;
-}
-
-// The smallest value that at least `quantile` of all values do not exceed.
-double Quantile(Times& times, double quantile) {
-  const double rank = std::ceil(quantile * static_cast<double>(times.size()));
-  const size_t index = std::min(times.size() - 1, static_cast<size_t>(std::max(rank, 1.0)) - 1);
-  std::nth_element(times.begin(), times.begin() + index, times.end());
-  return static_cast<double>(times[index]) * 1e-9;
 }
 
 // What was never sent has no latency, but would have had a long one: beyond this share of drops, a quantile of the rest
@@ -67,13 +59,13 @@ Function TimeOf(std::string name, Measure measure, Summary summary) {
 }
 
 // A quantile needs enough values beyond it to be more than the luck of one: three for most, ten for a p99.9.
-Summary QuantileOf(double quantile, uint64_t least) {
+Summary AQuantile(double quantile, uint64_t least) {
   return [quantile, least](Sample& sample) {
     const uint64_t count = sample.times_ns.size();
     if (count < least) return Evidence::None(Concat("too few samples: ", count, " of ", least), count);
     const std::string drops = TooManyDrops(sample, 1 - quantile);
     if (!drops.empty()) return Evidence::None(drops, count);
-    return Evidence::Of(Quantile(sample.times_ns, quantile), count);
+    return Evidence::Of(static_cast<double>(QuantileOf(sample.times_ns, quantile)) * 1e-9, count);
   };
 }
 
@@ -93,11 +85,11 @@ Evidence Mean(Sample& sample) {
 }
 
 void AddFamily(std::vector<Function>& functions, const std::string& prefix, Measure measure) {
-  functions.push_back(TimeOf(prefix + "_p50", measure, QuantileOf(0.5, 6)));
-  functions.push_back(TimeOf(prefix + "_p90", measure, QuantileOf(0.9, 30)));
-  functions.push_back(TimeOf(prefix + "_p95", measure, QuantileOf(0.95, 60)));
-  functions.push_back(TimeOf(prefix + "_p99", measure, QuantileOf(0.99, 300)));
-  functions.push_back(TimeOf(prefix + "_p999", measure, QuantileOf(0.999, 10'000)));
+  functions.push_back(TimeOf(prefix + "_p50", measure, AQuantile(0.5, 6)));
+  functions.push_back(TimeOf(prefix + "_p90", measure, AQuantile(0.9, 30)));
+  functions.push_back(TimeOf(prefix + "_p95", measure, AQuantile(0.95, 60)));
+  functions.push_back(TimeOf(prefix + "_p99", measure, AQuantile(0.99, 300)));
+  functions.push_back(TimeOf(prefix + "_p999", measure, AQuantile(0.999, 10'000)));
   functions.push_back(TimeOf(prefix + "_max", measure, &Maximum));
   functions.push_back(TimeOf(prefix + "_mean", measure, &Mean));
 }
@@ -107,7 +99,7 @@ void AddFamily(std::vector<Function>& functions, const std::string& prefix, Meas
 void AddLatencies(std::vector<Function>& functions) {
   AddFamily(functions, "latency", &Op::latency_ns);
   AddFamily(functions, "service", &Op::service_ns);
-  functions.push_back(TimeOf("lag_p99", &Op::lag_ns, QuantileOf(0.99, 300)));
+  functions.push_back(TimeOf("lag_p99", &Op::lag_ns, AQuantile(0.99, 300)));
 }
 
 }  // namespace lab::bench

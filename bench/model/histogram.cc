@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
+
+#include "bench/model/quantile.h"
 
 namespace lab::bench {
 namespace {
@@ -48,9 +49,7 @@ void Histogram::Merge(const Histogram& other) {
 
 int64_t Histogram::Quantile(double quantile) const {
   if (count_ == 0) return 0;
-  // 0.99 * 100 is 99.00000000000001 in binary: without the allowance its rank would be 100.
-  const double exact = std::clamp(quantile, 0.0, 1.0) * static_cast<double>(count_);
-  const auto rank = std::max<uint64_t>(1, static_cast<uint64_t>(std::ceil(exact - 1e-9 * static_cast<double>(count_))));
+  const uint64_t rank = QuantileRank(quantile, count_);
   uint64_t seen = 0;
   for (size_t i = 0; i < counts_.size(); ++i) {
     seen += counts_[i];

@@ -6,15 +6,11 @@
 #include <cmath>
 #include <vector>
 
+#include "bench/model/quantile.h"
 #include "services/runtime/base/random.h"
 
 namespace lab::bench {
 namespace {
-
-int64_t ExactQuantile(const std::vector<int64_t>& sorted, double quantile) {
-  const double rank = std::ceil(quantile * static_cast<double>(sorted.size()) - 1e-6);
-  return sorted[static_cast<size_t>(std::max(1.0, rank)) - 1];
-}
 
 // Values over all magnitudes from 1 ns to 1 h, as latencies of a healthy and a stalled system mix them.
 std::vector<int64_t> MixedValues(uint64_t seed, size_t count) {
@@ -32,17 +28,31 @@ TEST(HistogramTest, EveryQuantileIsWithinOnePercentOfAnExactSort) {
     std::vector<int64_t> values = MixedValues(seed, 1 + seed * 977);
     Histogram histogram;
     for (const int64_t value : values) histogram.Add(value);
-    std::sort(values.begin(), values.end());
     for (double quantile = 0; quantile <= 1.0; quantile += 0.001) {
-      const auto exact = static_cast<double>(ExactQuantile(values, quantile));
+      const auto exact = static_cast<double>(QuantileOf(values, quantile));
       const auto told = static_cast<double>(histogram.Quantile(quantile));
       ASSERT_GE(told, exact) << quantile;
       ASSERT_LE(told, exact * 1.01) << quantile;
     }
+    std::sort(values.begin(), values.end());
     EXPECT_EQ(histogram.max(), values.back());
     EXPECT_EQ(histogram.min(), values.front());
     EXPECT_EQ(histogram.Quantile(1), values.back());
   }
+}
+
+TEST(QuantileTest, IsTheNearestRank) {
+  EXPECT_EQ(QuantileRank(0, 100), 1u);
+  EXPECT_EQ(QuantileRank(0.5, 100), 50u);
+  EXPECT_EQ(QuantileRank(0.501, 100), 51u);
+  EXPECT_EQ(QuantileRank(0.55, 100), 55u) << "0.55 * 100 is a little more than 55 in binary";
+  EXPECT_EQ(QuantileRank(0.999, 5'000'000), 4'995'000u);
+  EXPECT_EQ(QuantileRank(0.9991, 1'000'000'000), 999'100'000u);
+  EXPECT_EQ(QuantileRank(1, 100), 100u);
+  EXPECT_EQ(QuantileRank(7, 1), 1u);
+  std::vector<int64_t> values = {50, 10, 40, 20, 30};
+  EXPECT_EQ(QuantileOf(values, 0.6), 30);
+  EXPECT_EQ(QuantileOf(values, 0.61), 40);
 }
 
 TEST(HistogramTest, MergedPartsEqualTheWhole) {
