@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "bench/judge/expression.h"
+#include "bench/judge/findings.h"
 #include "bench/judge/functions.h"
 #include "bench/judge/invariants.h"
 #include "bench/judge/judge.h"
@@ -245,6 +246,16 @@ absl::Status CheckValue(const Lab& lab, const std::string& text, ExpressionUse u
   return Checker(lab, use).UnitOf(*tree).status();
 }
 
+// A comparison of variants that the lab's own repeats could never decide.
+absl::Status CheckRepeats(const Lab& lab, const std::string& text) {
+  const bool expected = std::any_of(lab.expect.begin(), lab.expect.end(),
+                                    [&](const ExpectSpec& rule) { return rule.expression == text; });
+  const size_t needed = expected ? BlocksNeeded(text, lab) : 0;
+  if (static_cast<size_t>(lab.repeat) >= needed) return absl::OkStatus();
+  return ErrorAt(0, Concat("compares variants, which takes ", needed,
+                           " interleaved repeats here; write repeat: ", needed, " or more (it is ", lab.repeat, ")"));
+}
+
 absl::Status CheckComparison(const Lab& lab, const std::string& text) {
   const absl::StatusOr<Comparison> comparison = ParseComparison(text);
   if (!comparison.ok()) return comparison.status();
@@ -262,7 +273,7 @@ absl::Status CheckComparison(const Lab& lab, const std::string& text) {
     if (!same.ok()) return same;
   }
   if (!names_something) return ErrorAt(0, "compares nothing that was measured; name a value, as each.p99");
-  return absl::OkStatus();
+  return CheckRepeats(lab, text);
 }
 
 absl::Status CheckInvariant(const Lab& lab, const std::string& text) {

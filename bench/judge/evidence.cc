@@ -54,8 +54,8 @@ Evidence Median(std::vector<Evidence> list, size_t of) {
   return median;
 }
 
-// The steady-state hypothesis: what the lab says of every trial before its faults (`steady:`). Where it does not hold, what
-// came after says more about the host than about the design.
+// The steady-state hypothesis: what the lab says of every trial before its faults (`steady:`). Where it does not hold,
+// what came after says more about the host than about the design.
 std::string WhyUnsteady(const Lab& lab, const std::map<std::string, Evidence>& values) {
   for (const ExpectSpec& rule : lab.steady) {
     const absl::StatusOr<Comparison> comparison = ParseComparison(rule.expression);

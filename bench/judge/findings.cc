@@ -11,7 +11,6 @@
 namespace lab::bench {
 namespace {
 
-constexpr size_t kLeastBlocks = 4;   // interleaved repeats that a comparison of variants needs
 constexpr double kErrorBound = 0.1;  // of all comparisons of a lab together (Bonferroni)
 
 std::set<std::string> VariantsOf(const Comparison& comparison) {
@@ -85,18 +84,27 @@ double CoinTail(size_t hits, size_t tries) {
   return sum * std::pow(0.5, static_cast<double>(tries));
 }
 
+// The fewest blocks of which all on one side are unlikely enough: below it nothing could be decided.
+size_t LeastBlocks(size_t comparisons) {
+  size_t blocks = 1;
+  while (CoinTail(blocks, blocks) > kErrorBound / static_cast<double>(comparisons)) ++blocks;
+  return blocks;
+}
+
 // A comparison of variants, block by block (a block: the same repeat of each), decided by an exact sign test: it holds,
 // or does not, only when so many blocks on one side would be unlikely if either were as likely.
 Judged JudgeTogether(const ExpectSpec& rule, const Comparison& comparison, const std::string& each,
                      const std::vector<const VariantEvidence*>& variants, size_t comparisons) {
+  const double bound = kErrorBound / static_cast<double>(comparisons);
+  const size_t needed = LeastBlocks(comparisons);
   Judged judged = NotAsked(rule, each, "");
   Finding& finding = judged.finding;
   finding.state = State::kInconclusive;
   size_t blocks = std::numeric_limits<size_t>::max();
   for (const VariantEvidence* variant : variants) blocks = std::min(blocks, variant->repeats.size());
-  if (blocks < kLeastBlocks) {
-    finding.why = Concat("a comparison of variants needs ", kLeastBlocks, " interleaved repeats, there are ", blocks,
-                         "; run with --repeat ", kLeastBlocks);
+  if (blocks < needed) {
+    finding.why = Concat(comparisons == 1 ? "a comparison of variants needs " : "comparisons of variants need ", needed,
+                         " interleaved repeats, there are ", blocks, "; run with --repeat ", needed);
     return judged;
   }
   std::vector<Compared> outcomes;
@@ -121,7 +129,6 @@ Judged JudgeTogether(const ExpectSpec& rule, const Comparison& comparison, const
   finding.right = middle.right;
   finding.measured = Concat(middle.text, ", held in ", held, " of ", blocks, " blocks");
   judged.factor = outcomes.front().factor;
-  const double bound = kErrorBound / static_cast<double>(comparisons);
   if (CoinTail(held, blocks) <= bound) {
     finding.state = State::kPass;
   } else if (CoinTail(blocks - held, blocks) <= bound) {
@@ -143,15 +150,19 @@ Comparison ForVariant(Comparison comparison, const std::string& variant) {
   return comparison;
 }
 
-// How many comparisons of variants the lab declares, counting each. once a variant.
+// How many comparisons of variants a rule is, counting each. once a variant; 0: it speaks of one variant at a time.
+size_t ComparisonsIn(const std::string& expression, const Lab& lab) {
+  const absl::StatusOr<Comparison> comparison = ParseComparison(expression);
+  if (!comparison.ok()) return 0;
+  const std::set<std::string> variants = VariantsOf(*comparison);
+  if (variants.size() < 2) return 0;
+  // Those that it names are not compared with themselves.
+  return variants.contains("each") ? lab.variants.size() - std::min(lab.variants.size(), variants.size() - 1) : 1;
+}
+
 size_t CountComparisons(const Lab& lab) {
   size_t count = 0;
-  for (const ExpectSpec& rule : lab.expect) {
-    const absl::StatusOr<Comparison> comparison = ParseComparison(rule.expression);
-    if (!comparison.ok()) continue;
-    const std::set<std::string> variants = VariantsOf(*comparison);
-    if (variants.size() > 1) count += variants.contains("each") ? lab.variants.size() - 1 : 1;
-  }
+  for (const ExpectSpec& rule : lab.expect) count += ComparisonsIn(rule.expression, lab);
   return std::max<size_t>(1, count);
 }
 
@@ -172,6 +183,10 @@ Judged JudgeFor(const ExpectSpec& rule, const Comparison& comparison, const std:
 }
 
 }  // namespace
+
+size_t BlocksNeeded(const std::string& expression, const Lab& lab) {
+  return ComparisonsIn(expression, lab) == 0 ? 0 : LeastBlocks(CountComparisons(lab));
+}
 
 std::vector<Judged> JudgeExpectation(const ExpectSpec& rule, const Lab& lab, const Run& run,
                                      const std::vector<VariantEvidence>& all) {

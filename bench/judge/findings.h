@@ -19,6 +19,10 @@ struct Judged {
 std::vector<Judged> JudgeExpectation(const ExpectSpec& rule, const Lab& lab, const Run& run,
                                      const std::vector<VariantEvidence>& all);
 
+// How many interleaved repeats this expectation of the lab needs before it can be decided at all: more, the more
+// comparisons of variants the lab declares; 0 for one that compares no variants.
+size_t BlocksNeeded(const std::string& expression, const Lab& lab);
+
 // One invariant on one variant, over all repeats.
 Judged JudgeInvariant(const std::string& rule, const Lab& lab, const VariantEvidence& variant);
 

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "bench/judge/testing/trials.h"
+#include "services/runtime/base/text.h"
 
 // Each function on trials that are small enough to know the answer.
 namespace lab::bench {
@@ -222,8 +223,23 @@ TEST(RecoveryTest, WithoutEvidenceThereIsNone) {
   std::erase_if(silent.ops, [](const Op& op) { return op.intended_ns < 5 * kSecond; });
   EXPECT_THAT(Missing(silent, "recovery{phase=after}"), HasSubstr("nothing was answered in steady"));
   Trial brief = Recovering(0, At(0, kMs));
-  brief.phases[2].end_s = 11;
-  EXPECT_THAT(Missing(brief, "recovery{phase=after}"), HasSubstr("ends less than 1.2 s after the heal"));
+  brief.phases[2].end_s = 10.9;
+  EXPECT_THAT(Missing(brief, "recovery{phase=after}"), HasSubstr("ends less than 1.0 s after the heal"));
+}
+
+TEST(RecoveryTest, CountsFromTheHealOfTheFaultThatEndedLast) {
+  // Asked for first and healed last: at 11 s, after the one that the phase is named for.
+  Trial trial = Recovering(0, At(0, kMs, Answer::kLimited));
+  FaultRecord longer = trial.faults[0];
+  longer.asked_s = 4;
+  longer.heal_asked_s = 11;
+  trial.faults.insert(trial.faults.begin(), longer);
+  for (Op& op : trial.ops) {
+    if (op.intended_ns >= 10 * kSecond && op.intended_ns < 11 * kSecond + 200 * kMs) op.outcome = Outcome::kFailed;
+  }
+  EXPECT_NEAR(Known(trial, "recovery{phase=after}"), 0.2, 1e-9);
+  trial.faults[0].heal_asked_s.reset();
+  EXPECT_THAT(Missing(trial, "recovery{phase=after}"), HasSubstr("has no end"));
 }
 
 TEST(RecoveryTest, DetectIsFromAskedToSeen) {
@@ -265,11 +281,35 @@ TEST(SeriesValuesTest, CountersGaugesAndResets) {
   EXPECT_THAT(Missing(trial, "memory_max{part=ratelimit, phase=after}"), HasSubstr("was not read then"));
 }
 
+TEST(SeriesValuesTest, NothingIsKnownOfAHole) {
+  Trial trial = EmptyTrial();  // pause: 5 to 10 s
+  Series used{"redis", "redis_used_memory", {}, {}};
+  Series commands{"redis", "redis_total_commands_processed", {}, {}};
+  for (const double at_s : {-0.2, 0.8, 1.8, 2.8, 3.8, 4.8, 10.4, 11.4, 12.4, 13.4, 14.4, 15.1}) {
+    used.samples.emplace_back(at_s, 1e6);
+    commands.samples.emplace_back(at_s, 100 * at_s + 100);
+  }
+  trial.series = {used, commands};
+  for (const char* as : {"max", "min", "mean", "last"}) {
+    EXPECT_THAT(Missing(trial, Concat("metric{part=redis, name=redis_used_memory, phase=pause, as=", as, "}")),
+                HasSubstr("not read"))
+        << as;
+    EXPECT_NEAR(Known(trial, "metric{part=redis, name=redis_used_memory, phase=steady+after, as=last}"), 1e6, 1);
+  }
+  EXPECT_THAT(Missing(trial, "metric{part=redis, name=redis_total_commands_processed, phase=pause, as=rate}"),
+              HasSubstr("was not read then"));
+  EXPECT_THAT(Missing(trial, "metric{part=redis, name=redis_used_memory, as=max}"), HasSubstr("not read for 2.5 s"));
+  // The whole timeline begins and ends where it was read: a counter has counted on through the hole.
+  EXPECT_NEAR(Known(trial, "metric{part=redis, name=redis_total_commands_processed, as=delta}"), 1500, 1);
+}
+
 TEST(SeriesValuesTest, ReplicasAddUpAndFinalsAreRead) {
   Trial trial = EmptyTrial();
-  trial.series = {{"ratelimit-1", "process_resident_memory_bytes", {}, {{0, 1e6}, {15, 1e6}}},
-                  {"ratelimit-2", "process_resident_memory_bytes", {}, {{0, 2e6}, {15, 2e6}}},
-                  {"ratelimiter", "process_resident_memory_bytes", {}, {{0, 9e6}, {15, 9e6}}}};
+  for (const auto& [part, bytes] : {std::pair("ratelimit-1", 1e6), {"ratelimit-2", 2e6}, {"ratelimiter", 9e6}}) {
+    Series series{part, "process_resident_memory_bytes", {}, {}};
+    for (int second = 0; second <= 15; ++second) series.samples.emplace_back(second, bytes);
+    trial.series.push_back(series);
+  }
   EXPECT_NEAR(Known(trial, "memory_max{part=ratelimit}"), 3e6, 1e-3);
   trial.finals["redis.memory_per_key{lane=gcra}"] = 96;
   EXPECT_DOUBLE_EQ(Known(trial, "final{name=redis.memory_per_key{lane=gcra}}"), 96);

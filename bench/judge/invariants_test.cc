@@ -22,6 +22,7 @@ using testing::EmptyTrial;
 using ::testing::HasSubstr;
 using testing::kMs;
 using testing::kSecond;
+using ::testing::Not;
 
 InvariantResult Check(const Trial& trial, const std::string& text) {
   const absl::StatusOr<Node> call = ParseCall(text);
@@ -115,21 +116,38 @@ TEST(EveryArrivalAccountedTest, TimesMustBeInOrder) {
 
 TEST(EveryArrivalAccountedTest, TheServicesOwnCountMustAgree) {
   Trial trial = MixedTrial();
-  double answered = 0;
-  for (const Op& op : trial.ops) answered += op.outcome == Outcome::kOk ? 1 : 0;
+  double answered = 0, sent = 0;
+  for (const Op& op : trial.ops) {
+    answered += op.outcome == Outcome::kOk ? 1 : 0;
+    sent += op.outcome == Outcome::kDropped ? 0 : 1;
+  }
   const auto counted = [&](double calls) {
     trial.series = {{"ratelimit", "rpc_server_calls_total", {{"code", "OK"}}, {{-1, 5}, {16, 5 + calls}}}};
     return Accounted(trial).state;
   };
   EXPECT_EQ(counted(answered), State::kPass);
-  EXPECT_EQ(counted(answered + 100), State::kPass);  // probes
-  EXPECT_EQ(counted(answered - 50), State::kFail);
-  EXPECT_EQ(counted(answered * 10), State::kFail);
-  // Read for the last time before the load ended, or restarted: no evidence, not a violation.
-  trial.series = {{"ratelimit", "rpc_server_calls_total", {{"code", "OK"}}, {{-1, 5}, {2, 20}}}};
-  EXPECT_EQ(Accounted(trial).state, State::kPass);
-  trial.series = {{"ratelimit", "rpc_server_calls_total", {{"code", "OK"}}, {{-1, 500}, {16, 20}}}};
-  EXPECT_EQ(Accounted(trial).state, State::kPass);
+  EXPECT_THAT(Accounted(trial).measured, Not(HasSubstr("not compared")));
+  EXPECT_EQ(counted(sent), State::kPass);  // those that were given up may have been answered
+  EXPECT_EQ(counted(sent + 1), State::kFail);
+  EXPECT_EQ(counted(answered - 16), State::kPass);
+  EXPECT_EQ(counted(answered - 17), State::kFail);
+}
+
+TEST(EveryArrivalAccountedTest, SaysWhyTheServicesCountWasNotCompared) {
+  Trial trial = MixedTrial();
+  const auto measured = [&](const Series& series) {
+    trial.series = {series};
+    const InvariantResult result = Accounted(trial);
+    EXPECT_EQ(result.state, State::kPass) << "no evidence, and no violation";
+    return result.measured;
+  };
+  const std::string name = "rpc_server_calls_total";
+  EXPECT_THAT(measured({"ratelimit", name, {{"code", "OK"}}, {{-1, 5}, {2, 20}}}),
+              HasSubstr("the service's count was not compared: ratelimit was not read after the load"));
+  EXPECT_THAT(measured({"ratelimit", name, {{"code", "OK"}}, {{-1, 500}, {16, 20}}}), HasSubstr("count anew"));
+  EXPECT_THAT(measured({"redis", name, {}, {{-1, 500}, {16, 520}}}), HasSubstr("ratelimit reported no rpc_server"));
+  trial.streams[0].target = "ratelimit.http";
+  EXPECT_THAT(measured({"ratelimit", name, {}, {{-1, 0}, {16, 5}}}), HasSubstr("ratelimit.http has no counter"));
 }
 
 TEST(EveryArrivalAccountedTest, ShowsAtMostTwentyAndCountsAll) {

@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "absl/strings/str_format.h"
 #include "bench/judge/functions.h"
 #include "bench/judge/selection.h"
+#include "bench/model/quantile.h"
 #include "services/runtime/base/text.h"
 
 // How long after the heal the system is right again, and how long it took to see that a fault had struck.
@@ -11,8 +13,7 @@ namespace lab::bench {
 namespace {
 
 constexpr int64_t kBinNs = 100'000'000;
-constexpr int kCalmBins = 5;   // nothing failed and no latency stood out for 500 ms …
-constexpr int kLeastBins = 2;  // … or until the end of the phase, if that is at least 200 ms
+constexpr int kCalmBins = 5;   // nothing failed and no latency stood out for 500 ms
 constexpr int kRateBins = 10;  // the admitted rate counts over a second: fixed windows admit in waves
 constexpr double kLatencyFloorS = 0.025;
 constexpr double kLatencyFactor = 5;  // times the p99 of the reference phase
@@ -31,10 +32,7 @@ bool Counts(const Op& op, bool of_admitted) {
 }
 
 double P99(std::vector<int64_t>& times) {
-  if (times.empty()) return 0;
-  const size_t rank = static_cast<size_t>(std::ceil(0.99 * static_cast<double>(times.size()))) - 1;
-  std::nth_element(times.begin(), times.begin() + rank, times.end());
-  return static_cast<double>(times[rank]) * 1e-9;
+  return times.empty() ? 0 : static_cast<double>(QuantileOf(times, 0.99)) * 1e-9;
 }
 
 std::optional<Normal> NormalOf(const Trial& trial, const Selection& streams, const Phase& phase) {
@@ -79,7 +77,7 @@ std::vector<Bin> BinsOf(const Trial& trial, const Selection& streams, int64_t be
 // Whether everything from this bin on is as it was before the fault.
 bool RightFrom(const std::vector<Bin>& bins, const std::vector<bool>& calm, size_t from, const Normal& normal) {
   if (from + kRateBins > bins.size()) return false;
-  for (size_t i = from; i < std::min(bins.size(), from + kCalmBins); ++i) {
+  for (size_t i = from; i < from + kCalmBins; ++i) {
     if (!calm[i]) return false;
   }
   double count = 0;
@@ -89,13 +87,17 @@ bool RightFrom(const std::vector<Bin>& bins, const std::vector<bool>& calm, size
   return count >= kRateLow * expected - slack && count <= kRateHigh * expected + slack;
 }
 
-// The last fault that was asked for before this phase. Its heal may come a little later than the phase begins: a fault
-// that lasts its whole phase is healed as the next one begins.
+// Of the faults that were asked for before this phase the one that ended last: recovery begins when nothing is broken
+// any more. Its heal may come a little later than the phase begins: a fault that lasts its whole phase is healed as the
+// next one begins. One without an end counts as the last.
 const FaultRecord* FaultBefore(const Trial& trial, const Phase& phase) {
+  const auto end_s = [](const FaultRecord& fault) {
+    return fault.heal_asked_s.value_or(std::numeric_limits<double>::infinity());
+  };
   const FaultRecord* last = nullptr;
   for (const FaultRecord& fault : trial.faults) {
     if (fault.asked_s >= phase.begin_s) continue;
-    if (last == nullptr || fault.asked_s > last->asked_s) last = &fault;
+    if (last == nullptr || end_s(fault) > end_s(*last)) last = &fault;
   }
   return last;
 }
@@ -114,9 +116,8 @@ Evidence Recovery(const Trial& trial, const Lab& lab, const Selectors& selectors
 
   const int64_t heal = ToNanos(*fault->heal_asked_s);
   std::vector<Bin> bins = BinsOf(trial, streams, heal, ToNanos(phase->end_s), *normal);
-  if (bins.size() < kRateBins + kLeastBins) {
-    return Evidence::None(
-        absl::StrFormat("%s ends less than %.1f s after the heal", phase->name, (kRateBins + kLeastBins) * 0.1));
+  if (bins.size() < kRateBins) {
+    return Evidence::None(absl::StrFormat("%s ends less than %.1f s after the heal", phase->name, kRateBins * 0.1));
   }
   uint64_t samples = 0;
   std::vector<bool> calm;

@@ -11,7 +11,9 @@
 namespace lab::bench {
 namespace {
 
-// Series are sampled once a second. Where a phase's edge is not between two samples, one this near stands for it.
+// Series are sampled once a second. Two samples further apart than this have a hole between them, about which nothing
+// is known. Where a phase's edge is not between two samples, one this near stands for it.
+constexpr double kHoleS = 2.5;
 constexpr double kNearS = 1.5;
 
 using Samples = std::vector<std::pair<double, double>>;
@@ -56,12 +58,15 @@ Samples WithoutResets(const Samples& samples) {
   return total;
 }
 
-// The value at a moment: between two samples in proportion, else the nearest one.
+// The value at a moment: between two samples in proportion, none in a hole; before the first and after the last sample
+// that one, if it is near.
 std::optional<double> At(const Samples& samples, double at_s) {
   const auto after = std::lower_bound(samples.begin(), samples.end(), at_s,
                                       [](const auto& sample, double time) { return sample.first < time; });
   if (after != samples.end() && after != samples.begin()) {
     const auto before = after - 1;
+    if (after->first == at_s) return after->second;
+    if (after->first - before->first > kHoleS) return std::nullopt;
     const double share = (at_s - before->first) / (after->first - before->first);
     return before->second + share * (after->second - before->second);
   }
@@ -87,7 +92,25 @@ Evidence Increase(const std::vector<const Series*>& list, const Selection& selec
   return Evidence::Of(sum, samples);
 }
 
-// The sum of the series at each moment of the selected time at which one of them was read, with its edges.
+// The sum of the series at these moments.
+std::vector<double> SumsAt(const std::vector<const Series*>& list, const std::set<double>& moments, std::string* why) {
+  std::vector<double> sums;
+  for (const double moment : moments) {
+    double sum = 0;
+    for (const Series* series : list) {
+      const std::optional<double> value = At(series->samples, moment);
+      if (!value) {
+        *why = Concat(series->name, " of ", series->part, " was not read then");
+        return {};
+      }
+      sum += *value;
+    }
+    sums.push_back(sum);
+  }
+  return sums;
+}
+
+// The same at each moment of the selected time at which one of them was read, with its edges.
 std::vector<double> SumsOver(const std::vector<const Series*>& list, const Selection& selection, std::string* why) {
   std::vector<double> sums;
   for (const auto& [begin_ns, end_ns] : selection.windows_ns) {
@@ -99,18 +122,15 @@ std::vector<double> SumsOver(const std::vector<const Series*>& list, const Selec
         if (at_s > begin_s && at_s < end_s) moments.insert(at_s);
       }
     }
+    double before_s = begin_s;
     for (const double moment : moments) {
-      double sum = 0;
-      for (const Series* series : list) {
-        const std::optional<double> value = At(series->samples, moment);
-        if (!value) {
-          *why = Concat(series->name, " of ", series->part, " was not read then");
-          return {};
-        }
-        sum += *value;
-      }
-      sums.push_back(sum);
+      if (moment - before_s > kHoleS)
+        *why = Concat(list.front()->name, " was not read for ", kHoleS, " s of that time");
+      before_s = moment;
     }
+    const std::vector<double> these = SumsAt(list, moments, why);
+    sums.insert(sums.end(), these.begin(), these.end());
+    if (!why->empty()) return {};
   }
   return sums;
 }
@@ -122,7 +142,8 @@ Evidence Summarize(const std::vector<const Series*>& list, const Selection& sele
     return increase;
   }
   std::string why;
-  const std::vector<double> sums = SumsOver(list, selection, &why);
+  const double end_s = static_cast<double>(selection.windows_ns.back().second) * 1e-9;
+  const std::vector<double> sums = as == "last" ? SumsAt(list, {end_s}, &why) : SumsOver(list, selection, &why);
   if (!why.empty()) return Evidence::None(why);
   double value = sums.back();
   if (as == "max") value = *std::max_element(sums.begin(), sums.end());
