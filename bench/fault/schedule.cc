@@ -111,14 +111,6 @@ bool FaultSchedule::Done() const {
   return done_ == occurrences_.size();
 }
 
-bool FaultSchedule::ActiveAt(double at_s, double margin_s) const {
-  for (const FaultRecord& record : records()) {
-    if (!record.applied_s || at_s < *record.applied_s) continue;
-    if (!record.healed_s || at_s < *record.healed_s + margin_s) return true;
-  }
-  return false;
-}
-
 double FaultSchedule::Now() const { return std::chrono::duration<double>(Clock::now() - options_.zero).count(); }
 
 bool FaultSchedule::WaitUntil(double at_s) {
@@ -166,7 +158,7 @@ void FaultSchedule::Inject(Occurrence& occurrence, Fault& fault) {
   if (applied.ok()) AwaitReceipt(occurrence, fault);
   if (!occurrence.kind->instantaneous) WaitUntil(occurrence.end_s);
   HealAndSee(occurrence, fault);
-  if (options_.journal) options_.journal(Concat("healed ", record.id, " on ", record.part));
+  if (options_.journal && record.healed_s) options_.journal(Concat("healed ", record.id, " on ", record.part));
 }
 
 void FaultSchedule::AwaitReceipt(Occurrence& occurrence, Fault& fault) {

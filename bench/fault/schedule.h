@@ -27,7 +27,8 @@ class FaultSchedule {
     std::vector<Phase> phases;
     // The part that a fault acts on, or null; must live as long as the schedule.
     std::function<FaultTarget*(const std::string& part, int replica)> target;
-    // Written down before a fault is applied and after it was healed, for the start after a killed runner.
+    // Written down before a fault is applied, and after it was seen healed (never when that was given up), for the
+    // start after a killed runner.
     std::function<void(const std::string& line)> journal;
     std::function<void(const FaultRecord&)> changed;  // on the fault's thread, or the caller's of Stop
     std::set<std::string> defused;                    // for tests: faults whose Apply does nothing ("redis.pause")
@@ -40,12 +41,12 @@ class FaultSchedule {
   // Checks that everything in it exists; nothing has happened when this fails.
   absl::Status Check() const;
   void Start();
-  // Heals what is applied, at once, and applies nothing more. At most a second.
+  // Heals what is applied, at once, and applies nothing more; whether it heals is looked at for half a second. As a
+  // rule that is all; at most 7 s, when a part ends neither by the SIGTERM of a restart (2 s) nor by SIGKILL (2 s, and
+  // 2 s again in the heal).
   void Stop();
   std::vector<FaultRecord> records() const;
   bool Done() const;  // every fault has been applied and healed, or given up
-  // Whether a fault is on, or was healed less than `margin_s` before the time.
-  bool ActiveAt(double at_s, double margin_s) const;
 
  private:
   struct Occurrence;
