@@ -22,7 +22,8 @@ class LineReader {
 
   std::optional<std::string> Name() {
     size_t length = 0;
-    while (length < rest_.size() && (absl::ascii_isalnum(rest_[length]) || rest_[length] == '_' || rest_[length] == ':')) {
+    while (length < rest_.size() &&
+           (absl::ascii_isalnum(rest_[length]) || rest_[length] == '_' || rest_[length] == ':')) {
       ++length;
     }
     if (length == 0 || absl::ascii_isdigit(rest_[0])) return std::nullopt;
@@ -103,7 +104,7 @@ std::optional<MetricSample> ParseLine(std::string_view line) {
 
 MetricsText ParseMetricsText(std::string_view text, size_t max_samples) {
   MetricsText result;
-  while (!text.empty() && result.samples.size() < max_samples) {
+  while (!text.empty()) {
     const size_t end = text.find('\n');
     const absl::string_view stripped = absl::StripAsciiWhitespace(View(text.substr(0, end)));
     const std::string_view line(stripped.data(), stripped.size());
@@ -114,6 +115,10 @@ MetricsText ParseMetricsText(std::string_view text, size_t max_samples) {
     if (!sample) {
       ++result.malformed;
     } else if (!sample->name.ends_with("_bucket") && !std::isnan(sample->value)) {
+      if (result.samples.size() == max_samples) {
+        result.cut = true;
+        break;
+      }
       result.samples.push_back(*std::move(sample));
     }
   }

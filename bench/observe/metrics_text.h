@@ -17,6 +17,7 @@ struct MetricSample {
 struct MetricsText {
   std::vector<MetricSample> samples;
   size_t malformed = 0;  // lines that could not be read
+  bool cut = false;      // there was more than `max_samples`
 };
 
 // Reads the Prometheus text format 0.0.4. Never fails: comments and time stamps are passed over, malformed lines counted.

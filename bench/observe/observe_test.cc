@@ -41,6 +41,9 @@ TEST(MetricsTextTest, LeavesOutBucketsAndKeepsWithinTheBound) {
   std::string many;
   for (int i = 0; i < 100; ++i) many += "a 1\n";
   EXPECT_EQ(ParseMetricsText(many, 10).samples.size(), 10u);
+  EXPECT_TRUE(ParseMetricsText(many, 10).cut);
+  EXPECT_EQ(ParseMetricsText(many, 100).samples.size(), 100u);
+  EXPECT_FALSE(ParseMetricsText(many, 100).cut);
   EXPECT_EQ(ParseMetricsText("a{x=\"" + std::string(5000, 'x') + "\"} 1\n").malformed, 1u);
 }
 

@@ -25,10 +25,21 @@ constexpr Nanos kTimeout = Millis(300);
 constexpr size_t kMaxSeries = 5'000;
 
 // What INFO of Redis says that a lab may want to name; the rest of it is text or never changes.
-constexpr absl::string_view kRedisFields[] = {
-    "used_memory", "used_memory_rss", "connected_clients", "blocked_clients", "total_commands_processed",
-    "instantaneous_ops_per_sec", "total_connections_received", "evicted_keys", "expired_keys", "keyspace_hits",
-    "keyspace_misses", "used_cpu_sys", "used_cpu_user", "total_net_input_bytes", "total_net_output_bytes"};
+constexpr absl::string_view kRedisFields[] = {"used_memory",
+                                              "used_memory_rss",
+                                              "connected_clients",
+                                              "blocked_clients",
+                                              "total_commands_processed",
+                                              "instantaneous_ops_per_sec",
+                                              "total_connections_received",
+                                              "evicted_keys",
+                                              "expired_keys",
+                                              "keyspace_hits",
+                                              "keyspace_misses",
+                                              "used_cpu_sys",
+                                              "used_cpu_user",
+                                              "total_net_input_bytes",
+                                              "total_net_output_bytes"};
 
 using SeriesKey = std::tuple<std::string, std::string, std::map<std::string, std::string>>;
 
@@ -45,12 +56,17 @@ struct Observer::Impl {
   // Written by the observer's thread; read after it has ended.
   std::map<SeriesKey, std::vector<std::pair<Clock::time_point, double>>> series;
   std::map<std::string, std::vector<Clock::time_point>> gaps;
+  std::map<std::string, size_t> malformed;  // part → lines
+  std::map<std::string, size_t> left_out;   // part → samples
 
   void Keep(const std::string& part, const std::string& name, const std::map<std::string, std::string>& labels,
             Clock::time_point at, double value) {
     auto found = series.find(SeriesKey{part, name, labels});
     if (found == series.end()) {
-      if (series.size() >= kMaxSeries) return;
+      if (series.size() >= kMaxSeries) {
+        ++left_out[part];
+        return;
+      }
       found = series.emplace(SeriesKey{part, name, labels}, 0).first;
     }
     found->second.emplace_back(at, value);
@@ -74,7 +90,10 @@ struct Observer::Impl {
       gaps[part.part].push_back(at);
       return;
     }
-    for (const MetricSample& sample : ParseMetricsText(answer->body).samples) {
+    const MetricsText text = ParseMetricsText(answer->body);
+    if (text.malformed > 0) malformed[part.part] += text.malformed;
+    if (text.cut) ++left_out[part.part];
+    for (const MetricSample& sample : text.samples) {
       // The process figures come from /proc for every part alike.
       if (sample.name.rfind("process_", 0) == 0) continue;
       std::map<std::string, std::string> labels = sample.labels;
@@ -164,6 +183,18 @@ std::vector<Series> Observer::Take(Clock::time_point zero) {
   }
   impl_->series.clear();
   return taken;
+}
+
+std::vector<std::string> Observer::Problems() const {
+  std::vector<std::string> problems;
+  for (const auto& [part, lines] : impl_->malformed) {
+    problems.push_back(absl::StrCat(part, " told metrics that could not be read: ", lines, " lines"));
+  }
+  for (const auto& [part, samples] : impl_->left_out) {
+    problems.push_back(absl::StrCat(part, " told more series than are kept (", kMaxSeries,
+                                    " in all, 20,000 a page): ", samples, " samples were left out"));
+  }
+  return problems;
 }
 
 std::map<std::string, std::vector<double>> Observer::Gaps(Clock::time_point zero) const {

@@ -36,6 +36,9 @@ class Observer {
   std::vector<Series> Take(Clock::time_point zero);
   // part → seconds in which it did not answer, as seconds since `zero`.
   std::map<std::string, std::vector<double>> Gaps(Clock::time_point zero) const;
+  // What a part told and was not kept, in words: lines of its metrics that could not be read, series beyond 5,000 of all
+  // parts together, samples of one page beyond 20,000. Who keeps silent about it draws curves with pieces missing.
+  std::vector<std::string> Problems() const;
 
  private:
   struct Impl;

@@ -264,6 +264,7 @@ void TrialRun::Finish() {
   trial_.series = observer_->Take(zero_);
   for (auto& [name, series] : load_series_) trial_.series.push_back(std::move(series));
   const auto gaps = observer_->Gaps(zero_);
+  const std::vector<std::string> unread = observer_->Problems();
   for (const std::string& stubborn : system_.Stop(!trial_.complete)) progress_.Note(stubborn);
 
   trial_.streams = generator_->streams();
@@ -286,6 +287,7 @@ void TrialRun::Finish() {
   for (const std::string& problem : GeneratorProblems(trial_)) Problem(problem);
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   for (const std::string& problem : NeighbourProblems(trial_.series, cores)) Problem(problem);
+  for (const std::string& problem : unread) Problem(problem);
   for (const std::string& problem : ScrapeProblems(gaps, trial_.faults, 0, trial_.duration_s)) Problem(problem);
 }
 
