@@ -15,6 +15,12 @@ namespace {
 
 namespace rls = envoy::service::ratelimit::v3;
 
+// Not 429 where the question itself is too large: here that says over limit.
+http::Response Refusal(const absl::Status& status) {
+  if (!absl::IsResourceExhausted(status)) return http::FromStatus(status);
+  return http::Problem(413, "question too large", std::string(status.message()));
+}
+
 int HttpStatus(const Pending& pending) {
   if (!pending.over_limit) return 200;
   return pending.by_policy && pending.retry_after_us == 0 ? 503 : 429;
@@ -71,7 +77,7 @@ void AddHttpApi(http::Server& server, async::Loop& loop, Limiter& limiter, Metri
       respond = std::move(exchange->respond);
     }
     metrics.refused.Increment();
-    respond(http::Problem(400, "not a question", std::string(status.message())));
+    respond(Refusal(status));
   });
   server.Handle("GET", "/debug/hot-keys", [&](const http::Request&, http::Server::Respond respond) {
     http::Response response;

@@ -189,6 +189,108 @@ TEST_F(LimiterTest, GathersWhileCallsAreOnTheirWayButNotForLong) {
   for (const auto& asked : asked_) EXPECT_EQ(asked->decided, 1);
 }
 
+// With a clock of its own. A crowd: eight or more undecided at once.
+class GatherTest : public LimiterTest {
+ protected:
+  Asked& Arrive(const std::string& value) {
+    Asked& asked = New();
+    values_.push_back(std::make_unique<std::string>(value));
+    asked.On("tenant", *values_.back());
+    EXPECT_TRUE(limiter_->Decide(asked, asked, now_).ok());
+    return asked;
+  }
+  void Arrive(int count) {
+    for (int i = 0; i < count; ++i) Arrive(std::to_string(next_++));
+  }
+  // A call with so many requests, answered at once.
+  void Crowd(int count) {
+    Arrive(count);
+    while (limiter_->Flush(now_)) now_ += Micros(10);
+    store_.Answer();
+  }
+
+  Clock::time_point now_ = Clock::time_point() + std::chrono::hours(1);
+  int next_ = 0;
+  std::vector<std::unique_ptr<std::string>> values_;
+};
+
+TEST_F(GatherTest, AfterACrowdACallWaitsForMostOfIt) {
+  Crowd(20);
+  Arrive(17);
+  const auto wait = limiter_->Flush(now_);
+  ASSERT_TRUE(wait);
+  EXPECT_EQ(*wait, Limiter::kGather);
+  EXPECT_TRUE(store_.held.empty());
+  now_ += Micros(30);
+  Arrive(1);  // 18 of 20: nine tenths
+  EXPECT_FALSE(limiter_->Flush(now_)) << "most are there";
+  ASSERT_EQ(store_.held.size(), 1u);
+  EXPECT_EQ(store_.held[0].first->groups.size(), 18u);
+}
+
+TEST_F(GatherTest, ItWaitsNoLongerThanItsBoundFromTheFirst) {
+  Crowd(20);
+  Arrive(1);
+  ASSERT_TRUE(limiter_->Flush(now_));
+  now_ += Limiter::kGather - Micros(1);
+  Arrive(1);
+  const auto wait = limiter_->Flush(now_);
+  ASSERT_TRUE(wait);
+  EXPECT_EQ(*wait, Micros(1)) << "a later one does not prolong it";
+  now_ += Micros(1);
+  EXPECT_FALSE(limiter_->Flush(now_));
+  ASSERT_EQ(store_.held.size(), 1u);
+  EXPECT_EQ(store_.held[0].first->groups.size(), 2u);
+}
+
+TEST_F(GatherTest, SevenAreNoCrowd) {
+  Crowd(7);
+  Arrive(1);
+  EXPECT_FALSE(limiter_->Flush(now_));
+  EXPECT_EQ(store_.held.size(), 1u);
+}
+
+TEST_F(GatherTest, EightAreOne) {
+  Crowd(8);
+  Arrive(1);
+  EXPECT_TRUE(limiter_->Flush(now_));
+}
+
+TEST_F(GatherTest, ACrowdThatHasGoneIsForgotten) {
+  Crowd(20);
+  int waited = 0;
+  for (int call = 0; call < 40; ++call) {
+    Arrive(1);
+    if (limiter_->Flush(now_)) {
+      ++waited;
+      now_ += Limiter::kGather;
+      ASSERT_FALSE(limiter_->Flush(now_));
+    }
+    store_.Answer();
+  }
+  EXPECT_EQ(waited, 18);  // 20 x 0.95^18 is the first below eight
+}
+
+TEST_F(GatherTest, CallsOnTheirWayCountAsUndecided) {
+  Arrive(5);
+  ASSERT_FALSE(limiter_->Flush(now_));
+  Arrive(5);  // ten are undecided now, though no call has more than five
+  ASSERT_FALSE(limiter_->Flush(now_));
+  store_.Answer();
+  Arrive(5);
+  EXPECT_TRUE(limiter_->Flush(now_));
+}
+
+TEST_F(GatherTest, EveryRequestIsAnsweredOnce) {
+  Crowd(20);
+  Arrive(3);
+  ASSERT_TRUE(limiter_->Flush(now_));
+  now_ += Limiter::kGather;
+  ASSERT_FALSE(limiter_->Flush(now_));
+  store_.Fail();
+  for (const auto& asked : asked_) EXPECT_EQ(asked->decided, 1);
+}
+
 TEST_F(LimiterTest, TwoDescriptorsOfOneKeyAddUp) {
   Asked& twice = Ask(New().On("tenant", "1", 2).On("tenant", "1", 2));
   EXPECT_TRUE(twice.over_limit) << "each alone would fit into 3";

@@ -4,6 +4,8 @@
 #include <grpcpp/support/byte_buffer.h>
 
 #include <atomic>
+#include <sstream>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -177,6 +179,49 @@ TEST(ServiceTest, JsonAnswersWithTheStatusOfTheDecision) {
   }
   EXPECT_THAT(Http(service.http_port(), "GET", "/debug/rules"), HasSubstr("shop  tenant  fixed_window  3 / "));
   EXPECT_THAT(Http(service.http_port(), "GET", "/debug/hot-keys"), HasSubstr("200 OK"));
+}
+
+TEST(ServiceTest, JsonThatIsTooLargeIsNoDecision) {
+  ServiceUnderTest service(InMemory());
+  const auto json = [](const std::string& value, int descriptors) {
+    std::string list;
+    for (int i = 0; i < descriptors; ++i) {
+      list += R"({"entries":[{"key":"tenant","value":")" + value + R"("}]},)";
+    }
+    list.pop_back();
+    return R"({"domain":"shop","descriptors":[)" + list + "]}";
+  };
+  const auto post = [&](const std::string& body) { return Http(service.http_port(), "POST", "/json", body); };
+  for (const std::string& giant :
+       {json(std::string(5'000, 'x'), 1), json("1", 40), json(std::string(1'000'000, 'x'), 1)}) {
+    const std::string answer = post(giant);
+    EXPECT_THAT(answer, testing::StartsWith("HTTP/1.1 413 ")) << giant.size();
+    EXPECT_THAT(answer, HasSubstr("application/problem+json"));
+  }
+  EXPECT_THAT(post(std::string(20'000, '[')), testing::StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(post(json("1", 3)), testing::StartsWith("HTTP/1.1 200 ")) << "it goes on, and nothing was charged before";
+}
+
+TEST(ServiceTest, HotKeysAreABoundedListWithTheHottestFirst) {
+  ServiceUnderTest service(InMemory());
+  RateLimitResponse response;
+  for (int i = 0; i < 400; ++i) {  // some 25 of them are in the sample, each with 31 keys that nobody else asks
+    RateLimitRequest request = Request("tenant", "hot");
+    for (int k = 0; k < 31; ++k) {
+      *request.add_descriptors() = Request("odd", std::to_string(100 * i + k)).descriptors(0);
+    }
+    ASSERT_TRUE(service.Call(request, &response).ok());
+  }
+  const std::string answer = Http(service.http_port(), "GET", "/debug/hot-keys");
+  std::istringstream body(answer.substr(answer.find("\r\n\r\n") + 4));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(body, line);) lines.push_back(line);
+  ASSERT_EQ(lines.size(), 1u + 64) << "a heading, and never more than 64 rows";
+  EXPECT_THAT(lines[0], HasSubstr("one request in 16"));
+  EXPECT_THAT(lines[1], testing::MatchesRegex("[0-9.]+%  [0-9]+  0  rl:.shop.:f:86400s:tenant=hot"));
+  for (size_t i = 2; i < lines.size(); ++i) {
+    EXPECT_THAT(lines[i], testing::MatchesRegex("[0-9.]+%  [0-9]+  [0-9]+  rl:.shop.:t:1500000us:odd=[0-9]+"));
+  }
 }
 
 TEST(ServiceTest, TakesGoodRulesAndKeepsTheOldOnesForBadOnes) {

@@ -9,6 +9,7 @@
 
 #include "services/ratelimit/store_testing.h"
 #include "services/runtime/base/random.h"
+#include "services/runtime/base/text.h"
 
 namespace lab::ratelimit {
 namespace {
@@ -40,6 +41,11 @@ class Traffic {
       const auto window = static_cast<int64_t>(1'000 + random_.Below(7 * kSecondUs));
       limits_.push_back(MakeLimit(algorithm, requests, window, bucket ? 1 + random_.Below(2 * requests) : 0).value());
     }
+    // The largest limits there are: sums and products beyond 32 bits, and some beyond the 53 of a double.
+    for (const Algorithm algorithm : {Algorithm::kFixedWindow, Algorithm::kSlidingCounter, Algorithm::kTokenBucket}) {
+      limits_.push_back(MakeLimit(algorithm, ~uint32_t{0}, 5 * kSecondUs + 7).value());
+    }
+    limits_.push_back(MakeLimit(Algorithm::kGcra, ~uint32_t{0}, 5'000 * kSecondUs).value());
     limits_[7].count_rejected = true;  // a sliding counter: the broken variant must be the same on both, too
   }
 
@@ -68,9 +74,9 @@ class Traffic {
       const uint64_t offset = random_.Below(limits_.size());
       for (uint64_t t = 0; t < terms; ++t) {  // different limits, hence different keys: one request names a key once
         const size_t at = (offset + t) % limits_.size();
-        const uint64_t hits = random_.Below(20) == 0 ? (random_.Below(2) ? 0 : kMaxHits) : 1 + random_.Below(5);
-        batch.AddTerm("k" + std::to_string(at) + "-" + std::to_string(random_.Below(3)),
-                      {&limits_[at], hits, random_.Below(5) == 0});
+        const uint64_t usual = 1 + random_.Below(at < 10 ? 5 : limits_[at].requests / 3);
+        const uint64_t hits = random_.Below(20) == 0 ? (random_.Below(2) ? 0 : kMaxHits) : usual;
+        batch.AddTerm(Concat("k", at, "-", random_.Below(3)), {&limits_[at], hits, random_.Below(5) == 0});
       }
     }
   }
