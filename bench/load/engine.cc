@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "bench/load/codes.h"
 #include "services/runtime/base/text.h"
 
 namespace lab::bench {
@@ -25,10 +26,10 @@ constexpr int64_t kLongestSendGapNs = 250'000;
 constexpr int64_t kSendGapPerArrivalNs = 25'000;
 constexpr int64_t kShortestSleepNs = 5'000;  // less than a sleep costs: look again instead
 // When the next arrival is this near, answers do not end the sleep: they are read after it, and the kernel has noted
-// when they came (link.cc). Half of the wake-ups are saved, which are what a call costs most.
-constexpr int64_t kDeafSleepNs = 250'000;
-constexpr size_t kMostATurn = 256;                       // arrivals of a load, before answers are looked at
-constexpr int kDeadlineExceeded = 4, kUnavailable = 14;  // gRPC status codes
+// when they came (link.cc). That saves wake-ups, which are what a call costs most. Not longer: of two answers that came
+// to one connection within a sleep, both get the time of the later.
+constexpr int64_t kDeafSleepNs = 500'000;
+constexpr size_t kMostATurn = 256;  // arrivals of a load, before answers are looked at
 
 int64_t UnixNow() {
   timespec now{};
@@ -43,7 +44,8 @@ void SleepFor(int64_t ns) {
 
 // A server that answers DEADLINE_EXCEEDED gave up on something that may still happen.
 Reading ReadAnswer(const Target& target, int code, std::string_view body) {
-  if (target.protocol == Protocol::kGrpc && code == kDeadlineExceeded) return {Outcome::kUnknown, Answer::kNone};
+  if (target.protocol == Protocol::kGrpc && code == grpc_code::kDeadlineExceeded)
+    return {Outcome::kUnknown, Answer::kNone};
   return target.read(code, body);
 }
 
@@ -215,7 +217,7 @@ void Engine::SendOne(ActiveLoad& load, Lane& lane, int64_t intended, uint32_t ke
   if (sent == Driver::Sent::kNoConnection) {
     op.sent_ns = op.done_ns = now;
     op.outcome = Outcome::kFailed;
-    op.code = kUnavailable;
+    op.code = grpc_code::kUnavailable;
     window_.Ended(op);
   } else {
     ++dropped_;
@@ -248,7 +250,7 @@ void Engine::Expire(int64_t now) {
       if (load.in_flight.first() != call) continue;
       load.driver->Forget(*call);
       Complete(*call, now, Outcome::kUnknown, Answer::kNone,
-               load.target->protocol == Protocol::kGrpc ? kDeadlineExceeded : 0);
+               load.target->protocol == Protocol::kGrpc ? grpc_code::kDeadlineExceeded : 0);
     }
   }
 }

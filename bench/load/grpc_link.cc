@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "bench/load/codes.h"
 #include "services/runtime/base/text.h"
 
 namespace lab::bench {
@@ -15,8 +16,6 @@ constexpr size_t kPrefixBytes = 5;  // compressed flag, length as 32 bits
 constexpr size_t kMaxReplyBytes = 1 << 20;
 constexpr int32_t kConnectionWindow = 1 << 30;  // so large that no WINDOW_UPDATE is needed in a short run
 constexpr uint32_t kStreamWindow = 1 << 20;
-constexpr int kUnknown = 2, kPermissionDenied = 7, kUnimplemented = 12, kInternal = 13, kUnavailable = 14,
-              kUnauthenticated = 16;
 
 nghttp2_nv Field(const std::string_view name, const std::string_view value) {
   // nghttp2 takes mutable pointers and, with these flags, neither copies nor changes what they point to.
@@ -31,20 +30,20 @@ nghttp2_nv Field(const std::string_view name, const std::string_view value) {
 int StatusOfHttp(int http_status) {
   switch (http_status) {
     case 400:
-      return kInternal;
+      return grpc_code::kInternal;
     case 401:
-      return kUnauthenticated;
+      return grpc_code::kUnauthenticated;
     case 403:
-      return kPermissionDenied;
+      return grpc_code::kPermissionDenied;
     case 404:
-      return kUnimplemented;
+      return grpc_code::kUnimplemented;
     case 429:
     case 502:
     case 503:
     case 504:
-      return kUnavailable;
+      return grpc_code::kUnavailable;
     default:
-      return kUnknown;
+      return grpc_code::kUnknown;
   }
 }
 
@@ -52,7 +51,7 @@ int NumberOf(const uint8_t* value, size_t size) {
   int number = -1;
   const char* begin = reinterpret_cast<const char*>(value);
   const auto result = std::from_chars(begin, begin + size, number);
-  return result.ec == std::errc() && result.ptr == begin + size && number >= 0 ? number : kUnknown;
+  return result.ec == std::errc() && result.ptr == begin + size && number >= 0 ? number : grpc_code::kUnknown;
 }
 
 bool Is(std::string_view wanted, const uint8_t* name, size_t size) {
@@ -202,13 +201,13 @@ void GrpcLink::StreamClosed(Call& call, uint32_t error_code) {
   Detach(call);
   if (call.grpc_status < 0 && call.http_status == 0) {
     const bool refused = error_code == NGHTTP2_REFUSED_STREAM;
-    context_.sink.Ended(call, refused ? Ending::kRefused : Ending::kLost, kUnavailable, "", received_at_);
+    context_.sink.Ended(call, refused ? Ending::kRefused : Ending::kLost, grpc_code::kUnavailable, "", received_at_);
     return;
   }
   if (call.grpc_status < 0) {
     // A 200 without a status broke off halfway; what the server did before is not known.
     const bool broke_off = call.http_status == 200;
-    const int code = broke_off ? kUnknown : StatusOfHttp(call.http_status);
+    const int code = broke_off ? grpc_code::kUnknown : StatusOfHttp(call.http_status);
     context_.sink.Ended(call, broke_off ? Ending::kLost : Ending::kAnswered, code, "", received_at_);
     return;
   }
@@ -219,7 +218,7 @@ void GrpcLink::StreamClosed(Call& call, uint32_t error_code) {
     const bool whole =
         call.reply.size() >= kPrefixBytes && call.reply[0] == 0 && ntohl(size) == call.reply.size() - kPrefixBytes;
     if (!whole) {
-      context_.sink.Ended(call, Ending::kAnswered, kInternal, "", received_at_);
+      context_.sink.Ended(call, Ending::kAnswered, grpc_code::kInternal, "", received_at_);
       return;
     }
     body = std::string_view(call.reply).substr(kPrefixBytes);

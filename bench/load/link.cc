@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "absl/strings/numbers.h"
+#include "bench/load/codes.h"
 #include "services/runtime/base/text.h"
 
 namespace lab::bench {
@@ -23,8 +24,7 @@ constexpr int64_t kFirstBackoffNs = 10'000'000;
 constexpr int64_t kLongestBackoffNs = 100'000'000;
 constexpr size_t kReadBytes = 64 << 10;
 constexpr int64_t kOldestNoteNs = 1'000'000'000;
-constexpr int kReadsATurn = 4;    // then the other connections and the schedule have their turn
-constexpr int kUnavailable = 14;  // gRPC's code, also for HTTP calls that never got a status
+constexpr int kReadsATurn = 4;  // then the other connections and the schedule have their turn
 
 int64_t NanosOf(const timespec& time) { return time.tv_sec * int64_t{1'000'000'000} + time.tv_nsec; }
 
@@ -80,7 +80,9 @@ void Link::Open() {
   watching_writable_ = true;
   const int result = connect(fd_, reinterpret_cast<const sockaddr*>(&endpoint_.address), sizeof(endpoint_.address));
   const int error = errno;
-  context_.poller.Add(fd_, EPOLLIN | EPOLLOUT, this);
+  if (const absl::Status added = context_.poller.Add(fd_, EPOLLIN | EPOLLOUT, this); !added.ok()) {
+    return Lose(std::string(added.message()), NextBackoff());
+  }
   if (result == 0) return FinishConnect();
   if (error != EINPROGRESS) Lose(std::strerror(error), NextBackoff());
 }
@@ -91,7 +93,7 @@ void Link::FinishConnect() {
   getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size);
   if (error != 0) return Lose(std::strerror(error), NextBackoff());
   state_ = State::kUp;
-  WatchWritable(false);
+  if (!WatchWritable(false)) return;
   Opened();
   MarkDirty();
 }
@@ -113,7 +115,7 @@ void Link::Lose(std::string_view why, int64_t retry_ns) {
   for (Call* call : calls) {
     const Ending ending = MayHaveArrived(*call) ? Ending::kLost : Ending::kRefused;
     call->link = nullptr;
-    context_.sink.Ended(*call, ending, kUnavailable, "", now);
+    context_.sink.Ended(*call, ending, grpc_code::kUnavailable, "", now);
   }
   Closed();
 }
@@ -138,7 +140,10 @@ void Link::Write() {
       continue;
     }
     if (errno == EINTR) continue;
-    if (errno == EAGAIN) return WatchWritable(true);
+    if (errno == EAGAIN) {
+      WatchWritable(true);
+      return;
+    }
     return Lose(std::strerror(errno), NextBackoff());
   }
   out_.clear();
@@ -182,10 +187,12 @@ void Link::Read() {
   }
 }
 
-void Link::WatchWritable(bool wanted) {
-  if (wanted == watching_writable_) return;
+bool Link::WatchWritable(bool wanted) {
+  if (wanted == watching_writable_) return true;
   watching_writable_ = wanted;
-  context_.poller.Change(fd_, wanted ? EPOLLIN | EPOLLOUT : EPOLLIN, this);
+  const absl::Status changed = context_.poller.Change(fd_, wanted ? EPOLLIN | EPOLLOUT : EPOLLIN, this);
+  if (!changed.ok()) Lose(std::string(changed.message()), NextBackoff());
+  return changed.ok();
 }
 
 void Link::MarkDirty() {

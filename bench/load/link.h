@@ -78,7 +78,7 @@ class Link : public Poller::Handler {
   void FinishConnect();
   void Read();
   void Write();
-  void WatchWritable(bool wanted);
+  bool WatchWritable(bool wanted);  // false: the connection was lost over it
   int64_t NextBackoff();
 
   State state_ = State::kDown;

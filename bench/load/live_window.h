@@ -20,7 +20,6 @@ class LiveWindow {
 
   // Rates since the begin of the window; then a new window begins.
   LiveLoad Close(int64_t now_ns, uint64_t in_flight);
-  int64_t begin_ns() const { return begin_ns_; }
 
  private:
   int64_t begin_ns_;

@@ -13,6 +13,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "services/runtime/base/text.h"
+
 namespace lab::bench {
 namespace {
 
@@ -24,13 +26,12 @@ timespec TimespecOf(int64_t ns) {
   return {bounded / kNanosPerSecond, bounded % kNanosPerSecond};
 }
 
-void Control(int epoll, int operation, int fd, uint32_t events, void* data) {
+absl::Status Control(int epoll, int operation, int fd, uint32_t events, void* data) {
   epoll_event event{};
   event.events = events;
   event.data.ptr = data;
-  if (epoll_ctl(epoll, operation, fd, &event) != 0) {
-    throw std::runtime_error(std::string("epoll_ctl: ") + std::strerror(errno));
-  }
+  if (epoll_ctl(epoll, operation, fd, &event) == 0) return absl::OkStatus();
+  return absl::ResourceExhaustedError(Concat("epoll_ctl: ", std::strerror(errno)));
 }
 
 }  // namespace
@@ -43,7 +44,9 @@ int64_t MonotonicNow() {
 
 Poller::Poller() : epoll_(epoll_create1(EPOLL_CLOEXEC)), wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   if (epoll_ < 0 || wake_ < 0) throw std::runtime_error(std::string("epoll: ") + std::strerror(errno));
-  Control(epoll_, EPOLL_CTL_ADD, wake_, EPOLLIN, nullptr);
+  if (const absl::Status added = Control(epoll_, EPOLL_CTL_ADD, wake_, EPOLLIN, nullptr); !added.ok()) {
+    throw std::runtime_error(std::string(added.message()));
+  }
 }
 
 Poller::~Poller() {
@@ -51,9 +54,13 @@ Poller::~Poller() {
   if (epoll_ >= 0) close(epoll_);
 }
 
-void Poller::Add(int fd, uint32_t events, Handler* handler) { Control(epoll_, EPOLL_CTL_ADD, fd, events, handler); }
+absl::Status Poller::Add(int fd, uint32_t events, Handler* handler) {
+  return Control(epoll_, EPOLL_CTL_ADD, fd, events, handler);
+}
 
-void Poller::Change(int fd, uint32_t events, Handler* handler) { Control(epoll_, EPOLL_CTL_MOD, fd, events, handler); }
+absl::Status Poller::Change(int fd, uint32_t events, Handler* handler) {
+  return Control(epoll_, EPOLL_CTL_MOD, fd, events, handler);
+}
 
 void Poller::Remove(int fd) { epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr); }
 

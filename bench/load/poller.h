@@ -10,7 +10,8 @@ namespace lab::bench {
 // CLOCK_MONOTONIC in nanoseconds, the time base of everything that sends and receives here.
 int64_t MonotonicNow();
 
-// epoll with a timeout in nanoseconds (epoll_pwait2), on one thread; only Wake may be called from others.
+// epoll with a timeout in nanoseconds (epoll_pwait2), on one thread; only Wake may be called from others. The
+// constructor throws where the process has no descriptor left; nothing else does.
 class Poller {
  public:
   class Handler {
@@ -25,8 +26,9 @@ class Poller {
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  void Add(int fd, uint32_t events, Handler* handler);
-  void Change(int fd, uint32_t events, Handler* handler);
+  // Errors: RESOURCE_EXHAUSTED when the kernel does not take the descriptor, with its reason.
+  absl::Status Add(int fd, uint32_t events, Handler* handler);
+  absl::Status Change(int fd, uint32_t events, Handler* handler);
   void Remove(int fd);
   // Waits at most `timeout_ns` (0: only looks), then calls the handlers of what is ready.
   void Wait(int64_t timeout_ns);

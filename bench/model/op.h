@@ -14,7 +14,7 @@ enum class Answer : uint8_t { kNone, kAdmitted, kLimited };
 // One scheduled operation. Times are nanoseconds since the start of the load of its trial (t = 0).
 struct Op {
   int64_t intended_ns = 0;  // when the schedule wanted it sent; latency counts from here
-  int64_t sent_ns = 0;      // when it was written; 0 when dropped
+  int64_t sent_ns = 0;      // when it was handed to its connection, just before the write; 0 when dropped
   int64_t done_ns = 0;      // when it was answered, failed or timed out; 0 when dropped
   uint32_t key = 0;
   uint16_t stream = 0;      // index into Trial::streams
