@@ -2,14 +2,28 @@
 
 #include <optional>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "bench/load/figures.h"
 #include "bench/load/generator.h"
-#include "bench/model/histogram.h"
 #include "bench/observe/process_figures.h"
 
 namespace lab::bench {
+namespace {
+
+double CpuSeconds(pid_t pid) {
+  if (pid <= 0) return 0;
+  const std::optional<ProcessFigures> figures = ReadProcess(pid);
+  return figures ? figures->cpu_s : 0;
+}
+
+}  // namespace
+
+CpuMeter::CpuMeter(pid_t pid) : pid_(pid), before_s_(CpuSeconds(pid)) {}
+
+double CpuMeter::PerCall(uint64_t calls) const {
+  return calls == 0 ? 0 : (CpuSeconds(pid_) - before_s_) * 1e6 / static_cast<double>(calls);
+}
 
 absl::StatusOr<ClosedLoopResult> MeasureClosedLoop(const ClosedLoop& what) {
   const double warm = what.seconds / 5;
@@ -31,26 +45,23 @@ absl::StatusOr<ClosedLoopResult> MeasureClosedLoop(const ClosedLoop& what) {
   options.max_ops = static_cast<size_t>((warm + what.seconds) * 400'000);
   Generator generator(std::move(options));
   if (absl::Status status = generator.Connect(); !status.ok()) return status;
-  const std::optional<ProcessFigures> before = ReadProcess(what.server);
+  const CpuMeter server(what.server), redis(what.redis);
   if (absl::Status status = generator.Run(); !status.ok()) return status;
-  const std::optional<ProcessFigures> after = ReadProcess(what.server);
 
+  const LoadFigures figures = FiguresOf(generator.TakeOps(), warm, warm + what.seconds);
   ClosedLoopResult result;
-  Histogram latency;
-  const std::vector<Op> ops = generator.TakeOps();
-  for (const Op& op : ops) {
-    if (op.outcome == Outcome::kDropped) continue;
-    if (op.outcome != Outcome::kOk) ++result.failed;
-    if (op.answer == Answer::kLimited) ++result.limited;
-    if (op.done_ns >= static_cast<int64_t>(warm * 1e9)) latency.Add(op.service_ns());
+  result.calls = figures.sent;
+  result.server_us = server.PerCall(figures.sent);
+  result.redis_us = redis.PerCall(figures.sent);
+  if (figures.latency.count() == 0) return absl::UnavailableError(absl::StrCat(what.address, ": no call was answered"));
+  if (figures.ok < figures.sent || figures.limited > 0) {
+    return absl::InternalError(absl::StrCat("of ", figures.sent, " calls ", figures.failed, " failed, ",
+                                            figures.unknown, " had no answer and ", figures.limited, " were limited"));
   }
-  if (latency.count() == 0) return absl::UnavailableError(absl::StrCat(what.address, ": no call was answered"));
-  result.calls_per_s = static_cast<double>(latency.count()) / what.seconds;
-  result.p50_s = static_cast<double>(latency.Quantile(0.5)) / 1e9;
-  result.p99_s = static_cast<double>(latency.Quantile(0.99)) / 1e9;
-  const double calls = static_cast<double>(ops.size());
-  result.client_cpu_us = generator.cpu_s() * 1e6 / calls;
-  if (before && after) result.server_cpu_us = (after->cpu_s - before->cpu_s) * 1e6 / calls;
+  result.calls_per_s = figures.ok_per_s;
+  result.p50_us = static_cast<double>(figures.service.Quantile(0.5)) / 1e3;
+  result.p99_us = static_cast<double>(figures.service.Quantile(0.99)) / 1e3;
+  result.client_us = generator.cpu_s() * 1e6 / static_cast<double>(figures.sent);
   return result;
 }
 

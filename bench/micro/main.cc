@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "bench/micro/sections.h"
+#include "bench/run/run_folder.h"
 #include "services/runtime/base/nearest.h"
 #include "services/runtime/obs/log.h"
 
@@ -17,8 +18,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int kUsage = 64, kNotCompleted = 70;
+
 constexpr char kHelp[] =
-    "usage: ./lab bench [section …] [--quick] [--peer envoyproxy-ratelimit [--peer-binary PATH]]\n"
+    "usage: ./lab bench [section …] [--quick]\n"
+    "                   [--peer envoyproxy-ratelimit [--peer-binary PATH] [--client PATH]]\n"
     "\n"
     "Measures what each piece costs, variants in turn, and prints ratios beside the ones the project wants.\n"
     "  store    decisions at the store layer: batching against ten connections\n"
@@ -27,19 +31,24 @@ constexpr char kHelp[] =
     "  pieces   single functions\n"
     "  peer     the Go reference service beside ours (only when asked for)\n"
     "\n"
-    "  --quick              3 rounds of 1 s instead of 5 of 2 s\n"
+    "  --quick              3 pairs of 0.5 s instead of 9 of 0.7 s\n"
     "  --peer NAME          adds the section peer; NAME is envoyproxy-ratelimit\n"
-    "  --peer-binary PATH   its binary; without, `go install` fetches and builds it below .lab/\n";
+    "  --peer-binary PATH   its binary; without, `go install` fetches and builds it below .lab/\n"
+    "  --client PATH        drives both by another closed-loop client: it is called with\n"
+    "                       <host:port> <domain> <descriptor key> <keys> <outstanding> <seconds>\n"
+    "                       and prints rps=N p50=Nus p99=Nus ok=N over=N err=N\n"
+    "\n"
+    "Exit status: 0 everything was measured, 64 usage, 70 something could not be, or Ctrl-C.\n";
 
 struct Arguments {
   std::vector<std::string> sections;
-  lab::bench::Setup setup;
-  std::string peer_binary;
+  bool quick = false;
+  lab::bench::PeerOptions peer;
 };
 
 int Usage(const std::string& problem) {
   std::fprintf(stderr, "lab bench: %s\n\n%s", problem.c_str(), kHelp);
-  return 64;
+  return kUsage;
 }
 
 // 0, or the exit status of a usage error; -1: help was asked for.
@@ -50,30 +59,37 @@ int Parse(int argc, char** argv, Arguments* arguments) {
     const bool more = i + 1 < argc;
     if (word == "--help" || word == "-h") return -1;
     if (word == "--quick") {
-      arguments->setup.quick = true;
+      arguments->quick = true;
     } else if (word == "--peer" && more) {
       if (std::string(argv[++i]) != "envoyproxy-ratelimit") return Usage("the only peer is envoyproxy-ratelimit");
       arguments->sections.push_back("peer");
     } else if (word == "--peer-binary" && more) {
-      arguments->peer_binary = argv[++i];
+      arguments->peer.binary = argv[++i];
+    } else if (word == "--client" && more) {
+      arguments->peer.client = argv[++i];
     } else if (std::find(known.begin(), known.end(), word) != known.end()) {
       arguments->sections.push_back(word);
     } else {
       return Usage(absl::StrCat("unknown: ", word, lab::Suggestion(word, known)));
     }
   }
+  const bool peer = std::count(arguments->sections.begin(), arguments->sections.end(), "peer") > 0;
+  for (const std::string& path : {arguments->peer.binary, arguments->peer.client}) {
+    if (path.empty()) continue;
+    if (!peer) return Usage("--peer-binary and --client belong to --peer envoyproxy-ratelimit");
+    if (access(path.c_str(), X_OK) != 0) return Usage(absl::StrCat(path, ": no program"));
+  }
   if (arguments->sections.empty()) arguments->sections = {"store", "edge", "load", "pieces"};
   return 0;
 }
 
-absl::Status Run(const std::string& section, const Arguments& arguments, lab::bench::Spawner& spawner,
-                 const std::string& state) {
+absl::Status Run(const std::string& section, const lab::bench::Setup& setup, const lab::bench::PeerOptions& peer) {
   using namespace lab::bench;
-  if (section == "store") return BenchStore(arguments.setup);
-  if (section == "edge") return BenchEdge(arguments.setup, spawner);
-  if (section == "load") return BenchLoad(arguments.setup, spawner);
-  if (section == "pieces") return BenchPieces(arguments.setup);
-  return BenchPeer(arguments.setup, spawner, arguments.peer_binary, state);
+  if (section == "store") return BenchStore(setup);
+  if (section == "edge") return BenchEdge(setup);
+  if (section == "load") return BenchLoad(setup);
+  if (section == "pieces") return BenchPieces(setup);
+  return BenchPeer(setup, peer);
 }
 
 }  // namespace
@@ -86,27 +102,21 @@ int main(int argc, char** argv) {
     return 0;
   }
   const fs::path build = fs::canonical("/proc/self/exe").parent_path().parent_path().parent_path();
-  const char* root = std::getenv("LAB_ROOT");
-  const fs::path state = (root ? fs::path(root) : build.parent_path().parent_path()) / ".lab";
-  arguments.setup.build = build.string();
-  arguments.setup.folder = (state / absl::StrCat("bench-", getpid())).string();
-  std::error_code error;
-  fs::create_directories(arguments.setup.folder, error);
-  if (error) {
-    std::fprintf(stderr, "lab bench: %s: %s\n", arguments.setup.folder.c_str(), error.message().c_str());
-    return 69;
+  const char* given = std::getenv("LAB_ROOT");
+  const std::string root = given != nullptr ? given : build.parent_path().parent_path().string();
+  const auto workspace = lab::bench::Workspace::Open(root);
+  if (!workspace.ok()) {
+    std::fprintf(stderr, "lab bench: %s\n", std::string(workspace.status().message()).c_str());
+    return kNotCompleted;
   }
   lab::obs::SetLogLevel(lab::obs::Level::kWarn);  // of the clients in this process: only what goes wrong
-  int failed = 0;
-  {
-    lab::bench::Spawner spawner([](pid_t, const std::string&) { return absl::OkStatus(); });
-    for (const std::string& section : arguments.sections) {
-      const absl::Status status = Run(section, arguments, spawner, state.string());
-      if (status.ok()) continue;
-      std::fprintf(stderr, "lab bench: %s: %s\n", section.c_str(), std::string(status.message()).c_str());
-      ++failed;
-    }
+  const lab::bench::Setup setup{**workspace, build.string(), lab::bench::StateFolder(root), arguments.quick};
+  int exit_status = 0;
+  for (const std::string& section : arguments.sections) {
+    const absl::Status status = Run(section, setup, arguments.peer);
+    if (status.ok()) continue;
+    std::fprintf(stderr, "lab bench: %s: %s\n", section.c_str(), std::string(status.message()).c_str());
+    exit_status = kNotCompleted;
   }
-  fs::remove_all(arguments.setup.folder, error);
-  return failed == 0 ? 0 : 70;
+  return exit_status;
 }

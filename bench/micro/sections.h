@@ -5,14 +5,17 @@
 #include "absl/status/status.h"
 #include "bench/micro/setup.h"
 
-// The sections of `./lab bench`. Each prints its table; an error means that it could not be measured.
+// The sections of `./lab bench`, one file each. Each prints its table; an error means that it could not be measured.
 namespace lab::bench {
 
 absl::Status BenchStore(const Setup& setup);
-absl::Status BenchEdge(const Setup& setup, Spawner& spawner);
-absl::Status BenchLoad(const Setup& setup, Spawner& spawner);
-// `binary`: the reference service; "": made by `go install` below the state folder.
-absl::Status BenchPeer(const Setup& setup, Spawner& spawner, std::string binary, const std::string& state);
+absl::Status BenchEdge(const Setup& setup);
+absl::Status BenchLoad(const Setup& setup);
+struct PeerOptions {
+  std::string binary;  // of the reference service; "": made by `go install` below the state folder
+  std::string client;  // external_client.h; "": our own generator
+};
+absl::Status BenchPeer(const Setup& setup, const PeerOptions& options);
 absl::Status BenchPieces(const Setup& setup);
 
 }  // namespace lab::bench

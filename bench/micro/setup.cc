@@ -1,6 +1,6 @@
 #include "bench/micro/setup.h"
 
-#include <algorithm>
+#include <exception>
 #include <thread>
 #include <utility>
 
@@ -25,35 +25,36 @@ const std::string& BenchRules() {
   return rules;
 }
 
-absl::StatusOr<Server> StartServer(Spawner& spawner, const Setup& setup, const std::string& name, const std::string& binary,
-                                   std::vector<std::string> arguments, int port, std::vector<std::string> environment) {
+absl::StatusOr<Server> StartServer(const Setup& setup, const ServerCommand& server) {
   Command command;
-  command.binary = binary;
-  command.arguments = std::move(arguments);
-  command.arguments.insert(command.arguments.begin(), binary);
+  command.binary = server.binary;
+  command.arguments = {server.binary};
+  command.arguments.insert(command.arguments.end(), server.arguments.begin(), server.arguments.end());
   command.environment = CleanEnvironment();
-  command.environment.insert(command.environment.end(), environment.begin(), environment.end());
-  command.folder = setup.folder;
-  command.log = absl::StrCat(setup.folder, "/", name, ".log");
-  absl::StatusOr<pid_t> pid = spawner.Spawn(name, command);
+  command.environment.push_back(setup.workspace.marker());
+  command.environment.insert(command.environment.end(), server.environment.begin(), server.environment.end());
+  command.folder = setup.folder();
+  command.log = absl::StrCat(setup.folder(), "/", server.name, ".log");
+  command.cpu = server.cpu;
+  absl::StatusOr<pid_t> pid = setup.workspace.spawner().Spawn(server.name, command);
   if (!pid.ok()) return pid.status();
-  Server server;
-  server.process = std::make_unique<Process>(*pid);
-  server.address = absl::StrCat("127.0.0.1:", port);
+  Server started;
+  started.process = std::make_unique<Process>(*pid);
+  started.address = absl::StrCat("127.0.0.1:", server.port);
   const Clock::time_point deadline = Clock::now() + std::chrono::seconds(10);
-  while (!Socket::Connect("127.0.0.1", port, Clock::now() + Millis(100)).ok()) {
-    if (server.process->Poll() || Clock::now() > deadline) {
+  while (!Socket::Connect("127.0.0.1", server.port, Clock::now() + Millis(100)).ok()) {
+    if (started.process->Poll() || Clock::now() > deadline) {
       absl::StatusOr<std::string> log = ReadFile(command.log);
-      return absl::UnavailableError(absl::StrCat(name, " did not start: ", log.ok() ? *log : ""));
+      return absl::UnavailableError(absl::StrCat(server.name, " did not start: ", log.ok() ? *log : ""));
     }
     std::this_thread::sleep_for(Millis(5));
   }
-  return server;
+  return started;
 }
 
-absl::StatusOr<Server> StartLimiter(Spawner& spawner, const Setup& setup, const std::string& name, int redis_port,
+absl::StatusOr<Server> StartLimiter(const Setup& setup, const std::string& name, int redis_port,
                                     std::vector<std::string> settings) {
-  const std::string rules = absl::StrCat(setup.folder, "/rules.yaml");
+  const std::string rules = absl::StrCat(setup.folder(), "/rules.yaml");
   if (absl::Status status = WriteFileAtomic(rules, BenchRules()); !status.ok()) return status;
   absl::StatusOr<int> port = FreePort();
   if (!port.ok()) return port.status();
@@ -67,21 +68,28 @@ absl::StatusOr<Server> StartLimiter(Spawner& spawner, const Setup& setup, const 
     arguments.push_back("--set");
     arguments.push_back(setting);
   }
-  return StartServer(spawner, setup, name, absl::StrCat(setup.build, "/services/ratelimit/ratelimit"), arguments, *port);
+  return StartServer(setup, {.name = name,
+                             .binary = absl::StrCat(setup.build, "/services/ratelimit/ratelimit"),
+                             .arguments = arguments,
+                             .port = *port});
 }
 
-absl::StatusOr<Server> StartEcho(Spawner& spawner, const Setup& setup) {
+absl::StatusOr<Server> StartEcho(const Setup& setup, int cpu) {
   absl::StatusOr<int> port = FreePort();
   if (!port.ok()) return port.status();
-  return StartServer(spawner, setup, "echo", absl::StrCat(setup.build, "/services/runtime/rpc/echo_server"),
-                     {"--port", absl::StrCat(*port)}, *port);
+  return StartServer(setup, {.name = "echo",
+                             .binary = absl::StrCat(setup.build, "/services/runtime/rpc/echo_server"),
+                             .arguments = {"--port", absl::StrCat(*port)},
+                             .port = *port,
+                             .cpu = cpu});
 }
 
-double Median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  const size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+absl::StatusOr<std::unique_ptr<redis::TestServer>> StartRedis() {
+  try {
+    return std::make_unique<redis::TestServer>();
+  } catch (const std::exception& problem) {
+    return absl::NotFoundError(absl::StrCat("Redis: ", problem.what()));
+  }
 }
 
 }  // namespace lab::bench

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,7 +67,16 @@ struct ChildPlan {
   int input, output;
   int go, go_writer, error;  // go: -1 when there is nothing to wait for
   pid_t parent;
+  int cpu;  // -1: any
 };
+
+bool PinTo(int cpu) {
+  if (cpu < 0) return true;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(static_cast<size_t>(cpu), &set);
+  return sched_setaffinity(0, sizeof(set), &set) == 0;
+}
 
 [[noreturn]] void RunChild(const ChildPlan& plan) {
   setpgid(0, 0);
@@ -84,7 +94,7 @@ struct ChildPlan {
   dup2(plan.input, STDIN_FILENO);
   dup2(plan.output, STDOUT_FILENO);
   dup2(plan.output, STDERR_FILENO);
-  if (chdir(plan.folder) == 0) {
+  if (chdir(plan.folder) == 0 && PinTo(plan.cpu)) {
     close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
     execve(plan.binary, plan.arguments, plan.environment);
   }
@@ -174,7 +184,8 @@ absl::StatusOr<pid_t> Spawner::Fork(const std::string& name, const Command& comm
                        go.read.get(),
                        go.write.get(),
                        error.write.get(),
-                       getpid()};
+                       getpid(),
+                       command.cpu};
   const pid_t pid = fork();
   if (pid == 0) RunChild(plan);
   if (pid < 0) return Failed("fork", errno);
@@ -270,7 +281,8 @@ absl::StatusOr<std::string> CaptureOutput(const std::string& binary, std::vector
                        -1,
                        -1,
                        error.write.get(),
-                       getpid()};
+                       getpid(),
+                       -1};
   const pid_t pid = fork();
   if (pid == 0) RunChild(plan);
   if (pid < 0) return Failed("fork", errno);

@@ -25,6 +25,7 @@ struct Command {
   std::vector<std::string> environment;  // "NAME=value", all of it
   std::string folder;                    // working folder
   std::string log;                       // path
+  int cpu = -1;                          // pinned to it before it executes, and so all its threads; -1: not
 };
 
 // PATH, HOME, LANG, TZ and what the sanitizers and OpenTelemetry read, of our own environment.
