@@ -50,7 +50,8 @@ struct BurstSpec {
 
 struct LoadSpec {
   std::string name;
-  std::string target;          // "ratelimit.grpc", "ratelimit.http"
+  std::string target;          // of a part of this lab: "ratelimit.grpc", "edge.http"
+  std::string api;             // the same of its kind, by which requests are written: "ratelimit.http"; "": as target
   Arrivals arrivals = Arrivals::kPoisson;
   RateSpec rate;
   double ramp_to_per_s = 0;    // ramp, step, spike: the other rate

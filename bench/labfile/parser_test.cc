@@ -118,6 +118,25 @@ TEST(LabParserTest, ReadsEverything) {
   EXPECT_THAT(lab->invariants, ElementsAre("every-arrival-accounted", "limit-holds{limit=1, window=1s}"));
 }
 
+TEST(LabParserTest, ALoadsTargetIsAPartWhoseKindSaysHowRequestsAreWritten) {
+  std::string text = kGood;
+  for (const auto& [from, to] : {std::pair{"  ratelimit:\n", "  edge:\n    kind: ratelimit\n"},
+                                 {"no-deadline: {ratelimit:", "no-deadline: {edge:"},
+                                 {"deny: {ratelimit:", "deny: {edge:"},
+                                 {"target: ratelimit.grpc", "target: edge.grpc"},
+                                 {"on: ratelimit", "on: edge"}}) {
+    ASSERT_NE(text.find(from), std::string::npos) << from;
+    text.replace(text.find(from), std::string(from).size(), to);
+  }
+  const absl::StatusOr<Lab> renamed = Parse(text);
+  ASSERT_TRUE(renamed.ok()) << renamed.status();
+  EXPECT_EQ(renamed->load[0].target, "edge.grpc");
+  EXPECT_EQ(renamed->load[0].api, "ratelimit.grpc");
+  EXPECT_EQ(Parse(kGood)->load[0].api, "ratelimit.grpc");
+  text.replace(text.find("edge.grpc"), 9, "ratelimit.grpc");
+  EXPECT_THAT(std::string(Parse(text).status().message()), HasSubstr("known: edge.grpc"));
+}
+
 TEST(LabParserTest, FaultsFollowTheirPhase) {
   const absl::StatusOr<Lab> lab = Parse(kGood);
   ASSERT_TRUE(lab.ok()) << lab.status();

@@ -38,9 +38,10 @@ absl::StatusOr<ActiveLoad> PrepareLoad(const LoadSpec& spec, const std::vector<P
                                        int64_t start_unix_ns, size_t max_ops) {
   ActiveLoad load;
   load.spec = &spec;
-  load.target = FindTarget(spec.target);
+  const std::string& api = spec.api.empty() ? spec.target : spec.api;  // a part may be called differently
+  load.target = FindTarget(api);
   load.timeout_ns = spec.timeout.count();
-  if (load.target == nullptr) return TargetEndpoint(spec.target).status();
+  if (load.target == nullptr) return TargetEndpoint(api).status();
   if (load.timeout_ns <= 0) return WrongLoad(spec, "the timeout must be above 0");
   if (spec.keys.count == 0) return WrongLoad(spec, "needs at least one key");
   absl::StatusOr<std::vector<Lane>> lanes = PrepareLanes(spec, *load.target, seed);
