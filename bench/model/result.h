@@ -77,9 +77,12 @@ struct Run {
   std::map<std::string, std::string> changed;  // by --set
   std::string started;                   // ISO 8601, local time with zone
   double duration_s = 0;
+  double budget_s = 0;                   // what the lab allows a run of so many trials; 0: not known
   std::map<std::string, double> predictions;  // as given, base units
   std::vector<Trial> trials;
   Verdict verdict;
+
+  bool over_budget() const { return budget_s > 0 && duration_s > budget_s; }
 };
 
 // 0 pass, 1 fail, 2 inconclusive; 70 when the run could not be completed.

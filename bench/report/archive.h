@@ -23,6 +23,10 @@ class Writer {
   void operator()(const char* key, T& value) {
     json_[key] = ToJson(value);
   }
+  template <typename T>
+  void Added(const char* key, T& value) {
+    (*this)(key, value);
+  }
   Json Take() { return std::move(json_); }
 
   static Json ToJson(const std::string& value) { return value; }
@@ -76,6 +80,12 @@ class Reader {
     } catch (const std::exception& error) {
       throw std::runtime_error(std::string(key) + ": " + error.what());
     }
+  }
+
+  // A key that results of earlier builds lack: then the value stays as it is.
+  template <typename T>
+  void Added(const char* key, T& value) {
+    if (json_.contains(key)) (*this)(key, value);
   }
 
   static void FromJson(const Json& json, std::string& value) { value = json.get<std::string>(); }

@@ -257,6 +257,7 @@ void Fields(Archive& archive, Report& report) {
   archive("question", report.question);
   archive("started", run.started);
   archive("duration_s", run.duration_s);
+  archive.Added("budget_s", run.budget_s);
   archive("seed", run.seed);
   archive("quick", run.quick);
   archive("interrupted", run.interrupted);

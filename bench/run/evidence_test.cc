@@ -27,12 +27,14 @@ FaultRecord Fault(double applied_s, std::optional<double> healed_s) {
   return fault;
 }
 
-TEST(EvidenceTest, AStarvedGeneratorIsAProblemOutsideOfFaults) {
+TEST(EvidenceTest, AStarvedGeneratorIsAProblemInEveryPhase) {
   EXPECT_THAT(GeneratorProblems(WithLag(1'000'000)), testing::IsEmpty());
   Trial late = WithLag(9'000'000);
   EXPECT_THAT(GeneratorProblems(late), testing::ElementsAre(testing::HasSubstr("steady")));
-  late.faults = {Fault(0.5, 0.9)};
-  EXPECT_THAT(GeneratorProblems(late), testing::IsEmpty());
+  for (const FaultRecord& fault : {Fault(0.1, 0.9), Fault(-1, -0.5), Fault(0.5, std::nullopt)}) {
+    late.faults = {fault};
+    EXPECT_THAT(GeneratorProblems(late), testing::ElementsAre(testing::HasSubstr("steady"))) << "the latency counts it";
+  }
 }
 
 TEST(EvidenceTest, ABusyNeighbourIsAProblem) {

@@ -178,19 +178,25 @@ class RedisPart : public PartKind {
   }
 
   static void ReadKey(RespConnection& connection, const std::string& key, std::map<std::string, Group>* groups) {
-    std::optional<double> bytes;
+    std::vector<Group*> of;
+    bool sample = false;
     for (const std::string& name : GroupsOf(key)) {
       if (groups->size() >= kMaxGroups && groups->count(name) == 0) continue;
-      Group& group = (*groups)[name];
-      ++group.keys;
-      if (group.sampled >= kSamplesPerGroup) continue;
-      if (!bytes) {
-        const absl::StatusOr<RespValue> usage = connection.Command({"MEMORY", "USAGE", key, "SAMPLES", "0"}, kRead);
-        if (!usage.ok() || usage->kind != RespValue::Kind::kInteger) return;  // it has expired meanwhile
-        bytes = static_cast<double>(usage->integer);
-      }
-      ++group.sampled;
-      group.bytes += *bytes;
+      of.push_back(&(*groups)[name]);
+      sample = sample || of.back()->sampled < kSamplesPerGroup;
+    }
+    double bytes = 0;
+    if (sample) {
+      const absl::StatusOr<RespValue> usage = connection.Command({"MEMORY", "USAGE", key, "SAMPLES", "0"}, kRead);
+      // It has expired meanwhile, and counts nowhere: all groups speak of the same keys.
+      if (!usage.ok() || usage->kind != RespValue::Kind::kInteger) return;
+      bytes = static_cast<double>(usage->integer);
+    }
+    for (Group* group : of) {
+      ++group->keys;
+      if (group->sampled >= kSamplesPerGroup) continue;
+      ++group->sampled;
+      group->bytes += bytes;
     }
   }
 };

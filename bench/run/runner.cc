@@ -4,11 +4,13 @@
 #include <ctime>
 #include <filesystem>
 
+#include "absl/strings/str_format.h"
 #include "bench/run/host.h"
 #include "bench/run/journal.h"
 #include "bench/run/process.h"
 #include "bench/run/run_folder.h"
 #include "bench/run/trial.h"
+#include "bench/run/trial_files.h"
 #include "services/runtime/base/nearest.h"
 #include "services/runtime/base/text.h"
 
@@ -80,6 +82,15 @@ absl::StatusOr<std::string> MakeTrialFolder(const std::string& run_folder, const
   return folder;
 }
 
+// The lab's budget is that of all its variants and its own repeats; a run of more has more, one of less has no more
+// than its share of it, so that what a trial costs shows in every run.
+double BudgetOf(const Lab& lab, const RunOptions& options, size_t trials) {
+  const Nanos budget = options.quick ? lab.budget_quick : lab.budget_run;
+  const size_t declared = lab.variants.size() * static_cast<size_t>(options.quick ? 1 : std::max(1, lab.repeat));
+  return std::chrono::duration<double>(budget).count() * static_cast<double>(trials) /
+         static_cast<double>(std::max<size_t>(1, declared));
+}
+
 absl::Status RunTrials(const Lab& lab, const RunOptions& options, const std::vector<const VariantSpec*>& variants,
                        Progress& progress, Run& run) {
   const absl::StatusOr<std::unique_ptr<Journal>> journal = Journal::Open(StateFolder(options.root));
@@ -112,8 +123,8 @@ absl::StatusOr<Run> RunLab(const Lab& lab, const RunOptions& options, Progress& 
   const Clock::time_point begin = Clock::now();
   Run run = Describe(lab, options, *folder);
   const absl::Status status = RunTrials(lab, options, *variants, progress, run);
-  if (absl::IsResourceExhausted(status)) {
-    // A full disk: what there is of this run would only keep it full.
+  if (IsDiskFull(status)) {
+    // What there is of this run would only keep it full.
     std::error_code ignored;
     std::filesystem::remove_all(*folder, ignored);
     return status;
@@ -121,6 +132,10 @@ absl::StatusOr<Run> RunLab(const Lab& lab, const RunOptions& options, Progress& 
   if (!status.ok()) return absl::Status(status.code(), Concat(status.message(), "\nlogs: ", *folder));
   FinishRunFolder(*folder);
   run.duration_s = std::chrono::duration<double>(Clock::now() - begin).count();
+  run.budget_s = BudgetOf(lab, options, run.trials.size());
+  if (run.over_budget()) {
+    progress.Note(absl::StrFormat("the run took %.1f s, more than its budget of %.0f s", run.duration_s, run.budget_s));
+  }
   return run;
 }
 

@@ -44,7 +44,9 @@ class Recorder : public Progress {
     if (interrupt_at == "fault seen" && fault.seen_s) interrupted = 2;
   }
 
-  std::vector<std::string> trials, boots, phases;
+  void Note(const std::string& text) override { notes.push_back(text); }
+
+  std::vector<std::string> trials, boots, phases, notes;
   std::string interrupt_at;
   std::atomic<int> interrupted{0};
 };
@@ -172,6 +174,55 @@ TEST_F(RunnerTest, APartThatDiesUnaskedIsAProblem) {
   EXPECT_EQ(run->changed.at("ratelimit.die.after"), "20");
 }
 
+TEST_F(RunnerTest, APartMayBeCalledDifferentlyFromItsKind) {
+  options_.variants = {"first"};
+  lab_.system[1].name = "edge";
+  lab_.load[0].target = "edge.http";
+  lab_.load[0].api = "ratelimit.http";
+  const absl::StatusOr<bench::Run> run = RunIt();
+  ASSERT_TRUE(run.ok()) << run.status();
+  const Trial& trial = run->trials.at(0);
+  EXPECT_EQ(trial.parts.at(1).name, "edge");
+  EXPECT_EQ(trial.streams.at(0).target, "edge.http");
+  EXPECT_GT(std::count_if(trial.ops.begin(), trial.ops.end(), [](const Op& op) { return op.outcome == Outcome::kOk; }),
+            0);
+}
+
+TEST_F(RunnerTest, MetricsThatCannotBeReadAreAProblem) {
+  options_.variants = {"first"};
+  options_.set["ratelimit"]["metrics.extra"] = "stub answers 7";
+  const absl::StatusOr<bench::Run> run = RunIt();
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_THAT(run->trials.at(0).problems,
+              testing::Contains(HasSubstr("ratelimit told metrics that could not be read")));
+}
+
+TEST_F(RunnerTest, ARunOverItsBudgetSaysSo) {
+  options_.variants = {"first"};
+  lab_.budget_run = std::chrono::minutes(2);
+  lab_.budget_quick = Millis(200);
+  for (const bool quick : {false, true}) {
+    options_.quick = quick;
+    lab_.quick_phases = lab_.phases;
+    recorder_.notes.clear();
+    const absl::StatusOr<bench::Run> run = RunIt();
+    ASSERT_TRUE(run.ok()) << run.status();
+    EXPECT_DOUBLE_EQ(run->budget_s, quick ? 0.1 : 60) << "one of the two trials of the lab";
+    EXPECT_EQ(run->over_budget(), quick);
+    const auto said = HasSubstr("more than its budget");
+    EXPECT_THAT(recorder_.notes, quick ? testing::Matcher<std::vector<std::string>>(testing::Contains(said))
+                                       : testing::Not(testing::Contains(said)));
+  }
+}
+
+TEST_F(RunnerTest, MoreArrivalsThanAreKeptAreNoFullDisk) {
+  lab_.load[0].rate.per_s = 1e9;
+  const absl::Status status = RunIt().status();
+  EXPECT_THAT(status.ToString(), HasSubstr("schedules more than"));
+  EXPECT_FALSE(IsDiskFull(status));
+  EXPECT_FALSE(fs::is_empty(state_.path() + "/runs/tiny")) << "what there is of it was thrown away";
+}
+
 TEST_F(RunnerTest, APartThatCannotStartIsAnErrorWithTheEndOfItsLog) {
   options_.set["ratelimit"]["die.after"] = "0";
   const absl::StatusOr<bench::Run> run = RunIt();
@@ -192,6 +243,7 @@ TEST(TrialFilesTest, AFullDiskIsNamed) {
   fs::create_symlink("/dev/full", folder.path() + "/ops.csv");
   const absl::Status status = WriteTrialFiles(Trial(), folder.path());
   EXPECT_TRUE(absl::IsResourceExhausted(status));
+  EXPECT_TRUE(IsDiskFull(status));
   EXPECT_THAT(status.ToString(), testing::AllOf(HasSubstr("ops.csv"), HasSubstr("No space left")));
 }
 

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 
-FIELDS = ["http.port", "grpc.port", "redis.host", "redis.port", "rules.path", "trace.file", "die.after", "answer"]
+FIELDS = ["http.port", "grpc.port", "redis.host", "redis.port", "rules.path", "trace.file", "die.after", "answer", "metrics.extra"]
 
 
 def die():
@@ -28,7 +28,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self):
-        self.reply(200, b"stub_answers_total %d\n" % Handler.answered if self.path == "/metrics" else b"ok\n")
+        extra = config.get("metrics.extra", "").encode()
+        metrics = b"stub_answers_total %d\n%s\n" % (Handler.answered, extra)
+        self.reply(200, metrics if self.path == "/metrics" else b"ok\n")
 
     def do_POST(self):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))

@@ -14,6 +14,12 @@ namespace lab::bench {
 namespace {
 
 constexpr size_t kBuffer = 1 << 20;
+constexpr char kDiskFull[] = "lab/disk-full";
+
+absl::Status Marked(absl::Status status) {
+  status.SetPayload(kDiskFull, absl::Cord());
+  return status;
+}
 
 const char* NameOf(Outcome outcome) {
   switch (outcome) {
@@ -62,7 +68,9 @@ class Lines {
     Flush();
     if (file_ && std::fclose(file_.release()) != 0 && error_ == 0) error_ = errno;
     if (error_ == 0) return absl::OkStatus();
-    return absl::ResourceExhaustedError(Concat("cannot write ", path_, ": ", std::strerror(error_)));
+    const std::string text = Concat("cannot write ", path_, ": ", std::strerror(error_));
+    if (error_ != ENOSPC && error_ != EDQUOT) return absl::UnavailableError(text);
+    return Marked(absl::ResourceExhaustedError(text));
   }
 
  private:
@@ -128,8 +136,12 @@ std::string FaultsJson(const Trial& trial) {
 absl::Status WriteTrialFiles(const Trial& trial, const std::string& folder) {
   absl::Status status = WriteOps(trial, folder + "/ops.csv");
   status.Update(WriteSeries(trial, folder + "/series.csv"));
-  status.Update(WriteFileAtomic(folder + "/faults.json", FaultsJson(trial)));
+  absl::Status faults = WriteFileAtomic(folder + "/faults.json", FaultsJson(trial));
+  if (absl::IsResourceExhausted(faults)) faults = Marked(std::move(faults));  // which it is for a full disk only
+  status.Update(faults);
   return status;
 }
+
+bool IsDiskFull(const absl::Status& status) { return status.GetPayload(kDiskFull).has_value(); }
 
 }  // namespace lab::bench
