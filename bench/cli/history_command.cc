@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <nlohmann/json.hpp>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "bench/cli/checkout.h"
 #include "bench/cli/commands.h"
@@ -80,6 +82,33 @@ std::string LabHistory(const std::string& lab, const std::vector<RunHeadline>& r
   return absl::StrCat(ansi.Bold(lab), "\n", TableText(rows, ansi), PredictionTally(runs), "\n");
 }
 
+// A list of runs, oldest first; what was not predicted or not measured is null.
+std::string HistoryJson(const std::vector<RunHeadline>& runs) {
+  using Json = nlohmann::ordered_json;
+  const auto number = [](const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); };
+  Json list = Json::array();
+  for (const RunHeadline& run : runs) {
+    Json predictions = Json::array();
+    for (const PredictionScore& score : run.predictions) {
+      predictions.push_back({{"id", score.id},
+                             {"unit", score.unit},
+                             {"predicted", number(score.predicted)},
+                             {"measured", number(score.measured)},
+                             {"band", score.band}});
+    }
+    list.push_back({{"lab", run.lab},
+                    {"folder", run.folder},
+                    {"started", run.started},
+                    {"verdict", absl::AsciiStrToLower(StateWord(run.state))},
+                    {"exit_status", run.exit_status},
+                    {"quick", run.quick},
+                    {"seed", run.seed},
+                    {"revision", run.revision},
+                    {"predictions", predictions}});
+  }
+  return list.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 int History(const Session& session, const Arguments& arguments) {
   const std::string only = arguments.operands.empty() ? "" : arguments.operands[0];
   const std::vector<std::string> names = LabNames(session.root);
@@ -87,21 +116,27 @@ int History(const Session& session, const Arguments& arguments) {
       RunFolders(session.root, only).empty()) {
     return Fail(kUsage, absl::StrCat("there is no lab \"", only, "\"", Suggestion(only, names)));
   }
-  std::map<std::string, std::vector<RunHeadline>> by_lab;
+  std::vector<RunHeadline> runs;
   for (const std::string& folder : RunFolders(session.root, only)) {
     absl::StatusOr<RunHeadline> run = ReadHeadline(folder);
     if (run.ok()) {
-      by_lab[run->lab].push_back(std::move(*run));
+      runs.push_back(std::move(*run));
     } else {
       std::fprintf(stderr, "lab: %s\n", Message(run.status()).c_str());
     }
   }
+  if (arguments.Has("--json")) {
+    std::fputs(HistoryJson(runs).c_str(), stdout);
+    return 0;
+  }
+  std::map<std::string, std::vector<RunHeadline>> by_lab;
+  for (RunHeadline& run : runs) by_lab[run.lab].push_back(std::move(run));
   if (by_lab.empty()) {
     std::puts("no runs yet; ./lab run rate-limit-outage makes one");
     return 0;
   }
   const Ansi ansi(StyleOf(STDOUT_FILENO, false).color);
-  for (const auto& [lab, runs] : by_lab) std::fputs(LabHistory(lab, runs, ansi).c_str(), stdout);
+  for (const auto& [lab, of_lab] : by_lab) std::fputs(LabHistory(lab, of_lab, ansi).c_str(), stdout);
   return 0;
 }
 
@@ -112,7 +147,7 @@ Command HistoryCommand() {
            "[lab]",
            0,
            1,
-           {},
+           {{"--json", "", "a JSON list of the runs, oldest first"}},
            "Earlier runs: verdicts, headline values, and how your predictions fared",
            "Only the last 20 runs of a lab are kept.\n"},
           &History};

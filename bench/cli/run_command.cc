@@ -1,6 +1,8 @@
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 
 #include "absl/strings/str_cat.h"
@@ -14,7 +16,9 @@
 #include "bench/report/card.h"
 #include "bench/report/report.h"
 #include "bench/report/result_json.h"
+#include "bench/report/text.h"
 #include "bench/run/part_kind.h"
+#include "bench/run/run_folder.h"
 #include "bench/run/runner.h"
 
 namespace lab::bench::cli {
@@ -52,6 +56,23 @@ absl::Status CheckBuilt(const Lab& lab, const Catalogue& catalogue) {
     }
   }
   return absl::OkStatus();
+}
+
+// A disk that is nearly full would end the run only when its results are written. Where it cannot be told, go on.
+absl::Status CheckDisk(const std::string& root, bool quick) {
+  constexpr double kQuickBytes = 16 << 20, kBytes = 100 << 20;  // quick runs write 10 MB, full ones 20 and more
+  std::filesystem::path folder = StateFolder(root);
+  std::error_code error;
+  while (!std::filesystem::exists(folder, error) && folder.has_relative_path()) folder = folder.parent_path();
+  struct statvfs disk {};
+  if (statvfs(folder.c_str(), &disk) != 0) return absl::OkStatus();
+  const double free = static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize);
+  const double needed = quick ? kQuickBytes : kBytes;
+  if (free >= needed) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat("no space left for a run in ", StateFolder(root), ": ",
+                                                   FormatQuantity(free, "bytes"), " are free, it takes up to ",
+                                                   FormatQuantity(needed, "bytes"),
+                                                   "\nremove old runs there, or set LAB_STATE to another disk"));
 }
 
 int StatusOfError(const absl::Status& status) {
@@ -111,6 +132,8 @@ int RunALab(const Session& session, const Arguments& arguments) {
   const absl::StatusOr<CardTemplate> card = ReadCardTemplate(*lab);
   if (!card.ok()) return Fail(kUsage, card.status());
   if (const absl::Status checked = CheckCard(card->text, card->file, *lab); !checked.ok()) return Fail(kUsage, checked);
+
+  if (const absl::Status disk = CheckDisk(session.root, options->quick); !disk.ok()) return Fail(kNotCompleted, disk);
 
   const Manner manner = MannerOf(arguments);
   options->interrupted = &CatchSignals();
