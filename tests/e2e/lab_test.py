@@ -3,23 +3,29 @@
 Runs the built runner in the checkout, with runs and state in a folder of its own (LAB_STATE).
 """
 
+import fcntl
 import json
 import os
+import pty
 import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import termios
+import threading
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from processes import BUILD, ROOT, wait_until
+from processes import BUILD, ROOT, Redis, wait_until
 
 LAB = os.path.join(BUILD, "bench", "cli", "lab")
 LABS = sorted(name for name in os.listdir(os.path.join(ROOT, "labs")) if os.path.exists(os.path.join(ROOT, "labs", name, "lab.yaml")))
+QUICK_BUDGET = 45  # seconds, as each lab file says
 BROKEN = {"rate-limit-outage": "no-deadline", "rate-limit-algorithms": "counts-rejected"}
 SHORT = 180  # seconds that any --quick run must end in, with room for a busy host
 
@@ -79,6 +85,13 @@ class QuickRuns(LabTest):
         with open(os.path.join(folder, "result.json")) as file:
             result = json.load(file)
         self.assertEqual(result["verdict"]["state"], "pass")
+        # Its length is that of its phases and starts, not a speed.
+        self.assertLessEqual(result["duration_s"], QUICK_BUDGET)
+        for trial in os.listdir(os.path.join(folder, "trials")):
+            with open(os.path.join(folder, "trials", trial, "traces", "ratelimit.jsonl")) as file:
+                spans = [json.loads(line) for line in file]
+            self.assertTrue(spans, trial)
+            self.assertEqual({span["service"] for span in spans}, {"ratelimit"})
         self.assert_nothing_runs()
 
     def test_rate_limit_outage(self):
@@ -157,12 +170,160 @@ class Usage(LabTest):
         self.assertIn("redis", self.lab("doctor").stdout)
 
 
-class Leftovers(LabTest):
+def redis_answer(port, *words):
+    """What a Redis answers to one command, as bytes."""
+    with socket.create_connection(("127.0.0.1", port), 2) as connection:
+        connection.settimeout(2)
+        connection.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w.encode()) for w in words))
+        return connection.recv(4096)
+
+
+class Running(LabTest):
+    """A run that is watched while it goes on."""
+
     def start(self, *arguments):
         return subprocess.Popen([LAB, "run", "rate-limit-outage", "--quick", "--plain", *arguments], env=self.env, cwd=ROOT,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                 start_new_session=True)
 
+    def read_until(self, runner, pattern):
+        """The output up to the first line that matches."""
+        watchdog = threading.Timer(60, runner.kill)
+        watchdog.start()
+        try:
+            output = ""
+            for line in runner.stdout:
+                output += line
+                if re.search(pattern, line):
+                    return output
+        finally:
+            watchdog.cancel()
+        self.fail(f"nothing like {pattern!r} in:\n{output[-2000:]}")
+
+    def assert_clean_next_start(self):
+        self.assert_status(self.lab("list", timeout=30), 0)
+        wait_until("no process remains", lambda: not descendants_of_state(self.state), 5)
+        state = os.path.join(self.state, "state")
+        self.assertEqual(os.listdir(state) if os.path.isdir(state) else [], [])
+
+
+class Results(Running):
+    """One run, beside a Redis of somebody else on the usual port, and then every command that reads runs again."""
+
+    def test_results_are_read_again_and_a_foreign_redis_stays(self):
+        try:
+            foreign = Redis(self.state, 6379)
+        except AssertionError:
+            self.skipTest("port 6379 is taken by something that is not a Redis of this test")
+        self.addCleanup(foreign.close)
+        self.assertEqual(redis_answer(6379, "SET", "mine", "kept"), b"+OK\r\n")
+        ran = self.run_lab("rate-limit-outage", "--variants", "deny", "--predict", "p99-deny=6ms")
+        self.assertIn(ran.returncode, (0, 2), ran.stdout[-3000:] + ran.stderr)  # what follows is as true of a busy host
+        verdict = "pass" if ran.returncode == 0 else "inconclusive"
+        folder = self.run_folder("rate-limit-outage")
+        run = "rate-limit-outage/" + os.path.basename(folder)
+        names = ("result.json", "report.md", "report.html", "card.md")
+        texts = {}
+        for name in names:
+            with open(os.path.join(folder, name)) as file:
+                texts[name] = file.read()
+
+        with self.subTest(command="report"):
+            for words in ((), ("rate-limit-outage",), (run,), (folder,)):
+                done = self.lab("report", *words)
+                self.assert_status(done, 0)
+                self.assertIn("bounded-latency", done.stdout)
+                self.assertIn("report.html", done.stdout)
+            self.assertEqual(self.lab("report", "--json").stdout, texts["result.json"])
+            self.assertEqual(self.lab("report", "--markdown").stdout, texts["report.md"])
+        with self.subTest(command="report --rewrite"):
+            for name in ("report.md", "report.html"):
+                os.remove(os.path.join(folder, name))
+            self.assert_status(self.lab("report", "--rewrite"), 0)
+            for name in ("report.md", "report.html"):
+                self.assertGreater(os.path.getsize(os.path.join(folder, name)), 200)
+            with open(os.path.join(folder, "report.md")) as file:
+                self.assertEqual(file.read(), texts["report.md"])
+        with self.subTest(command="card"):
+            for words in ((), ("rate-limit-outage",), (run,)):
+                self.assertEqual(self.lab("card", *words).stdout, texts["card.md"])
+        with self.subTest(command="history"):
+            done = self.lab("history")
+            self.assert_status(done, 0)
+            self.assertIn(f"{verdict.upper()} quick", done.stdout)
+            if verdict == "pass":
+                self.assertIn("predictions: 1 given", done.stdout)
+            runs = json.loads(self.lab("history", "rate-limit-outage", "--json").stdout)
+            self.assertEqual(runs[-1]["folder"], folder)
+            self.assertEqual((runs[-1]["verdict"], runs[-1]["exit_status"], runs[-1]["quick"]),
+                             (verdict, ran.returncode, True))
+            score = next(score for score in runs[-1]["predictions"] if score["id"] == "p99-deny")
+            self.assertEqual(score["predicted"], 0.006)
+            if verdict == "pass":
+                self.assertGreater(score["measured"], 0)
+            self.assertEqual(self.lab("history", "rate-limit-algorithms", "--json").stdout, "[]\n")
+
+        with self.subTest(what="a killed run is cleaned up, the foreign Redis is not"):
+            runner = self.start("--variants", "deny")
+            self.read_until(runner, "ratelimit up")
+            runner.kill()
+            runner.communicate()
+            self.assert_status(self.lab("list"), 0)
+            left = [pid for pid, _ in descendants_of_state(self.state) if pid != foreign.popen.pid]
+            self.assertEqual(left, [])
+        self.assertTrue(foreign.alive())
+        self.assertEqual(redis_answer(6379, "GET", "mine"), b"$4\r\nkept\r\n")
+        self.assertEqual(redis_answer(6379, "DBSIZE"), b":1\r\n")
+
+    def test_nonsense_and_an_empty_state(self):
+        for command in ("report", "card"):
+            self.assert_status(self.lab(command), 69)
+            self.assert_status(self.lab(command, "rate-limit-outage"), 69)
+            self.assert_status(self.lab(command, "/nowhere/at/all"), 69)
+            done = self.lab(command, "rate-limit-outgae")
+            self.assert_status(done, 64)
+            self.assertIn("rate-limit-outage", done.stderr)
+            self.assert_status(self.lab(command, "a", "b"), 64)
+        done = self.lab("history")
+        self.assert_status(done, 0)
+        self.assertIn("no runs yet", done.stdout)
+        self.assertEqual(self.lab("history", "--json").stdout, "[]\n")
+        self.assert_status(self.lab("history", "rate-limit-outgae"), 64)
+
+    def test_a_damaged_result_is_told(self):
+        folder = os.path.join(self.state, "runs", "rate-limit-outage", "20260101-000000")
+        os.makedirs(folder)
+        with open(os.path.join(folder, "result.json"), "w") as file:
+            file.write('{"schema": "lab-')
+        done = self.lab("report")
+        self.assert_status(done, 70)
+        self.assertIn(folder, done.stderr)
+        done = self.lab("history")
+        self.assert_status(done, 0)
+        self.assertIn(folder, done.stderr)
+
+
+class Missing(LabTest):
+    def test_a_part_that_is_not_there(self):
+        for part in ("redis", "ratelimit"):
+            done = self.lab("run", "rate-limit-outage", "--quick", "--plain", "--set", f"{part}.binary=/nowhere/{part}")
+            self.assert_status(done, 69)
+            self.assertIn(f"/nowhere/{part}", done.stderr)
+
+    def test_a_host_without_redis(self):
+        """Redis hidden from this process alone, by a file system of its own."""
+        hide = "for file in redis-check-rdb redis-server; do path=$(readlink -f /usr/bin/$file) && [ -e $path ] && " \
+               "mount --bind /dev/null $path; done; true"
+        if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0:
+            self.skipTest("hiding Redis needs root and mount name spaces")
+        done = subprocess.run(["unshare", "-m", "sh", "-c", hide + '; PATH=/nowhere exec "$0" "$@"', LAB, "run",
+                               "rate-limit-outage", "--quick", "--plain"], env=self.env, cwd=ROOT, stdin=subprocess.DEVNULL,
+                              text=True, capture_output=True, timeout=60)
+        self.assert_status(done, 69)
+        self.assertIn("redis-tools", done.stderr)
+
+
+class Leftovers(Running):
     def test_killed_runner_leaves_nothing(self):
         seed = int(os.environ.get("LAB_TEST_SEED", random.randrange(1 << 30)))
         print(f"seed {seed}", file=sys.stderr)
@@ -174,23 +335,97 @@ class Leftovers(LabTest):
             runner.kill()
             runner.communicate()
             with self.subTest(killed_after_s=round(after, 2)):
-                done = self.lab("list", timeout=30)  # any next start cleans up
-                self.assert_status(done, 0)
-                wait_until("no process remains", lambda: not descendants_of_state(self.state), 5)
-                self.assertEqual(os.listdir(os.path.join(self.state, "state")) if os.path.isdir(os.path.join(self.state, "state")) else [], [])
+                self.assert_clean_next_start()
 
-    def test_interrupt_heals_and_stops(self):
-        for after in (0.3, 3, 6):
-            runner = self.start("--variants", "deny")
-            time.sleep(after)
-            os.kill(runner.pid, signal.SIGINT)
-            output, _ = runner.communicate(timeout=20)
-            with self.subTest(interrupted_after_s=after):
+    def test_interrupt_in_every_phase_heals_and_stops(self):
+        for moment in ("redis up", "ratelimit up", " steady ", "redis.pause applied", "redis.pause is being healed",
+                       " after_pause ", "redis.kill applied", " after_kill ", "redis.flush"):
+            with self.subTest(interrupted_at=moment):
+                runner = self.start("--variants", "deny")
+                output = self.read_until(runner, re.escape(moment))
+                os.kill(runner.pid, signal.SIGINT)
+                output += runner.communicate(timeout=20)[0]
+                self.assertEqual(runner.returncode, 70, output[-2000:])
+                self.assertIn("interrupted", output)
+                self.assert_nothing_runs()
+
+    def test_other_signals_are_the_same(self):
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(signal=number.name):
+                runner = self.start("--variants", "deny")
+                self.read_until(runner, "redis.pause applied")
+                os.kill(runner.pid, number)
+                output = runner.communicate(timeout=20)[0]
                 self.assertEqual(runner.returncode, 70, output[-2000:])
                 self.assert_nothing_runs()
 
+    def test_a_second_interrupt_ends_at_once_and_the_next_start_cleans_up(self):
+        runner = self.start("--variants", "deny")
+        self.read_until(runner, "redis.pause applied")
+        for _ in range(2):
+            os.kill(runner.pid, signal.SIGINT)
+            time.sleep(0.05)  # two signals of one number that wait together are one
+        runner.communicate(timeout=20)
+        self.assertEqual(runner.returncode, 70)
+        self.assert_clean_next_start()
 
-class DiskFull(LabTest):
+
+class Terminal(LabTest):
+    """On a terminal: predictions are asked, the run is drawn, the cursor comes back."""
+
+    def on_terminal(self, answers, *arguments, until=None):
+        """Types an answer at each question; returns the exit status and all that was shown. `until`: then Ctrl-C."""
+        terminal, end = pty.openpty()
+        env = {key: value for key, value in self.env.items() if key != "NO_COLOR"}
+        runner = subprocess.Popen([LAB, "run", "rate-limit-outage", "--quick", *arguments], env=dict(env, TERM="xterm"), cwd=ROOT,
+                                  stdin=end, stdout=end, stderr=end, start_new_session=True,
+                                  preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(end)
+        watchdog = threading.Timer(90, runner.kill)
+        watchdog.start()
+        shown, waiting = "", list(answers)
+        try:
+            while True:
+                try:
+                    piece = os.read(terminal, 65536)
+                except OSError:  # the other end is closed
+                    break
+                shown += piece.decode(errors="replace")
+                if waiting and re.search(r"\[[a-z]+\]: $", shown):
+                    os.write(terminal, waiting.pop(0).encode() + b"\r")
+                    shown += " "
+                if until and until in shown:
+                    os.write(terminal, b"\x03")
+                    until = None
+        finally:
+            watchdog.cancel()
+            os.close(terminal)
+        self.assertEqual(waiting, [])
+        return runner.wait(timeout=20), shown
+
+    def assert_cursor_restored(self, shown):
+        self.assertIn("\x1b[?25l", shown)
+        self.assertGreater(shown.rindex("\x1b[?25h"), shown.rindex("\x1b[?25l"))
+
+    def test_predictions_are_asked_and_scored(self):
+        status, shown = self.on_terminal(["soon", "50", "", "-"], "--variants", "deny")
+        self.assertIn(status, (0, 2), shown[-3000:])  # 2: a busy host; the terminal is the matter here
+        self.assertIn("what do you expect?", shown)
+        self.assertIn("you said 50 ms", shown)
+        self.assertEqual(shown.count("you said"), 1)
+        self.assert_cursor_restored(shown)
+        self.assert_nothing_runs()
+
+    def test_all_predictions_skipped_and_ctrl_c(self):
+        status, shown = self.on_terminal(["-"], "--variants", "deny", until="redis.pause applied")
+        self.assertEqual(status, 70, shown[-3000:])
+        self.assertEqual(shown.count("]: "), 1)
+        self.assertNotIn("you said", shown)
+        self.assert_cursor_restored(shown)
+        self.assert_nothing_runs()
+
+
+class DiskFull(Running):
     def test_unwritable_state_is_a_clear_error(self):
         path = os.path.join(self.state, "file")
         with open(path, "w"):
@@ -199,6 +434,38 @@ class DiskFull(LabTest):
         done = self.lab("run", "rate-limit-outage", "--quick", "--plain")
         self.assertIn(done.returncode, (69, 70))
         self.assertIn(path, done.stderr)
+
+    def test_a_disk_that_is_full_before_and_during_a_run(self):
+        if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", self.state],
+                                               capture_output=True).returncode != 0:
+            self.skipTest("a small disk needs root and mount")
+        self.addCleanup(subprocess.run, ["umount", "-l", self.state], check=True)
+        filler = os.path.join(self.state, "filler")
+
+        def fill(leave):
+            disk = os.statvfs(self.state)
+            with open(filler, "wb") as file:
+                file.write(b"x" * max(0, disk.f_bavail * disk.f_frsize - leave))
+
+        fill(leave=4 << 20)
+        with self.subTest(full="before"):
+            done = self.lab("run", "rate-limit-outage", "--quick", "--plain", "--variants", "deny")
+            self.assert_status(done, 70)
+            self.assertIn("no space left", done.stderr)
+            self.assertIn(self.state, done.stderr)
+            self.assertFalse(os.path.exists(os.path.join(self.state, "runs")))
+        os.remove(filler)
+        with self.subTest(full="during"):
+            runner = self.start("--variants", "deny")
+            output = self.read_until(runner, " steady ")
+            fill(leave=0)
+            output += runner.communicate(timeout=60)[0]
+            self.assertEqual(runner.returncode, 70, output[-3000:])
+            self.assertIn("No space left", output)
+            self.assertIn(self.state, output)
+            self.assertEqual([found for found in descendants_of_state(self.state)], [])
+        os.remove(filler)
+        self.assert_clean_next_start()
 
 
 if __name__ == "__main__":
