@@ -127,11 +127,11 @@ void LiveBlock::Write(const std::string& text) {
   }
 }
 
-const std::atomic<int>& CatchSignals() {
+const std::atomic<int>& CatchSignals(bool restart) {
   struct sigaction action {};
   action.sa_handler = OnSignal;
   sigemptyset(&action.sa_mask);
-  action.sa_flags = SA_RESTART;
+  action.sa_flags = restart ? SA_RESTART : 0;
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);  // a closed pager must not end a run that is to heal its faults first
   return interrupted;

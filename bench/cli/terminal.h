@@ -34,7 +34,8 @@ class LiveBlock {
 };
 
 // SIGINT, SIGTERM and SIGHUP set the flag; a second one ends the program at once with status 70 (its children die with
-// it, their state is cleaned up by the next start).
-const std::atomic<int>& CatchSignals();
+// it, their state is cleaned up by the next start). Not `restart`: the first one also ends a read that waits, as for an
+// answer to a question.
+const std::atomic<int>& CatchSignals(bool restart = true);
 
 }  // namespace lab::bench::cli
