@@ -105,8 +105,8 @@ void AddPolicies(const Pending& pending, HeaderWriter& headers) {
     if (status.limit == nullptr || !First(pending, i)) continue;
     if (value != nullptr) value->append(", ");
     if (value == nullptr) value = headers.Add("RateLimit-Policy");
-    const bool of_rule = status.rule != nullptr && status.limit == &status.rule->limit;
-    value->append(of_rule ? status.rule->policy_field : PolicyField(FieldName(status, i), *status.limit));
+    value->append(OwnedBy(status.rule, status.limit) ? status.rule->policy_field
+                                                     : PolicyField(FieldName(status, i), *status.limit));
   }
 }
 

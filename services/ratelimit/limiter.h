@@ -1,17 +1,17 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "services/ratelimit/fallback.h"
 #include "services/ratelimit/hot_keys.h"
 #include "services/ratelimit/memory_store.h"
 #include "services/ratelimit/metrics.h"
 #include "services/ratelimit/pending.h"
+#include "services/ratelimit/resolve.h"
 #include "services/ratelimit/rules.h"
 #include "services/ratelimit/store.h"
 #include "services/runtime/base/random.h"
@@ -64,11 +64,6 @@ class Limiter {
     uint32_t group = 0;
   };
 
-  absl::Status Resolve(const Question& question, Pending& pending);
-  absl::Status ResolveOverride(const Question::Override& given, size_t index, const Rule* rule, Pending& pending);
-  void DropReplaced(Pending& pending) const;
-  void BuildKeys(const Question& question, Pending& pending);
-  void AppendKeyOf(const Question& question, const Pending::Status& status, size_t index);
   void Enqueue(Pending& pending);
   bool SameGroup(const Pending& pending, const Flight& flight, uint32_t group) const;
   Place& FindPlace(const Pending& pending, uint64_t hash);
@@ -78,22 +73,19 @@ class Limiter {
   void Complete(Flight& flight, const absl::Status& status);
   void Answer(Flight& flight);
   void AnswerByPolicy(Flight& flight);
-  void DecideByPolicy(Pending& pending, const Flight& flight, const Batch::Group& group);
-  void Fill(Pending& pending, absl::Span<const TermResult> results);
   void Finish(Pending& pending, Clock::time_point now, bool shadowed);
 
   const Options options_;
   Store& store_;
-  MemoryStore& local_;
   Metrics& metrics_;
   std::shared_ptr<const RuleSet> rules_;
   HotKeys hot_keys_{64};
   Random random_{1};
+  Resolver resolver_;
+  Fallback fallback_;
   obs::LogLimit failure_log_{std::chrono::seconds(1)};
 
-  std::string keys_;            // scratch: of the request that is being put in a batch
-  std::vector<Entry> entries_;  // scratch: with shared values replaced
-  std::vector<Place> places_;   // open addressing; a place of an earlier turn is free
+  std::vector<Place> places_;  // open addressing; a place of an earlier turn is free
   uint64_t turn_ = 1;
   size_t placed_ = 0;
   size_t in_store_ = 0;        // flights that the store has not answered
@@ -105,8 +97,6 @@ class Limiter {
   std::vector<Flight*> open_;  // of this turn
   std::vector<Flight*> idle_;
   std::vector<std::unique_ptr<Flight>> flights_;
-  Batch local_batch_;  // scratch of DecideByPolicy, with its limits
-  std::deque<Limit> local_limits_;
 };
 
 }  // namespace lab::ratelimit

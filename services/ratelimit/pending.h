@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -62,13 +64,24 @@ class Pending {
   Pending& operator=(const Pending&) = delete;
 
  private:
+  friend class Fallback;
   friend class Limiter;
+  friend class Resolver;
   struct Wanted {
     Term term;
     const Rule* rule = nullptr;
-    uint32_t key_offset = 0;  // in the limiter's scratch, while it is being put in a batch
+    uint32_t key_offset = 0;  // in the resolver's keys, while it is being put in a batch
     uint32_t key_size = 0;
   };
+  // What the term of a descriptor came to.
+  void Tell(size_t descriptor, const TermResult& result) {
+    Status& status = statuses[descriptor];
+    status.over_limit = !result.passed && !wanted_[static_cast<size_t>(term_of_[descriptor])].term.shadow;
+    status.known = true;
+    status.remaining = result.remaining;
+    status.reset_after_us = result.reset_after_us;
+    if (status.over_limit) retry_after_us = std::max(retry_after_us, result.retry_after_us);
+  }
   absl::InlinedVector<Wanted, 4> wanted_;    // one a key
   std::vector<Limit> overrides_;             // by descriptor, where any has one
   absl::InlinedVector<int32_t, 4> term_of_;  // by descriptor; -1: none

@@ -42,6 +42,9 @@ struct Rule {
   std::string field_name;    // its name there, quoted: "tenant"
 };
 
+// Whether a limit is that of the rule, not an override's.
+inline bool OwnedBy(const Rule* rule, const Limit* limit) { return rule != nullptr && limit == &rule->limit; }
+
 // One level of the descriptor tree.
 class RuleNode {
  public:

@@ -4,6 +4,8 @@
 #include <grpcpp/support/byte_buffer.h>
 
 #include <atomic>
+#include <cstdlib>
+#include <fstream>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -248,6 +250,27 @@ TEST(ServiceTest, CountsInRedisOverReplicas) {
   EXPECT_EQ(two.Admitted("tenant", "shared", 3), 1);
   EXPECT_EQ(one.Admitted("tenant", "shared", 1), 0);
   EXPECT_NE(redis.Command({"EXISTS", "rl:{shop}:f:86400s:tenant=shared"}).find('1'), std::string::npos);
+}
+
+// What the process has in /metrics, after traffic, a store that went away and rules that were refused.
+TEST(ServiceMetricsTest, PromtoolFindsNothingToComplainAbout) {
+  const char* named = std::getenv("LAB_PROMTOOL");
+  const std::string promtool = named != nullptr ? named : "promtool";
+  if (std::system(("command -v " + promtool + " >/dev/null").c_str()) != 0) {
+    GTEST_SKIP() << "no promtool (Debian package prometheus, or LAB_PROMTOOL=<path>)";
+  }
+  redis::TestServer redis;
+  ServiceUnderTest service(OnRedis(redis.port()));
+  ASSERT_TRUE(service.started.ok()) << service.started;
+  service.Admitted("tenant", "1", 5);
+  Http(service.http_port(), "POST", "/json", "{");
+  redis.Kill();
+  ASSERT_TRUE(WaitUntil([&] { return service.Ask("deny", "1") == RateLimitResponse::OVER_LIMIT; }));
+  service.WriteRules("domain: shop\ndescriptors: [{kay: new}]\n");
+  ASSERT_TRUE(WaitUntil([&] { return service.MetricsShow("ratelimit_rules_stale 1"); }));
+  const std::string file = service.rules_path() + ".metrics";
+  std::ofstream(file) << service.MetricsText();
+  EXPECT_EQ(std::system((promtool + " check metrics <" + file).c_str()), 0);
 }
 
 TEST(ServiceStartTest, ARedisThatIsNotThereIsNoReasonNotToStart) {

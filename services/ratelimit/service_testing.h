@@ -67,7 +67,8 @@ inline RateLimitRequest Request(const std::string& key, const std::string& value
 // A service on a loop of its own, with rules in a file.
 class ServiceUnderTest {
  public:
-  explicit ServiceUnderTest(Options options, const std::string& rules = kRules) : http_(thread_.loop, {}) {
+  explicit ServiceUnderTest(Options options, const std::string& rules = kRules)
+      : http_(thread_.loop, {.metrics = &metrics_}) {
     std::string folder = (std::filesystem::temp_directory_path() / "ratelimit-XXXXXX").string();
     folder_ = mkdtemp(folder.data());
     WriteRules(rules);
@@ -125,7 +126,8 @@ class ServiceUnderTest {
     for (int i = 0; i < count; ++i) admitted += Ask(key, value) == RateLimitResponse::OK ? 1 : 0;
     return admitted;
   }
-  bool MetricsShow(const std::string& text) { return metrics_.Text().find(text) != std::string::npos; }
+  std::string MetricsText() const { return metrics_.Text(); }
+  bool MetricsShow(const std::string& text) const { return MetricsText().find(text) != std::string::npos; }
   rpc::testing::PlainClient& client() { return *client_; }
 
   absl::Status started;
