@@ -1,6 +1,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <pty.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <csignal>
+#include <iostream>
 #include <sstream>
 
 #include "bench/cli/arguments.h"
@@ -133,6 +139,42 @@ TEST(PredictionsTest, GivenOnesAreNotAskedAndTheEndOfInputEnds) {
   AskPredictions(testing::SyntheticLab(), in, out, options);
   EXPECT_THAT(out.str(), Not(HasSubstr("[ms]")));
   EXPECT_EQ(options.predictions.size(), 1u);
+}
+
+// On a terminal of its own: asks, as `run` does, and ends with the status 70 when that was interrupted.
+[[noreturn]] void AskOnATerminal() {
+  RunOptions options;
+  const std::atomic<int>& interrupted = CatchSignals(false);
+  AskPredictions(testing::SyntheticLab(), std::cin, std::cout, options);
+  _exit(interrupted != 0 ? 70 : static_cast<int>(options.predictions.size()));
+}
+
+int StatusAfterTyping(const std::string& keys) {
+  int terminal = -1;
+  const pid_t pid = forkpty(&terminal, nullptr, nullptr, nullptr);
+  if (pid == 0) AskOnATerminal();
+  std::string shown;
+  pollfd ready{terminal, POLLIN, 0};
+  for (bool typed = false; poll(&ready, 1, 10'000) > 0;) {
+    char buffer[1024];
+    const ssize_t got = read(terminal, buffer, sizeof(buffer));
+    if (got <= 0) break;  // it has ended
+    shown.append(buffer, static_cast<size_t>(got));
+    if (typed || shown.find("[ms]: ") == std::string::npos) continue;
+    usleep(50'000);  // until it waits for the answer
+    EXPECT_EQ(write(terminal, keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
+    typed = true;
+  }
+  kill(pid, SIGKILL);  // one that waits on is not 70
+  int status = 0;
+  waitpid(pid, &status, 0);
+  close(terminal);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(PredictionsTest, CtrlCAtTheQuestionEndsIt) {
+  EXPECT_EQ(StatusAfterTyping("\x03"), 70);
+  EXPECT_EQ(StatusAfterTyping("50\n-\n"), 1) << "one was answered";
 }
 
 TEST(TerminalTest, LinesAreCutWithoutBreakingEscapes) {

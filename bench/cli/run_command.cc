@@ -109,9 +109,9 @@ int Conclude(const Lab& lab, Run run, const CardTemplate& card, const Manner& ma
     std::fputs(Summary(report, style, ShortPath(report.run.folder + "/report.html")).c_str(), stdout);
   }
   std::fflush(stdout);
-  if (report.run.over_budget()) {
-    std::fprintf(stderr, "over budget: %.1f s of %.0f s; the host is busy, or the lab's phases are too long for it\n",
-                 report.run.duration_s, report.run.budget_s);
+  if (report.run.over_budget() && manner.live) {  // plain lines have said it already
+    std::fprintf(stderr, "the run took %.1f s, more than its budget of %.0f s\n", report.run.duration_s,
+                 report.run.budget_s);
   }
   if (!written.ok()) return Fail(kNotCompleted, written);
   if (status == kNotCompleted) {
@@ -136,8 +136,9 @@ int RunALab(const Session& session, const Arguments& arguments) {
   if (const absl::Status disk = CheckDisk(session.root, options->quick); !disk.ok()) return Fail(kNotCompleted, disk);
 
   const Manner manner = MannerOf(arguments);
-  options->interrupted = &CatchSignals();
+  options->interrupted = &CatchSignals(!manner.ask);
   if (manner.ask) AskPredictions(*lab, std::cin, std::cout, *options);
+  CatchSignals();
   if (*options->interrupted != 0) return Fail(kNotCompleted, "interrupted before anything was started");
   options->root = session.root;
   options->command = session.command;
