@@ -1,5 +1,6 @@
 #include "bench/run/process.h"
 
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,6 +46,26 @@ TEST(SpawnerTest, TellsWhatCannotBeExecuted) {
   const absl::StatusOr<pid_t> pid = spawner.Spawn("nothing", command);
   EXPECT_THAT(pid.status().ToString(),
               testing::AllOf(testing::HasSubstr("/no/such/binary"), testing::HasSubstr("No such file")));
+}
+
+TEST(SpawnerTest, PinsAllOfTheChildBeforeItExecutes) {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  ASSERT_EQ(sched_getaffinity(0, sizeof(allowed), &allowed), 0);
+  int last = 0;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(static_cast<size_t>(cpu), &allowed)) last = cpu;
+  }
+  const TemporaryFolder folder;
+  Spawner spawner(nullptr);
+  Command command = Shell("grep Cpus_allowed_list /proc/self/status", folder);
+  command.cpu = last;
+  const absl::StatusOr<pid_t> pid = spawner.Spawn("shell", command);
+  ASSERT_TRUE(pid.ok()) << pid.status();
+  EXPECT_TRUE(Process(*pid).WaitEnd(std::chrono::seconds(5)));
+  EXPECT_EQ(folder.Read("log"), "Cpus_allowed_list:\t" + std::to_string(last) + "\n");
+  command.cpu = CPU_SETSIZE - 1;  // no host of ours has so many
+  EXPECT_FALSE(spawner.Spawn("shell", command).ok());
 }
 
 TEST(SpawnerTest, NothingIsExecutedThatCouldNotBeWrittenDown) {
