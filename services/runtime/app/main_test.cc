@@ -8,6 +8,7 @@
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
+#include <boost/asio/read_until.hpp>
 #include <boost/asio/write.hpp>
 #include <chrono>
 #include <cstdlib>
@@ -296,6 +297,44 @@ TEST(MainTest, SpansLandInTheFileOnStop) {
   unlink(file.c_str());
   ASSERT_TRUE(text.ok());
   EXPECT_EQ(json::parse(*text)["name"], "example.span");
+}
+
+// Takes one POST, answers 200, and gives what came; "" when nobody came.
+std::string TakeOnePost(boost::asio::ip::tcp::acceptor& collector) {
+  pollfd waiting{collector.native_handle(), POLLIN, 0};
+  if (poll(&waiting, 1, 20'000) != 1) return "";
+  boost::asio::ip::tcp::socket socket = collector.accept();
+  std::string request;
+  boost::system::error_code error;
+  const size_t head = boost::asio::read_until(socket, boost::asio::dynamic_buffer(request), "\r\n\r\n", error);
+  const size_t length = request.find("Content-Length: ");
+  if (error || length == std::string::npos) return request;
+  const size_t whole = head + std::stoul(request.substr(length + 16));
+  if (whole > request.size()) {
+    boost::asio::read(socket, boost::asio::dynamic_buffer(request),
+                      boost::asio::transfer_exactly(whole - request.size()), error);
+  }
+  boost::asio::write(socket, boost::asio::buffer(std::string("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")), error);
+  return request;
+}
+
+TEST(MainTest, SpansGoToTheCollectorOfTheEnvironment) {
+  boost::asio::io_context io;
+  boost::asio::ip::tcp::acceptor collector(io, {boost::asio::ip::address_v4::loopback(), 0});
+  setenv("OTEL_EXPORTER_OTLP_ENDPOINT", Concat("http://127.0.0.1:", collector.local_endpoint().port()).c_str(), 1);
+  Child child({"--set", "trace.sample_ratio=1"});
+  unsetenv("OTEL_EXPORTER_OTLP_ENDPOINT");
+  const int port = child.HttpPort();
+  ASSERT_GT(port, 0) << child.printed();
+  Get(port, "/span");
+  child.Send(SIGTERM);  // what has not been sent yet is sent now
+  const std::string request = TakeOnePost(collector);
+  EXPECT_EQ(child.Wait(), 0) << child.printed();
+  EXPECT_THAT(request, testing::StartsWith("POST /v1/traces HTTP/1.1\r\n"));
+  const json body = json::parse(request.substr(std::min(request.find("\r\n\r\n") + 4, request.size())), nullptr, false);
+  ASSERT_FALSE(body.is_discarded()) << request;
+  EXPECT_EQ(body["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["name"], "example.span");
+  EXPECT_THAT(body["resourceSpans"][0]["resource"].dump(), HasSubstr("\"example\""));
 }
 
 TEST(CommandLineTest, ReadsFlagsInBothForms) {

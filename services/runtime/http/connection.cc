@@ -145,7 +145,6 @@ void Connection::Dispatch() {
   parser_.reset();
   Request request;
   request.method = View(message.method_string());
-  served_ = true;
   keep_alive_ = message.keep_alive();
   head_ = request.method == "HEAD";
   if (message.version() >= 11 && message.count(beast::http::field::host) != 1) {

@@ -64,7 +64,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string input_;  // read and not parsed yet; bounded by max_header_bytes and one chunk
   std::array<char, 8192> chunk_;
   std::string output_;
-  bool served_ = false;  // has had a request
   bool keep_alive_ = false;
   bool head_ = false;
   bool continued_ = false;  // 100 Continue was sent
