@@ -35,6 +35,11 @@ TEST(PairedTest, TheFirstErrorEndsIt) {
       [&] { return ++calls == 2 ? absl::InternalError("broken") : absl::OkStatus(); });
   EXPECT_EQ(status, absl::InternalError("broken"));
   EXPECT_EQ(calls, 2);
+  const auto fail = [] { return absl::InternalError("at once"); };
+  EXPECT_FALSE(Alternate(1, fail, [] { return absl::OkStatus(); }).ok());
+  EXPECT_FALSE(Alternate(
+                   1, [] { return absl::OkStatus(); }, fail)
+                   .ok());
 }
 
 // The machine halves its speed after the first pair: ratios of pairs do not see it, a ratio of medians would.

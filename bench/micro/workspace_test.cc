@@ -23,17 +23,18 @@ class WorkspaceTest : public testing::Test {
   void SetUp() override { setenv("LAB_STATE", folder_.path().c_str(), 1); }
   void TearDown() override { unsetenv("LAB_STATE"); }
 
-  // A benchmark in a process of its own, which the signals are sent to. It starts a server and then works for ever.
+  // A benchmark in a process of its own, which the signals are sent to. It starts a server with a child of its own,
+  // which would outlive both, and then works for ever.
   pid_t StartBenchmark() {
     const pid_t pid = fork();
     if (pid != 0) return pid;
     const auto workspace = Workspace::Open(folder_.path());
     if (!workspace.ok()) _exit(1);
-    const Command command = Shell("echo $$ > pid; exec sleep 100", folder_);
+    const Command command = Shell("sleep 100 & echo $! > pid; wait", folder_, {(*workspace)->marker()});
     if (!(*workspace)->spawner().Spawn("server", command).ok()) _exit(2);
     for (;;) pause();
   }
-  pid_t ServerOf(pid_t benchmark) {
+  pid_t GrandchildOf(pid_t benchmark) {
     EXPECT_TRUE(Eventually([&] { return folder_.Read("pid").find('\n') != std::string::npos; })) << benchmark;
     return static_cast<pid_t>(std::stol(folder_.Read("pid")));
   }
@@ -54,7 +55,7 @@ class WorkspaceTest : public testing::Test {
 TEST_F(WorkspaceTest, ASignalEndsTheChildrenAndLeavesNothing) {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     const pid_t benchmark = StartBenchmark();
-    const pid_t server = ServerOf(benchmark);
+    const pid_t grandchild = GrandchildOf(benchmark);
     EXPECT_EQ(States(), 1u);
     kill(benchmark, signal);
     int status = 0;
@@ -62,18 +63,17 @@ TEST_F(WorkspaceTest, ASignalEndsTheChildrenAndLeavesNothing) {
     ASSERT_TRUE(WIFEXITED(status)) << signal;
     EXPECT_EQ(WEXITSTATUS(status), 70);
     EXPECT_EQ(States(), 0u);
-    EXPECT_TRUE(Ended(server));
+    EXPECT_TRUE(Ended(grandchild));
     fs::remove(folder_.path() + "/pid");
   }
 }
 
 TEST_F(WorkspaceTest, TheNextStartCleansUpAfterAKill) {
   const pid_t benchmark = StartBenchmark();
-  const pid_t server = ServerOf(benchmark);
+  const pid_t grandchild = GrandchildOf(benchmark);
   kill(benchmark, SIGKILL);
   waitpid(benchmark, nullptr, 0);
   EXPECT_EQ(States(), 1u);
-  EXPECT_TRUE(Ended(server));
   const pid_t next = fork();
   if (next == 0) {
     const auto workspace = Workspace::Open(folder_.path());
@@ -82,6 +82,7 @@ TEST_F(WorkspaceTest, TheNextStartCleansUpAfterAKill) {
   int status = 0;
   waitpid(next, &status, 0);
   EXPECT_EQ(status, 0);
+  EXPECT_TRUE(Ended(grandchild));
 }
 
 TEST_F(WorkspaceTest, AnOrderlyEndRemovesTheFolder) {
