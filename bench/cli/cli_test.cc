@@ -6,10 +6,13 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <sstream>
 
 #include "bench/cli/arguments.h"
+#include "bench/cli/checkout.h"
 #include "bench/cli/commands.h"
 #include "bench/cli/predictions.h"
 #include "bench/cli/progress.h"
@@ -78,6 +81,25 @@ TEST(ArgumentsTest, NumbersAreChecked) {
     const absl::StatusOr<Arguments> arguments = ParseArguments(Spec(), {"lab", "--seed", text});
     EXPECT_FALSE(arguments->Number("--seed", 0, 10).ok()) << text;
   }
+}
+
+TEST(CheckoutTest, RunsAreInTheOrderOfTheirTime) {
+  const std::string state = ::testing::TempDir() + "lab-cli-test-" + std::to_string(getpid());
+  for (const char* run : {"20260102-000000", "20260101-000000-10", "20260101-000000-2", "20260101-000000"}) {
+    std::filesystem::create_directories(state + "/runs/tiny/" + run);
+    std::ofstream(state + "/runs/tiny/" + run + "/result.json") << "{}";
+  }
+  std::filesystem::create_directories(state + "/runs/tiny/20270101-000000");  // without a result: it never ended
+  setenv("LAB_STATE", state.c_str(), 1);
+  std::vector<std::string> names;
+  for (const std::string& folder : RunFolders("/nowhere")) {
+    names.push_back(std::filesystem::path(folder).filename().string());
+  }
+  const absl::StatusOr<std::string> latest = FindRun("/nowhere", "");
+  unsetenv("LAB_STATE");
+  std::filesystem::remove_all(state);
+  EXPECT_THAT(names, ElementsAre("20260101-000000", "20260101-000000-2", "20260101-000000-10", "20260102-000000"));
+  EXPECT_THAT(*latest, ::testing::EndsWith("20260102-000000"));
 }
 
 TEST(CommandsTest, EachHasHelpAndItsNameOnce) {
