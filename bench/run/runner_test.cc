@@ -54,28 +54,6 @@ class Recorder : public Progress {
 class RunnerTest : public testing::Test {
  protected:
   RunnerTest() {
-    lab_.name = "tiny";
-    PartSpec redis, service;
-    redis.name = redis.kind = "redis";
-    service.name = service.kind = "ratelimit";
-    service.set = {{"binary", (fs::path(__FILE__).parent_path() / "testing_service.py").string()},
-                   {"rules.path", "@rules.yaml"}};
-    service.files = {{"rules.yaml", "domain: tiny\n"}};
-    lab_.system = {redis, service};
-    VariantSpec first, second;
-    first.name = "first";
-    second.name = "second";
-    second.set["ratelimit"]["answer"] = "429";
-    lab_.variants = {first, second};
-    LoadSpec load;
-    load.name = "main";
-    load.target = "ratelimit.http";
-    load.arrivals = Arrivals::kConstant;
-    load.rate.per_s = 100;
-    load.keys.count = 4;
-    load.timeout = Millis(500);
-    load.request = {{"domain", "tiny"}, {"key", "tenant"}};
-    lab_.load = {load};
     lab_.phases = {{"steady", Millis(400)}, {"pause", Millis(400)}};
     FaultSpec fault;
     fault.phase = "pause";
@@ -95,7 +73,7 @@ class RunnerTest : public testing::Test {
   absl::StatusOr<bench::Run> RunIt() { return RunLab(lab_, options_, recorder_); }
 
   TemporaryFolder state_;
-  Lab lab_;
+  Lab lab_ = TinyLab();
   RunOptions options_;
   Recorder recorder_;
 };

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/labfile/lab.h"
 #include "bench/observe/process_figures.h"
 #include "bench/run/process.h"
 
@@ -67,6 +68,35 @@ inline Command Shell(const std::string& script, const TemporaryFolder& folder,
                      std::vector<std::string> environment = {}) {
   environment.push_back("PATH=/usr/bin:/bin");
   return {"/bin/sh", {"sh", "-c", script}, std::move(environment), folder.path(), folder.path() + "/log"};
+}
+
+// A lab of a Redis, a stand-in for the rate limiter (testing_service.py) and 100 requests a second; phases and faults
+// are the test's.
+inline Lab TinyLab() {
+  Lab lab;
+  lab.name = "tiny";
+  PartSpec redis, service;
+  redis.name = redis.kind = "redis";
+  service.name = service.kind = "ratelimit";
+  service.set = {{"binary", (std::filesystem::path(__FILE__).parent_path() / "testing_service.py").string()},
+                 {"rules.path", "@rules.yaml"}};
+  service.files = {{"rules.yaml", "domain: tiny\n"}};
+  lab.system = {redis, service};
+  VariantSpec first, second;
+  first.name = "first";
+  second.name = "second";
+  second.set["ratelimit"]["answer"] = "429";
+  lab.variants = {first, second};
+  LoadSpec load;
+  load.name = "main";
+  load.target = "ratelimit.http";
+  load.arrivals = Arrivals::kConstant;
+  load.rate.per_s = 100;
+  load.keys.count = 4;
+  load.timeout = Millis(500);
+  load.request = {{"domain", "tiny"}, {"key", "tenant"}};
+  lab.load = {load};
+  return lab;
 }
 
 class Listener {

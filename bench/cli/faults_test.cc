@@ -1,0 +1,119 @@
+// Every fault that the catalogue has, in a whole run: without its effect nothing is proved, and with it there is a
+// receipt.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <ostream>
+
+#include "bench/fault/fault.h"
+#include "bench/judge/judge.h"
+#include "bench/run/runner.h"
+#include "bench/run/testing.h"
+
+namespace lab::bench {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct Subject {
+  std::string part;
+  const FaultKind* kind;
+  std::string fault() const { return part + "." + kind->action; }
+};
+
+void PrintTo(const Subject& subject, std::ostream* out) { *out << subject.fault(); }
+
+std::vector<Subject> FaultsOn(const std::string& part) {
+  std::vector<Subject> subjects;
+  for (const FaultKind* kind : FaultsFor(part)) subjects.push_back({part, kind});
+  return subjects;
+}
+
+std::vector<Subject> AllFaults() {
+  std::vector<Subject> all = FaultsOn("redis");
+  for (const Subject& subject : FaultsOn("ratelimit")) all.push_back(subject);
+  return all;
+}
+
+std::string NameOf(const ::testing::TestParamInfo<Subject>& info) {
+  return info.param.part + "_" + info.param.kind->action;
+}
+
+// One short trial of the first variant with this fault, or with none; judged by what it shows of the fault alone: what
+// a busy host does to a trial is taken out.
+class FaultRunTest : public ::testing::TestWithParam<Subject> {
+ protected:
+  FaultRunTest() {
+    lab_.phases = {{"steady", Millis(200)}, {"fault", Millis(400)}};
+    lab_.invariants = {"every-arrival-accounted"};
+    options_.root = state_.path();
+    options_.variants = {"first"};
+  }
+  void SetUp() override { setenv("LAB_STATE", state_.path().c_str(), 1); }
+  void TearDown() override { unsetenv("LAB_STATE"); }
+
+  void Break(const Subject& subject) {
+    FaultSpec fault;
+    fault.phase = "fault";
+    fault.fault = subject.fault();
+    fault.part = subject.part;
+    if (!subject.kind->instantaneous) fault.length = Millis(300);
+    lab_.faults = {fault};
+  }
+  // Fills run_ and its verdict.
+  void RunIt() {
+    Progress silent;
+    absl::StatusOr<bench::Run> run = RunLab(lab_, options_, silent);
+    ASSERT_TRUE(run.ok()) << run.status();
+    run_ = *std::move(run);
+    ASSERT_EQ(run_.trials.size(), 1u);
+    run_.trials[0].problems.clear();
+    run_.verdict = Judge(lab_, run_);
+    ASSERT_EQ(run_.verdict.findings.size(), 1u);
+  }
+
+  TemporaryFolder state_;
+  Lab lab_ = TinyLab();
+  RunOptions options_;
+  bench::Run run_;
+};
+
+using DefusedTest = FaultRunTest;
+
+TEST_P(DefusedTest, IsInconclusive) {
+  Break(GetParam());
+  options_.defuse = {GetParam().fault()};
+  RunIt();
+  const FaultRecord& fault = run_.trials.at(0).faults.at(0);
+  EXPECT_TRUE(fault.applied_s);
+  EXPECT_FALSE(fault.seen_s) << fault.evidence;
+  EXPECT_EQ(run_.verdict.state, State::kInconclusive);
+  EXPECT_EQ(ExitStatus(run_), 2);
+  EXPECT_THAT(run_.verdict.findings[0].why, HasSubstr(fault.id + " was never seen to have an effect"));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, DefusedTest, ::testing::ValuesIn(AllFaults()), NameOf);
+
+using AppliedTest = FaultRunTest;
+
+TEST_P(AppliedTest, IsSeenAndHealed) {
+  Break(GetParam());
+  RunIt();
+  const FaultRecord& fault = run_.trials.at(0).faults.at(0);
+  EXPECT_EQ(fault.error, "");
+  EXPECT_TRUE(fault.seen_s && fault.healed_s);
+  EXPECT_NE(fault.evidence, "");
+  EXPECT_EQ(ExitStatus(run_), 0) << run_.verdict.findings[0].why;
+}
+
+// On Redis fault_test applies them all.
+INSTANTIATE_TEST_SUITE_P(OfAService, AppliedTest, ::testing::ValuesIn(FaultsOn("ratelimit")), NameOf);
+
+TEST_F(FaultRunTest, WithoutAFaultTheSameRunPasses) {
+  RunIt();
+  EXPECT_EQ(ExitStatus(run_), 0) << run_.verdict.findings[0].why;
+}
+
+}  // namespace
+}  // namespace lab::bench
