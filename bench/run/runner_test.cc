@@ -175,6 +175,16 @@ TEST_F(RunnerTest, MetricsThatCannotBeReadAreAProblem) {
               testing::Contains(HasSubstr("ratelimit told metrics that could not be read")));
 }
 
+TEST_F(RunnerTest, MoreSeriesThanAreKeptAreAProblem) {
+  options_.variants = {"first"};
+  std::string many;
+  for (int i = 0; i < 5'100; ++i) many += "a{n=\"" + std::to_string(i) + "\"} 1\n";
+  lab_.system[1].set["metrics.extra"] = many;
+  const absl::StatusOr<bench::Run> run = RunIt();
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_THAT(run->trials.at(0).problems, testing::Contains(HasSubstr("ratelimit told more series than are kept")));
+}
+
 TEST_F(RunnerTest, ARunOverItsBudgetSaysSo) {
   options_.variants = {"first"};
   lab_.budget_run = std::chrono::minutes(2);
