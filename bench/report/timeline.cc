@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "bench/model/quantile.h"
+
 namespace lab::bench {
 namespace {
 
@@ -109,12 +111,7 @@ PhaseStats StatsOf(const Trial& trial, const Phase& phase) {
 
 }  // namespace
 
-int64_t ExactQuantile(std::vector<int64_t>& values, double quantile) {
-  const double rank = std::ceil(quantile * static_cast<double>(values.size()) - 1e-9);
-  const auto index = static_cast<ptrdiff_t>(std::clamp(rank - 1, 0.0, static_cast<double>(values.size() - 1)));
-  std::nth_element(values.begin(), values.begin() + index, values.end());
-  return values[index];
-}
+int64_t ExactQuantile(std::vector<int64_t>& values, double quantile) { return QuantileOf(values, quantile); }
 
 Timeline MakeTimeline(const Trial& trial) {
   Timeline timeline;
