@@ -6,6 +6,7 @@
 
 #include <ostream>
 
+#include "bench/cli/try_faults.h"
 #include "bench/fault/fault.h"
 #include "bench/judge/judge.h"
 #include "bench/run/runner.h"
@@ -109,6 +110,15 @@ TEST_P(AppliedTest, IsSeenAndHealed) {
 
 // On Redis fault_test applies them all.
 INSTANTIATE_TEST_SUITE_P(OfAService, AppliedTest, ::testing::ValuesIn(FaultsOn("ratelimit")), NameOf);
+
+TEST_F(FaultRunTest, DoctorSeesEachFaultOfRedisComeAndGo) {
+  const std::vector<cli::FaultTrial> tried = cli::TryFaults(state_.path());
+  EXPECT_EQ(tried.size(), FaultsFor("redis").size());
+  for (const cli::FaultTrial& trial : tried) {
+    EXPECT_EQ(trial.error, "") << trial.fault;
+    EXPECT_NE(trial.evidence, "") << trial.fault;
+  }
+}
 
 TEST_F(FaultRunTest, WithoutAFaultTheSameRunPasses) {
   RunIt();
