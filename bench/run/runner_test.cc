@@ -9,6 +9,7 @@
 #include "bench/run/trial_files.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "services/runtime/redis/test_server.h"
 
 namespace lab::bench {
 namespace {
@@ -233,6 +234,20 @@ TEST(TrialFilesTest, AFullDiskIsNamed) {
   EXPECT_TRUE(absl::IsResourceExhausted(status));
   EXPECT_TRUE(IsDiskFull(status));
   EXPECT_THAT(status.ToString(), testing::AllOf(HasSubstr("ops.csv"), HasSubstr("No space left")));
+}
+
+TEST(RedisPartTest, GroupsOfKeysSpeakOfTheSameKeys) {
+  for (const bool sizes : {true, false}) {
+    // Without MEMORY every key is like one that expired between its name and its size.
+    redis::TestServer server(sizes ? std::vector<std::string>{}
+                                   : std::vector<std::string>{"--rename-command", "MEMORY", "gone"});
+    for (int i = 0; i < 300; ++i) server.Command({"SET", "rl:{tiny}:g:2s:tenant=" + std::to_string(i), "1"});
+    server.Command({"SET", "other", "1"});
+    std::map<std::string, double> finals = FindPartKind("redis")->FinalReads({{"redis", server.port()}});
+    EXPECT_EQ(finals["keys.g"], sizes ? 300 : 0);
+    EXPECT_EQ(finals["keys.tenant"], finals["keys.g"]);
+    EXPECT_EQ(finals.contains("bytes_per_key.g"), sizes);
+  }
 }
 
 TEST(DescribePartsTest, ListsKnobsAndFaultsByKind) {
