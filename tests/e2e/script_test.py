@@ -269,5 +269,71 @@ class Interrupted(Script):
         self.assertEqual(self.calls("runner"), [])
 
 
+class Stages(Script):
+    """tests/run behind `./lab test`: what a stage builds first, and what the stamp of a passed one stands for."""
+
+    def setUp(self):
+        super().setUp()
+        for tool in ("git", "xargs", "sha1sum", "cut", "find", "sort", "basename"):
+            os.symlink(shutil.which(tool), os.path.join(self.bin, tool))
+        os.makedirs(os.path.join(self.root, "tests"))
+        os.makedirs(os.path.join(self.root, "labs"))
+        shutil.copy2(os.path.join(ROOT, "tests", "run"), os.path.join(self.root, "tests"))
+        for path in (os.path.join(self.bin, "ctest"), os.path.join(self.root, "lab"), os.path.join(self.root, "tests", "debian13")):
+            executable(path, f'#!/usr/bin/env bash\necho "{os.path.basename(path)} $*" >>"$JOURNAL"\n[[ $* != *"${{FAILS-none}}"* ]]\n')
+        executable(os.path.join(self.bin, "cmake"), '#!/usr/bin/env bash\nmkdir -p build/$2; : >build/$2/build.ninja\n')
+        executable(os.path.join(self.bin, "ninja"), '#!/usr/bin/env bash\necho "ninja $*" >>"$JOURNAL"\n[[ -z ${NINJA_FAILS-} ]]\n')
+        self.without("apt-get")
+        with open(os.path.join(self.root, ".gitignore"), "w") as file:
+            file.write(".lab/\nbuild/\n")
+        for words in (("init", "-q"), ("add", "-A"), ("-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "all")):
+            subprocess.run(["git", *words], cwd=self.root, env=self.env, check=True)
+
+    def run_stages(self, *words, **env):
+        return subprocess.run([os.path.join(self.root, "tests", "run"), *words], env={**self.env, **env}, text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+
+    def test_a_chosen_stage_is_built_first(self):
+        for stage in ("unit", "integration", "labs", "kills"):
+            open(self.journal, "w").close()
+            done = self.run_stages("--stage", stage)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            with open(self.journal) as file:
+                self.assertEqual([line.split()[0] for line in file], ["ninja", "ctest"], stage)
+            done = self.run_stages("--stage", stage, NINJA_FAILS="1")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(f"FAILED  {stage}", done.stdout)
+
+    def test_several_stages_are_built_once(self):
+        self.assertEqual(self.run_stages("--stage", "unit", "--stage", "integration").returncode, 0)
+        self.assertEqual((len(self.calls("ninja")), len(self.calls("ctest"))), (1, 2))
+
+    def test_stamps_stand_for_this_very_tree(self):
+        def passed_before():
+            done = self.run_stages("--all")
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            return done.stdout.count("passed before")
+
+        stages = len(self.run_stages("--list").stdout.split())
+        self.assertEqual(passed_before(), 0)
+        self.assertEqual(passed_before(), stages - 1)  # the build is not skipped
+        for path, text in (("new.cc", "1"), ("new.cc", "2"), (".gitignore", ".lab/\nbuild/\n#\n")):
+            with open(os.path.join(self.root, path), "w") as file:
+                file.write(text)
+            self.assertEqual(passed_before(), 0, f"{path}: {text}")
+            self.assertEqual(passed_before(), stages - 1)
+
+    def test_a_failed_stage_is_not_stamped(self):
+        self.assertEqual(self.run_stages("--all", FAILS="integration").returncode, 1)
+        done = self.run_stages("--all")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("== integration ==", done.stdout)
+        self.assertNotIn("== unit ==", done.stdout)
+
+    def test_bad_usage(self):
+        for words in (("--stage",), ("--stage", "nope"), ("--al",)):
+            self.assertEqual(self.run_stages(*words).returncode, 64, words)
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)
