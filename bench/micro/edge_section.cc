@@ -67,7 +67,7 @@ void Print(const Mode& mode, const Row& row, const std::vector<double>& shares) 
   } else {
     std::printf(" %9s %11s", "-", "-");
   }
-  if (mode.wanted > 0) std::printf("  >= %.2f %s", mode.wanted, share.median >= mode.wanted ? "yes" : "NO");
+  if (mode.wanted > 0) std::printf("  >= %.2f %s", mode.wanted, AtLeast(share, mode.wanted));
   std::printf("\n");
   std::fflush(stdout);
 }

@@ -19,6 +19,15 @@ Quartiles QuartilesOf(std::vector<double> values) {
 
 double Median(std::vector<double> values) { return QuartilesOf(std::move(values)).median; }
 
+const char* AtLeast(const Quartiles& values, double bound) {
+  if (values.median >= bound) return values.low >= bound ? "yes" : "yes?";
+  return values.high < bound ? "NO" : "NO?";
+}
+
+const char* AtMost(const Quartiles& values, double bound) {
+  return AtLeast({-values.high, -values.median, -values.low}, -bound);
+}
+
 absl::Status Alternate(int rounds, const std::function<absl::Status()>& base,
                        const std::function<absl::Status()>& ours) {
   for (int round = 0; round < rounds; ++round) {

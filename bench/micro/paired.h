@@ -16,6 +16,11 @@ struct Quartiles {
 Quartiles QuartilesOf(std::vector<double> values);
 double Median(std::vector<double> values);
 
+// Whether the median is at least (at most) `bound`: "yes" or "NO", with a "?" when the quartiles lie on both sides of
+// it, so that another run may say otherwise.
+const char* AtLeast(const Quartiles& values, double bound);
+const char* AtMost(const Quartiles& values, double bound);
+
 // Calls both in each round; who is first alternates, so that a drift favours each as often. Ends at the first error.
 absl::Status Alternate(int rounds, const std::function<absl::Status()>& base,
                        const std::function<absl::Status()>& ours);

@@ -16,6 +16,18 @@ TEST(QuartilesTest, LieBetweenTheValues) {
   EXPECT_EQ(Median({}), 0);
 }
 
+TEST(QuartilesTest, TellWhetherABoundIsReachedAndHowSurely) {
+  const Quartiles values = {2, 3, 4};
+  EXPECT_STREQ(AtLeast(values, 2), "yes");
+  EXPECT_STREQ(AtLeast(values, 3), "yes?");
+  EXPECT_STREQ(AtLeast(values, 4), "NO?");
+  EXPECT_STREQ(AtLeast(values, 4.1), "NO");
+  EXPECT_STREQ(AtMost(values, 4), "yes");
+  EXPECT_STREQ(AtMost(values, 3), "yes?");
+  EXPECT_STREQ(AtMost(values, 2), "NO?");
+  EXPECT_STREQ(AtMost(values, 1.9), "NO");
+}
+
 TEST(PairedTest, WhoIsFirstAlternates) {
   std::string order;
   const auto say = [&](char name) {

@@ -104,8 +104,7 @@ void PrintCase(const Case& one, const Row& peer, const Row& ours) {
   const Quartiles ratio = QuartilesOf(Ratios(ours.rate, peer.rate)), tail = QuartilesOf(Ratios(ours.p99, peer.p99));
   std::printf("  %5.2f %5.2f .. %5.2f %9.2f ", ratio.median, ratio.low, ratio.high, tail.median);
   if (one.wanted > 0) {
-    std::printf(" >= %.1f %s, p99 <= 0.33 %s", one.wanted, ratio.median >= one.wanted ? "yes" : "NO",
-                tail.median <= 1.0 / 3 ? "yes" : "NO");
+    std::printf(" >= %.1f %s, p99 <= 0.33 %s", one.wanted, AtLeast(ratio, one.wanted), AtMost(tail, 1.0 / 3));
   }
   std::printf("\n");
   std::fflush(stdout);

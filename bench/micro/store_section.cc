@@ -186,7 +186,7 @@ absl::Status BenchStore(const Setup& setup) {
     if (!status.ok()) return absl::Status(status.code(), absl::StrCat(one.name, ": ", status.message()));
     const Quartiles ratio = QuartilesOf(Ratios(ours, base));
     std::printf("  %-28s %18.0f %18.0f %6.1f %6.1f .. %5.1f  >= %.0f %s\n", one.name, Median(base), Median(ours),
-                ratio.median, ratio.low, ratio.high, one.wanted, ratio.median >= one.wanted ? "yes" : "NO");
+                ratio.median, ratio.low, ratio.high, one.wanted, AtLeast(ratio, one.wanted));
     std::fflush(stdout);
   }
   return absl::OkStatus();
