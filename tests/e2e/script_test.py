@@ -134,6 +134,13 @@ class Installing(Script):
         self.assert_ends(self.lab("list"), 0)
         self.assertEqual(self.calls("apt-get")[-1], "apt-get install -y --no-install-recommends libhiredis-dev")
 
+    def test_what_was_installed_later_is_looked_for_by_the_next_build(self):
+        self.assert_ends(self.lab("list"), 0)
+        self.assert_ends(self.lab("bench"), 0)
+        self.assertEqual(len(self.calls("cmake")), 2, "the packages of the tests came after the first configuration")
+        self.assert_ends(self.lab("bench"), 0)
+        self.assertEqual(len(self.calls("cmake")), 2)
+
     def test_no_service_comes_with_it(self):
         """No question, no restart of the host's services, and no package that would start one."""
         self.assert_ends(self.lab("list"), 0)
