@@ -104,7 +104,8 @@ TEST(ResultJsonTest, SchemaRefusesMissingForeignAndWrongValues) {
 }
 
 TEST(ResultJsonTest, SchemaRequiresEveryKeyItKnows) {
-  for (const auto& [name, definition] : Schema()["$defs"].items()) {
+  const Json schema = Schema();  // items() refers to it
+  for (const auto& [name, definition] : schema["$defs"].items()) {
     if (!definition.contains("properties")) continue;
     std::set<std::string> known, required;
     for (const auto& [key, ignored] : definition["properties"].items()) known.insert(key);
