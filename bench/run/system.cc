@@ -135,6 +135,12 @@ std::vector<std::string> System::Endpoints(const std::string& target) const {
   return by_name.empty() ? by_kind : by_name;
 }
 
+// Results are shown to others: paths in them begin at the checkout, not at somebody's home.
+void System::FromCheckout(std::string& word) const {
+  const std::string root = options_.root + "/";
+  if (word.compare(0, root.size(), root) == 0) word.erase(0, root.size());
+}
+
 std::vector<PartInfo> System::Describe() const {
   std::vector<PartInfo> all;
   for (const std::unique_ptr<Part>& part : parts_) {
@@ -142,6 +148,8 @@ std::vector<PartInfo> System::Describe() const {
     if (!info.command.empty()) info.command[0] = part->binary();
     for (const auto& [name, port] : part->ports()) info.ports[name] = Concat("127.0.0.1:", port);
     info.changed = changed_.at(part->name());
+    for (std::string& word : info.command) FromCheckout(word);
+    for (auto& [key, value] : info.changed) FromCheckout(value);
     all.push_back(std::move(info));
   }
   return all;

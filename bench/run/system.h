@@ -44,6 +44,7 @@ class System {
   void BoundLogs();
 
  private:
+  void FromCheckout(std::string& word) const;
   absl::Status StartPart(const PartSpec& spec, Progress& progress);
   absl::StatusOr<std::map<std::string, std::string>> Configure(const PartSpec& spec) const;
 

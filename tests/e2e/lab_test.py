@@ -303,6 +303,36 @@ class Results(Running):
         self.assertIn(folder, done.stderr)
 
 
+class Samples(LabTest):
+    """The run of each lab that is kept in the checkout: of this lab as it is, on a host that it names."""
+
+    def test_they_are_runs_of_the_lab_files(self):
+        for lab in LABS:
+            sample = os.path.join(ROOT, "labs", lab, "sample")
+            with open(os.path.join(sample, "result.json")) as file:
+                result = json.load(file)
+            with open(os.path.join(ROOT, "labs", lab, "lab.yaml")) as file:
+                expected = re.search(r"^expect:\n((?:[ #].*\n|\n)+)", file.read(), re.M).group(1)
+            rules = dict(re.findall(r"^  ([a-z][a-z0-9-]*): +(.*?)(?: +#.*)?$", expected, re.M))
+            self.assertGreater(len(rules), 5, expected)
+            found = {finding["rule"]: finding["text"] for finding in result["verdict"]["findings"]}
+            self.assertEqual(rules, {rule: found.get(rule) for rule in rules}, f"{lab}: the sample is of another lab file")
+            self.assertTrue(result["host"]["cpu"] and result["host"]["cores"], lab)
+            self.assertFalse(result["quick"], lab)
+            for file in os.listdir(sample):
+                with open(os.path.join(sample, file)) as text:
+                    self.assertNotRegex(text.read(), r"/(home|root|work|tmp)/", f"{lab}/sample/{file}: a path of the host")
+
+    def test_their_reports_are_what_this_program_makes_of_them(self):
+        for lab in LABS:
+            copy = os.path.join(self.state, lab)
+            shutil.copytree(os.path.join(ROOT, "labs", lab, "sample"), copy)
+            self.assertEqual(self.lab("report", copy, "--rewrite").returncode, 0)
+            for file in ("report.md", "report.html"):
+                with open(os.path.join(copy, file)) as again, open(os.path.join(ROOT, "labs", lab, "sample", file)) as kept:
+                    self.assertEqual(again.read(), kept.read(), f"./lab report labs/{lab}/sample --rewrite")
+
+
 class Missing(LabTest):
     def test_a_part_that_is_not_there(self):
         for part in ("redis", "ratelimit"):
