@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "bench/model/quantile.h"
 #include "bench/report/card.h"
 #include "bench/report/chart.h"
 #include "bench/report/html.h"
@@ -129,12 +130,12 @@ TEST(TimelineTest, EveryOperationIsCountedOnce) {
 TEST(TimelineTest, QuantilesAreOfTheSample) {
   std::vector<int64_t> values;
   for (int i = 1000; i >= 1; --i) values.push_back(i);
-  EXPECT_EQ(ExactQuantile(values, 0.5), 500);
-  EXPECT_EQ(ExactQuantile(values, 0.99), 990);
-  EXPECT_EQ(ExactQuantile(values, 0.999), 999);
-  EXPECT_EQ(ExactQuantile(values, 1), 1000);
+  EXPECT_EQ(QuantileOf(values, 0.5), 500);
+  EXPECT_EQ(QuantileOf(values, 0.99), 990);
+  EXPECT_EQ(QuantileOf(values, 0.999), 999);
+  EXPECT_EQ(QuantileOf(values, 1), 1000);
   std::vector<int64_t> one = {7};
-  EXPECT_EQ(ExactQuantile(one, 0.01), 7);
+  EXPECT_EQ(QuantileOf(one, 0.01), 7);
 }
 
 TEST(TimelineTest, AbsurdTimesStayBounded) {

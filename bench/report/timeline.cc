@@ -75,9 +75,9 @@ void FillSteps(const Trial& trial, Timeline& timeline) {
     Bucket& bucket = timeline.buckets[i];
     bucket.samples = latencies[i].size();
     if (bucket.samples == 0) continue;
-    bucket.p50_s = Seconds(ExactQuantile(latencies[i], 0.5));
-    bucket.p99_s = Seconds(ExactQuantile(latencies[i], 0.99));
-    bucket.max_s = Seconds(ExactQuantile(latencies[i], 1));
+    bucket.p50_s = Seconds(QuantileOf(latencies[i], 0.5));
+    bucket.p99_s = Seconds(QuantileOf(latencies[i], 0.99));
+    bucket.max_s = Seconds(QuantileOf(latencies[i], 1));
   }
 }
 
@@ -97,21 +97,19 @@ PhaseStats StatsOf(const Trial& trial, const Phase& phase) {
   }
   stats.samples = latency.size();
   if (latency.empty()) return stats;
-  stats.p50_s = Seconds(ExactQuantile(latency, 0.5));
-  stats.p99_s = Seconds(ExactQuantile(latency, 0.99));
-  stats.max_s = Seconds(ExactQuantile(latency, 1));
-  stats.service_p99_s = Seconds(ExactQuantile(service, 0.99));
-  stats.lag_p99_s = Seconds(ExactQuantile(lag, 0.99));
+  stats.p50_s = Seconds(QuantileOf(latency, 0.5));
+  stats.p99_s = Seconds(QuantileOf(latency, 0.99));
+  stats.max_s = Seconds(QuantileOf(latency, 1));
+  stats.service_p99_s = Seconds(QuantileOf(service, 0.99));
+  stats.lag_p99_s = Seconds(QuantileOf(lag, 0.99));
   for (const double quantile : kSpectrum) {
     if (static_cast<double>(latency.size()) * (1 - quantile) < 10 - 1e-6) break;
-    stats.spectrum_s.push_back(Seconds(ExactQuantile(latency, quantile)));
+    stats.spectrum_s.push_back(Seconds(QuantileOf(latency, quantile)));
   }
   return stats;
 }
 
 }  // namespace
-
-int64_t ExactQuantile(std::vector<int64_t>& values, double quantile) { return QuantileOf(values, quantile); }
 
 Timeline MakeTimeline(const Trial& trial) {
   Timeline timeline;

@@ -51,7 +51,4 @@ struct Timeline {
 // answered late); what is later counts in the last step.
 Timeline MakeTimeline(const Trial& trial);
 
-// The smallest value that at least `quantile` of all do not exceed. Reorders `values`, which must not be empty.
-int64_t ExactQuantile(std::vector<int64_t>& values, double quantile);
-
 }  // namespace lab::bench
