@@ -19,6 +19,12 @@ double CpuSeconds(pid_t pid) {
 
 }  // namespace
 
+std::vector<double> Column(const std::vector<ClosedLoopResult>& results, double ClosedLoopResult::*figure) {
+  std::vector<double> column;
+  for (const ClosedLoopResult& result : results) column.push_back(result.*figure);
+  return column;
+}
+
 CpuMeter::CpuMeter(pid_t pid) : pid_(pid), before_s_(CpuSeconds(pid)) {}
 
 double CpuMeter::PerCall(uint64_t calls) const {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -16,7 +17,11 @@ struct ClosedLoopResult {
   uint64_t calls = 0;  // all of it, with the warm-up: what counters that were read around it are divided by
   // CPU a call, of all threads of each.
   double client_us = 0, server_us = 0, redis_us = 0;
+  double redis_calls = 0;  // script calls of Redis a call, where its user counts them
 };
+
+// One figure of the results of some rounds: Column(results, &ClosedLoopResult::p99_us).
+std::vector<double> Column(const std::vector<ClosedLoopResult>& results, double ClosedLoopResult::*figure);
 
 struct ClosedLoop {
   std::string address;               // of the server

@@ -32,19 +32,7 @@ double ScriptCalls(redis::TestServer& redis) {
   return calls;
 }
 
-// The measurements of one variant, a value a round.
-struct Row {
-  std::vector<double> rate, p50, p99, client_us, server_us, redis_us, redis_calls;
-
-  void Add(const ClosedLoopResult& result) {
-    rate.push_back(result.calls_per_s);
-    p50.push_back(result.p50_us);
-    p99.push_back(result.p99_us);
-    client_us.push_back(result.client_us);
-    server_us.push_back(result.server_us);
-    redis_us.push_back(result.redis_us);
-  }
-};
+using Results = std::vector<ClosedLoopResult>;  // of one variant, one a round
 
 void PrintHead() {
   std::printf("  %-34s %9s %6s %13s %7s %7s %9s %9s %9s %11s  %s\n", "", "calls/s", "share", "quartiles", "p50 us",
@@ -52,18 +40,19 @@ void PrintHead() {
 }
 
 // `shares` is empty for the echo.
-void Print(const Mode& mode, const Row& row, const std::vector<double>& shares) {
-  std::printf("  %-34s %9.0f ", mode.name, Median(row.rate));
+void Print(const Mode& mode, const Results& results, const std::vector<double>& shares) {
+  const auto median = [&](double ClosedLoopResult::*figure) { return Median(Column(results, figure)); };
+  std::printf("  %-34s %9.0f ", mode.name, median(&ClosedLoopResult::calls_per_s));
   const Quartiles share = QuartilesOf(shares);
   if (shares.empty()) {
     std::printf("%6s %13s", "1", "");
   } else {
     std::printf("%6.2f %5.2f .. %4.2f", share.median, share.low, share.high);
   }
-  std::printf(" %7.0f %7.0f %9.2f %9.2f", Median(row.p50), Median(row.p99), Median(row.client_us),
-              Median(row.server_us));
+  std::printf(" %7.0f %7.0f %9.2f %9.2f", median(&ClosedLoopResult::p50_us), median(&ClosedLoopResult::p99_us),
+              median(&ClosedLoopResult::client_us), median(&ClosedLoopResult::server_us));
   if (mode.on_redis) {
-    std::printf(" %9.2f %11.3f", Median(row.redis_us), Median(row.redis_calls));
+    std::printf(" %9.2f %11.3f", median(&ClosedLoopResult::redis_us), median(&ClosedLoopResult::redis_calls));
   } else {
     std::printf(" %9s %11s", "-", "-");
   }
@@ -76,21 +65,19 @@ class Edge {
  public:
   Edge(const Setup& setup, redis::TestServer& redis) : setup_(setup), redis_(redis) {}
 
-  absl::Status Measure(const Mode& mode, Row& row) {
+  absl::Status Measure(const Mode& mode, Results& results) {
     const double calls_before = mode.on_redis ? ScriptCalls(redis_) : 0;
-    const absl::StatusOr<ClosedLoopResult> result = MeasureClosedLoop({.address = mode.server->address,
-                                                                       .server = mode.server->process->pid(),
-                                                                       .redis = mode.on_redis ? redis_.pid() : 0,
-                                                                       .key = mode.key,
-                                                                       .keys = mode.keys,
-                                                                       .seconds = setup_.seconds()});
+    absl::StatusOr<ClosedLoopResult> result = MeasureClosedLoop({.address = mode.server->address,
+                                                                 .server = mode.server->process->pid(),
+                                                                 .redis = mode.on_redis ? redis_.pid() : 0,
+                                                                 .key = mode.key,
+                                                                 .keys = mode.keys,
+                                                                 .seconds = setup_.seconds()});
     if (!result.ok()) {
       return absl::Status(result.status().code(), absl::StrCat(mode.name, ": ", result.status().message()));
     }
-    row.Add(*result);
-    if (mode.on_redis) {
-      row.redis_calls.push_back((ScriptCalls(redis_) - calls_before) / static_cast<double>(result->calls));
-    }
+    if (mode.on_redis) result->redis_calls = (ScriptCalls(redis_) - calls_before) / static_cast<double>(result->calls);
+    results.push_back(*result);
     return absl::OkStatus();
   }
 
@@ -129,22 +116,19 @@ absl::Status BenchEdge(const Setup& setup) {
               setup.rounds(), setup.seconds());
   PrintHead();
   Edge edge(setup, **redis);
-  Row all_echoes;
+  Results all_echoes;
   for (const Mode& mode : modes) {
-    Row base, ours;
+    Results base, ours;
     const absl::Status status = Alternate(
         setup.rounds(), [&] { return edge.Measure(bare, base); }, [&] { return edge.Measure(mode, ours); });
     if (!status.ok()) return status;
-    Print(mode, ours, Ratios(ours.rate, base.rate));
-    for (const auto values : {&Row::rate, &Row::p50, &Row::p99, &Row::client_us, &Row::server_us}) {
-      (all_echoes.*values).insert((all_echoes.*values).end(), (base.*values).begin(), (base.*values).end());
-    }
+    Print(mode, ours, Ratios(Column(ours, &ClosedLoopResult::calls_per_s), Column(base, &ClosedLoopResult::calls_per_s)));
+    all_echoes.insert(all_echoes.end(), base.begin(), base.end());
   }
   Print(bare, all_echoes, {});
   std::printf(
       "  (share: of the echo's calls/s in the same pair, median and quartiles; the rest: medians; client, server, "
-      "Redis "
-      "us: CPU a call; Redis calls: script calls a decision)\n");
+      "Redis us: CPU a call; Redis calls: script calls a decision)\n");
   return absl::OkStatus();
 }
 

@@ -79,29 +79,23 @@ struct Case {
   double wanted;  // ratio of the rates; 0: none stated
 };
 
-// The measurements of one server, a value a round.
-struct Row {
-  std::vector<double> rate, p99, client_us, server_us, redis_us;
+using Results = std::vector<ClosedLoopResult>;  // of one server, one a round
 
-  void Add(const ClosedLoopResult& result) {
-    rate.push_back(result.calls_per_s);
-    p99.push_back(result.p99_us);
-    client_us.push_back(result.client_us);
-    server_us.push_back(result.server_us);
-    redis_us.push_back(result.redis_us);
-  }
-};
-
-void Print(const char* name, const char* server, const Row& row) {
-  std::printf("  %-16s %-5s %9.0f %8.0f %10.2f %10.2f %9.2f", name, server, Median(row.rate), Median(row.p99),
-              Median(row.client_us), Median(row.server_us), Median(row.redis_us));
+void Print(const char* name, const char* server, const Results& results) {
+  const auto median = [&](double ClosedLoopResult::*figure) { return Median(Column(results, figure)); };
+  std::printf("  %-16s %-5s %9.0f %8.0f %10.2f %10.2f %9.2f", name, server, median(&ClosedLoopResult::calls_per_s),
+              median(&ClosedLoopResult::p99_us), median(&ClosedLoopResult::client_us),
+              median(&ClosedLoopResult::server_us), median(&ClosedLoopResult::redis_us));
 }
 
-void PrintCase(const Case& one, const Row& peer, const Row& ours) {
+void PrintCase(const Case& one, const Results& peer, const Results& ours) {
   Print(one.name, "peer", peer);
   std::printf("\n");
   Print("", "ours", ours);
-  const Quartiles ratio = QuartilesOf(Ratios(ours.rate, peer.rate)), tail = QuartilesOf(Ratios(ours.p99, peer.p99));
+  const auto ratios = [&](double ClosedLoopResult::*figure) {
+    return QuartilesOf(Ratios(Column(ours, figure), Column(peer, figure)));
+  };
+  const Quartiles ratio = ratios(&ClosedLoopResult::calls_per_s), tail = ratios(&ClosedLoopResult::p99_us);
   std::printf("  %5.2f %5.2f .. %5.2f %9.2f ", ratio.median, ratio.low, ratio.high, tail.median);
   if (one.wanted > 0) {
     std::printf(" >= %.1f %s, p99 <= 0.33 %s", one.wanted, AtLeast(ratio, one.wanted), AtMost(tail, 1.0 / 3));
@@ -125,7 +119,7 @@ absl::Status BenchPeer(const Setup& setup, const PeerOptions& options) {
 
   // An external client connects and warms up within its time.
   const double seconds = options.client.empty() ? setup.seconds() : 2 * setup.seconds();
-  const auto measure = [&](const Case& one, const Server& server, Row* row) {
+  const auto measure = [&](const Case& one, const Server& server, Results* results) {
     const ClosedLoop what{.address = server.address,
                           .server = server.process->pid(),
                           .redis = (*redis)->pid(),
@@ -135,7 +129,7 @@ absl::Status BenchPeer(const Setup& setup, const PeerOptions& options) {
     const absl::StatusOr<ClosedLoopResult> result =
         options.client.empty() ? MeasureClosedLoop(what) : MeasureWithClient(options.client, what);
     if (!result.ok()) return result.status();
-    row->Add(*result);
+    results->push_back(*result);
     return absl::OkStatus();
   };
   std::printf("\npeer: envoyproxy/ratelimit %s and ours, fixed window, same Redis\n",
@@ -150,7 +144,7 @@ absl::Status BenchPeer(const Setup& setup, const PeerOptions& options) {
                         {"256", 256, 10'000, 0},
                         {"64, one hot key", 64, 1, 0}};
   for (const Case& one : cases) {
-    Row theirs, mine;
+    Results theirs, mine;
     const absl::Status status = Alternate(
         setup.rounds(), [&] { return measure(one, *peer, &theirs); }, [&] { return measure(one, *ours, &mine); });
     if (!status.ok()) {
