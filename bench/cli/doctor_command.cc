@@ -1,6 +1,5 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -103,9 +102,8 @@ void CheckDisk(const std::string& root, Findings& findings) {
                      "make it writable, or set LAB_STATE to another folder");
     return;
   }
-  struct statvfs disk {};
-  const bool known = statvfs(state.c_str(), &disk) == 0;
-  const double free = known ? static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize) : 0;
+  const std::filesystem::space_info disk = std::filesystem::space(state, error);
+  const double free = error ? 0 : static_cast<double>(disk.available);
   if (free >= kMinDisk) {
     findings.Good("disk free", absl::StrCat(FormatQuantity(free, "bytes"), " in ", state));
   } else {

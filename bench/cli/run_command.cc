@@ -1,4 +1,3 @@
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -64,9 +63,9 @@ absl::Status CheckDisk(const std::string& root, bool quick) {
   std::filesystem::path folder = StateFolder(root);
   std::error_code error;
   while (!std::filesystem::exists(folder, error) && folder.has_relative_path()) folder = folder.parent_path();
-  struct statvfs disk {};
-  if (statvfs(folder.c_str(), &disk) != 0) return absl::OkStatus();
-  const double free = static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize);
+  const std::filesystem::space_info disk = std::filesystem::space(folder, error);
+  if (error) return absl::OkStatus();
+  const auto free = static_cast<double>(disk.available);
   const double needed = quick ? kQuickBytes : kBytes;
   if (free >= needed) return absl::OkStatus();
   return absl::ResourceExhaustedError(absl::StrCat("no space left for a run in ", StateFolder(root), ": ",

@@ -107,8 +107,8 @@ void ReadPart(const std::string& name, const yaml::Value& value, Reading& readin
   part.replicas = static_cast<int>(value.Optional("replicas").Int(1, kMaxReplicas, 1));
   const std::vector<std::string> kinds =
       NamesOf(reading.catalogue.knobs, [](const auto& known) { return known.first; });
-  const bool known = reading.catalogue.knobs.contains(part.kind);
-  if (!known && !IsNotHere(reading.catalogue, part)) {
+  const bool known = reading.catalogue.knobs.contains(part.kind) || IsNotHere(reading.catalogue, part);
+  if (!known) {
     value.Error(Concat("unknown part ", Quoted(part.kind), Suggestion(part.kind, kinds)));
   }
   for (const auto& [file, text] : value.Optional("files").Entries()) {
@@ -118,7 +118,7 @@ void ReadPart(const std::string& name, const yaml::Value& value, Reading& readin
     part.files[file] = text.String();
   }
   const yaml::Value set = value.Optional("set");
-  if (known || IsNotHere(reading.catalogue, part)) {
+  if (known) {
     ReadKnobs(set, part, reading.catalogue, part.set);
   }
   value.Finish();
