@@ -39,7 +39,7 @@ void Connection::Refuse() {
 }
 
 void Connection::Drain() {
-  if (state_ == State::kIdle || state_ == State::kLingering) Close();
+  if (state_ == State::kIdle || state_ == State::kStreaming || state_ == State::kLingering) Close();
 }
 
 void Connection::Close() {
@@ -48,6 +48,8 @@ void Connection::Close() {
   boost::system::error_code ignored;
   socket_.close(ignored);
   timer_.cancel();
+  sent_ = nullptr;
+  if (absl::AnyInvocable<void()> ended = std::exchange(ended_, nullptr)) ended();
   core_->Gone(shared_from_this());
 }
 
@@ -172,7 +174,11 @@ void Connection::Answer(const Response& response) {
   if (state_ != State::kHandling) return;
   if (core_->draining()) keep_alive_ = false;
   core_->Answered(response.status, request_began_);
-  Write(response);
+  if (response.stream && !head_) {
+    BeginStream(response);
+  } else {
+    Write(response);
+  }
 }
 
 void Connection::Reject(int status, std::string_view title, std::string_view detail) {
@@ -201,6 +207,70 @@ void Connection::OnWritten(const boost::system::error_code& error) {
   } else {
     Linger();
   }
+}
+
+// Without a length the body ends with the connection (RFC 9112, 6.3).
+void Connection::BeginStream(const Response& response) {
+  if (core_->draining()) {
+    Close();
+    return;
+  }
+  state_ = State::kStreaming;
+  keep_alive_ = false;
+  waiting_ = Serialize(response, keep_alive_, head_);
+  AwaitHangUp();
+  SendWaiting();
+  response.stream(std::make_shared<Stream>(weak_from_this()));
+}
+
+bool Connection::WriteStream(std::string bytes) {
+  if (state_ != State::kStreaming) return false;
+  if (unsent() + bytes.size() > core_->options().max_stream_bytes) {
+    Close();
+    return false;
+  }
+  waiting_ += bytes;
+  if (output_.empty()) SendWaiting();
+  return true;
+}
+
+void Connection::SendWaiting() {
+  output_ = std::exchange(waiting_, {});
+  SetDeadline(core_->options().idle_timeout);
+  asio::async_write(socket_, asio::buffer(output_),
+                    [self = shared_from_this()](const boost::system::error_code& error, size_t) {
+                      if (self->state_ == State::kClosed) return;
+                      self->output_.clear();
+                      if (error) {
+                        self->Close();
+                      } else if (!self->waiting_.empty()) {
+                        self->SendWaiting();
+                      } else {
+                        self->ClearDeadline();  // nothing to say is no fault of the client
+                        self->TellSent();
+                      }
+                    });
+}
+
+// The callback may write more, close, or set another one.
+void Connection::TellSent() {
+  absl::AnyInvocable<void()> sent = std::exchange(sent_, nullptr);
+  if (!sent) return;
+  sent();
+  if (state_ == State::kStreaming && !sent_) sent_ = std::move(sent);
+}
+
+// Its end is the only thing that is looked for in what a client sends meanwhile.
+void Connection::AwaitHangUp() {
+  socket_.async_read_some(asio::buffer(chunk_),
+                          [self = shared_from_this()](const boost::system::error_code& error, size_t) {
+                            if (self->state_ == State::kClosed) return;
+                            if (error) {
+                              self->Close();
+                            } else {
+                              self->AwaitHangUp();
+                            }
+                          });
 }
 
 void Connection::Linger() {

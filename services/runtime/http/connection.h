@@ -29,8 +29,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // The answer to the request under way. Ignored when there is none.
   void Answer(const Response& response);
 
+  // Of an answer that goes on; see Stream.
+  bool WriteStream(std::string bytes);
+  size_t unsent() const { return output_.size() + waiting_.size(); }
+  bool streaming() const { return state_ == State::kStreaming; }
+  void OnSent(absl::AnyInvocable<void()> callback) { sent_ = std::move(callback); }
+  void OnEnd(absl::AnyInvocable<void()> callback) { ended_ = std::move(callback); }
+
  private:
-  enum class State { kIdle, kReading, kHandling, kWriting, kLingering, kClosed };
+  enum class State { kIdle, kReading, kHandling, kWriting, kStreaming, kLingering, kClosed };
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
 
   void Next();
@@ -43,6 +50,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Reject(int status, std::string_view title, std::string_view detail);
   void Write(const Response& response);
   void OnWritten(const boost::system::error_code& error);
+  void BeginStream(const Response& response);
+  void SendWaiting();
+  void TellSent();
+  void AwaitHangUp();
   void Linger();
   void ReadLingering();
 
@@ -64,6 +75,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string input_;  // read and not parsed yet; bounded by max_header_bytes and one chunk
   std::array<char, 8192> chunk_;
   std::string output_;
+  std::string waiting_;  // of a stream: what is sent after output_
+  absl::AnyInvocable<void()> sent_, ended_;
   bool keep_alive_ = false;
   bool head_ = false;
   bool continued_ = false;  // 100 Continue was sent

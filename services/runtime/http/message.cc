@@ -99,7 +99,7 @@ std::string Serialize(const Response& response, bool keep_alive, bool head) {
   // RFC 9110, 8.6 and 15.3.5: no length and no content type where there can be no body.
   const bool bodiless = response.status < 200 || response.status == 204 || response.status == 304;
   if (!bodiless) {
-    AppendHeader(out, "Content-Length", std::to_string(response.body.size()));
+    if (!response.stream) AppendHeader(out, "Content-Length", std::to_string(response.body.size()));
     if (!response.content_type.empty()) AppendHeader(out, "Content-Type", response.content_type);
   }
   for (const auto& [name, value] : response.headers) AppendHeader(out, name, value);

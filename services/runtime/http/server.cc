@@ -191,6 +191,33 @@ void Core::Close() {
   for (const auto& connection : open) connection->Close();
 }
 
+bool Stream::Write(std::string bytes) {
+  const auto connection = connection_.lock();
+  return connection != nullptr && connection->WriteStream(std::move(bytes));
+}
+
+size_t Stream::unsent() const {
+  const auto connection = connection_.lock();
+  return connection == nullptr ? 0 : connection->unsent();
+}
+
+bool Stream::open() const {
+  const auto connection = connection_.lock();
+  return connection != nullptr && connection->streaming();
+}
+
+void Stream::Close() {
+  if (const auto connection = connection_.lock(); connection != nullptr && connection->streaming()) connection->Close();
+}
+
+void Stream::OnSent(absl::AnyInvocable<void()> callback) {
+  if (const auto connection = connection_.lock()) connection->OnSent(std::move(callback));
+}
+
+void Stream::OnEnd(absl::AnyInvocable<void()> callback) {
+  if (const auto connection = connection_.lock()) connection->OnEnd(std::move(callback));
+}
+
 Server::Server(async::Loop& loop, Options options) : core_(std::make_shared<Core>(loop, std::move(options))) {}
 Server::~Server() { core_->Close(); }
 

@@ -20,6 +20,7 @@ class Metrics;
 
 namespace lab::http {
 
+class Connection;
 class Core;
 
 struct Request {
@@ -34,11 +35,33 @@ struct Request {
   std::string_view Header(std::string_view name) const;
 };
 
+// The body of an answer that goes on, server-sent events for instance: written piece by piece, ended by the end of the
+// connection. On the loop's thread; may outlive the connection and the server, and does nothing then.
+class Stream {
+ public:
+  explicit Stream(std::weak_ptr<Connection> connection) : connection_(std::move(connection)) {}
+  // False when the connection is over, or when this makes more than `max_stream_bytes` wait to be sent: a client that
+  // reads too slowly is closed.
+  bool Write(std::string bytes);
+  size_t unsent() const;  // bytes
+  bool open() const;
+  void Close();
+  // Called whenever everything written has been handed to the system. It may hold the stream.
+  void OnSent(absl::AnyInvocable<void()> callback);
+  // Called once, when the connection is over for whatever reason.
+  void OnEnd(absl::AnyInvocable<void()> callback);
+
+ private:
+  std::weak_ptr<Connection> connection_;
+};
+
 struct Response {
   int status = 200;
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;
+  // When set, the body goes on through the stream that it is given; `body` is its beginning.
+  std::function<void(std::shared_ptr<Stream>)> stream;
 };
 
 // Problem details (RFC 9457) as application/problem+json.
@@ -57,6 +80,7 @@ class Server {
     size_t max_header_bytes = 8 << 10;
     size_t max_body_bytes = 64 << 10;
     int max_connections = 256;
+    size_t max_stream_bytes = 256 << 10;             // written to a stream and not taken by its client
     Nanos idle_timeout = std::chrono::seconds(30);   // between requests; also for a body, and for writing a response
     Nanos header_timeout = std::chrono::seconds(5);  // from the first byte (or the connect) to the end of the headers
     // With it: http_requests_total{code}, http_request_duration_seconds, http_open_connections,
