@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -10,15 +11,17 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "bench/fault/fault.h"
 #include "bench/labfile/lab.h"
 #include "bench/model/trial.h"
 
 namespace lab::bench {
 
-// Applies the faults of one trial at their moments, takes their receipts and heals them. Each occurrence has a thread
-// of its own, so that a part that does not answer delays nobody else's fault. Whatever happens, each fault that was
-// applied is healed: at its time, at Stop, or in the destructor.
+// Applies the faults of one trial at their moments, takes their receipts and heals them; faults asked for while it runs
+// go the same way. Each occurrence has a thread of its own, so that a part that does not answer delays nobody else's
+// fault. Whatever happens, each fault that was applied is healed: at its time, when asked to, at Stop, or in the
+// destructor. Thread-safe from Start on.
 class FaultSchedule {
  public:
   struct Options {
@@ -41,6 +44,19 @@ class FaultSchedule {
   // Checks that everything in it exists; nothing has happened when this fails.
   absl::Status Check() const;
   void Start();
+
+  // A fault that begins now, while it runs (phase and offset of the spec mean nothing); returns its id,
+  // "redis.pause#2". A sustained kind without a length lasts to the end of the timeline. INVALID_ARGUMENT with the
+  // nearest right name; RESOURCE_EXHAUSTED when kMaxOpen have not ended; FAILED_PRECONDITION after Stop. Of those that
+  // have ended the newest kMaxEnded are remembered.
+  absl::StatusOr<std::string> Add(FaultSpec spec);
+  static constexpr size_t kMaxOpen = 32;
+  static constexpr size_t kMaxEnded = 200;
+  // Heals this one, or all that have not ended, at once and with the patience of a planned heal; one that is not
+  // applied yet never will be. Does not wait. Returns the ids of those that it heals.
+  std::vector<std::string> Heal(const std::string& id);
+  std::vector<std::string> HealAll();
+
   // Heals what is applied, at once, and applies nothing more; whether it heals is looked at for half a second. As a
   // rule that is all; at most 7 s, when a part ends neither by the SIGTERM of a restart (2 s) nor by SIGKILL (2 s, and
   // 2 s again in the heal).
@@ -50,11 +66,17 @@ class FaultSchedule {
 
  private:
   struct Occurrence;
+  std::unique_ptr<Occurrence> Make(FaultSpec spec);
+  absl::Status Check(const Occurrence& occurrence) const;
+  void Launch(Occurrence& occurrence);
+  void ForgetEnded();
   void Run(Occurrence& occurrence);
+  void TakeBack(Occurrence& occurrence);
   void Inject(Occurrence& occurrence, Fault& fault);
   void AwaitReceipt(Occurrence& occurrence, Fault& fault);
   void HealAndSee(Occurrence& occurrence, Fault& fault);
-  bool WaitUntil(double at_s);  // false when it is to stop
+  // Whether the moment came; not when it is to stop before, or to heal this one.
+  bool WaitUntil(double at_s, const Occurrence* unless_healed = nullptr);
   double Now() const;
   void Change(Occurrence& occurrence, const std::function<void(FaultRecord&)>& change);
 
@@ -63,7 +85,7 @@ class FaultSchedule {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;
-  size_t done_ = 0;
+  std::map<std::string, int> numbers_;  // fault → occurrences so far
 };
 
 }  // namespace lab::bench

@@ -32,10 +32,8 @@ absl::StatusOr<std::vector<Lane>> PrepareLanes(const LoadSpec& spec, const Targe
   return lanes;
 }
 
-}  // namespace
-
-absl::StatusOr<ActiveLoad> PrepareLoad(const LoadSpec& spec, const std::vector<Phase>& phases, uint64_t seed,
-                                       int64_t start_unix_ns, size_t max_ops) {
+// What planned and endless loads have in common.
+absl::StatusOr<ActiveLoad> PrepareTarget(const LoadSpec& spec, uint64_t seed) {
   ActiveLoad load;
   load.spec = &spec;
   const std::string& api = spec.api.empty() ? spec.target : spec.api;  // a part may be called differently
@@ -47,16 +45,34 @@ absl::StatusOr<ActiveLoad> PrepareLoad(const LoadSpec& spec, const std::vector<P
   absl::StatusOr<std::vector<Lane>> lanes = PrepareLanes(spec, *load.target, seed);
   if (!lanes.ok()) return lanes.status();
   load.lanes = *std::move(lanes);
-  if (spec.arrivals == Arrivals::kClosed) return load;
+  return load;
+}
+
+}  // namespace
+
+absl::StatusOr<ActiveLoad> PrepareLoad(const LoadSpec& spec, const std::vector<Phase>& phases, uint64_t seed,
+                                       int64_t start_unix_ns, size_t max_ops) {
+  absl::StatusOr<ActiveLoad> load = PrepareTarget(spec, seed);
+  if (!load.ok() || spec.arrivals == Arrivals::kClosed) return load;
   absl::StatusOr<std::vector<Arrival>> schedule =
-      MakeSchedule(spec, phases, seed, start_unix_ns, max_ops / load.lanes.size());
+      MakeSchedule(spec, phases, seed, start_unix_ns, max_ops / load->lanes.size());
   if (!schedule.ok()) return schedule.status();
-  load.ops.reserve(schedule->size() * load.lanes.size());
-  load.schedule = std::make_shared<const std::vector<Arrival>>(*std::move(schedule));
+  load->ops.Reserve(schedule->size() * load->lanes.size());
+  load->schedule = std::make_shared<const std::vector<Arrival>>(*std::move(schedule));
+  return load;
+}
+
+absl::StatusOr<ActiveLoad> PrepareEndlessLoad(const LoadSpec& spec, uint64_t seed) {
+  if (absl::Status possible = CheckEndless(spec); !possible.ok()) return possible;
+  absl::StatusOr<ActiveLoad> load = PrepareTarget(spec, seed);
+  if (!load.ok()) return load;
+  load->endless.emplace(spec, seed);
+  load->ops.KeepOnlyInFlight();
   return load;
 }
 
 double OfferedPerSecond(const ActiveLoad& load, double length_s) {
+  if (load.endless) return load.endless->per_s();
   if (load.schedule == nullptr) return 0;
   const LoadSpec& spec = *load.spec;
   const bool steady = spec.arrivals == Arrivals::kConstant || spec.arrivals == Arrivals::kPoisson;

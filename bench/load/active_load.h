@@ -13,7 +13,9 @@
 #include "bench/labfile/lab.h"
 #include "bench/load/call_pool.h"
 #include "bench/load/driver.h"
+#include "bench/load/endless_arrivals.h"
 #include "bench/load/keys.h"
+#include "bench/load/op_log.h"
 #include "bench/load/request_cache.h"
 #include "bench/model/trial.h"
 
@@ -40,17 +42,32 @@ struct ActiveLoad {
   uint16_t index = 0;
   int64_t timeout_ns = 0;
   std::vector<Lane> lanes;
-  std::shared_ptr<const std::vector<Arrival>> schedule;  // null for a closed loop
+  std::shared_ptr<const std::vector<Arrival>> schedule;  // null for a closed loop and an endless load
   size_t next = 0;                                       // of the schedule
+  std::optional<EndlessArrivals> endless;
   CallQueue in_flight;
-  std::vector<Op> ops;
+  OpLog ops;
 
-  bool exhausted() const { return schedule == nullptr || next == schedule->size(); }
+  bool closed() const { return schedule == nullptr && !endless; }
+  // The next arrival that is not sent yet, or null: there is none, or (closed) the answers decide.
+  const Arrival* due() const {
+    if (endless) return &endless->next();
+    return schedule == nullptr || next == schedule->size() ? nullptr : &(*schedule)[next];
+  }
+  void Advance() {
+    if (endless) {
+      endless->Advance();
+    } else {
+      ++next;
+    }
+  }
 };
 
 // Everything of a load that can be made before it is connected. `max_ops` bounds the operations of all its lanes.
 absl::StatusOr<ActiveLoad> PrepareLoad(const LoadSpec& spec, const std::vector<Phase>& phases, uint64_t seed,
                                        int64_t start_unix_ns, size_t max_ops);
+// The same of a load that ends when it is stopped.
+absl::StatusOr<ActiveLoad> PrepareEndlessLoad(const LoadSpec& spec, uint64_t seed);
 
 // The rate as declared; where it differs by phase or is a file, the mean of the schedule.
 double OfferedPerSecond(const ActiveLoad& load, double length_s);

@@ -13,9 +13,7 @@ namespace {
 
 constexpr int64_t kSecond = 1'000'000'000;
 constexpr int64_t kMillisecond = 1'000'000;
-constexpr int64_t kConnectNs = 3 * kSecond;
 constexpr int64_t kFarthestStartNs = 60 * kSecond;
-constexpr int64_t kGraceNs = 10 * kSecond;  // after everything must have been sent and answered
 constexpr int64_t kAfterStopNs = 500 * kMillisecond;
 constexpr int64_t kStarveSliceNs = 100 * kMillisecond;
 constexpr int64_t kClosedPauseNs = kMillisecond;  // of a closed client whose call could not be made
@@ -53,62 +51,6 @@ Reading ReadAnswer(const Target& target, int code, std::string_view body) {
 
 Engine::Engine(Generator::Options options) : options_(std::move(options)) {}
 
-absl::Status Engine::Connect() {
-  if (absl::Status status = Prepare(); !status.ok()) return status;
-  for (auto& [name, driver] : drivers_) driver->Open();
-  return AwaitConnections();
-}
-
-absl::Status Engine::Prepare() {
-  const double end_s = options_.phases.empty() ? 0 : options_.phases.back().end_s;
-  end_ = static_cast<int64_t>(end_s * 1e9);
-  last_possible_end_ = end_ + kGraceNs;
-  size_t ops_left = options_.max_ops;
-  for (const LoadSpec& spec : options_.loads) {
-    absl::StatusOr<ActiveLoad> load =
-        PrepareLoad(spec, options_.phases, options_.seed, options_.start_unix_ns, ops_left);
-    if (!load.ok()) return load.status();
-    if (load->schedule != nullptr) ops_left -= load->schedule->size() * load->lanes.size();
-    load->index = static_cast<uint16_t>(loads_.size());
-    if (!drivers_.contains(spec.target)) {
-      const auto endpoints = options_.endpoints.find(spec.target);
-      absl::StatusOr<std::unique_ptr<Driver>> driver = MakeDriver(
-          *load->target, endpoints == options_.endpoints.end() ? std::vector<std::string>() : endpoints->second,
-          poller_, *this);
-      if (!driver.ok()) return driver.status();
-      drivers_[spec.target] = *std::move(driver);
-    }
-    load->driver = drivers_[spec.target].get();
-    const bool scheduled = load->schedule != nullptr && !load->schedule->empty();
-    const int64_t last_sent = std::max(end_, scheduled ? load->schedule->back().intended_ns : 0);
-    last_possible_end_ = std::max(last_possible_end_, last_sent + load->timeout_ns + kGraceNs);
-    for (Lane& lane : load->lanes) {
-      lane.stream = static_cast<uint16_t>(streams_.size());
-      streams_.push_back(
-          {lane.name, spec.target, spec.keys.count, OfferedPerSecond(*load, end_s), spec.name, load->schedule});
-    }
-    loads_.push_back(*std::move(load));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Engine::AwaitConnections() {
-  const int64_t deadline = MonotonicNow() + kConnectNs;
-  for (auto& [name, driver] : drivers_) {
-    while (!driver->Ready()) {
-      const auto failed = [&, &target = name](std::string_view why) {
-        return absl::UnavailableError(Concat("cannot load ", target, ": ", why));
-      };
-      if (!driver->problem().ok()) return failed(std::string(driver->problem().message()));
-      if (stop_.load()) return failed("stopped");
-      if (MonotonicNow() > deadline) return failed("connected, but no HTTP/2 answer within 3 s");
-      poller_.Wait(10 * kMillisecond);
-      driver->Flush();
-    }
-  }
-  return absl::OkStatus();
-}
-
 void Engine::Begin() {
   const int64_t monotonic = MonotonicNow();
   const int64_t unix_now = UnixNow();
@@ -125,6 +67,7 @@ absl::Status Engine::Run() {
     if (stop_.load(std::memory_order_relaxed)) {
       stop_deadline_ = std::min(stop_deadline_, now + kAfterStopNs);
     } else {
+      TakeRateFactor(now);
       SendDue(now);
     }
     Expire(now);
@@ -150,23 +93,38 @@ void Engine::Stop() {
   poller_.Wake();
 }
 
+void Engine::SetRateFactor(double factor) {
+  rate_factor_.store(factor);
+  poller_.Wake();
+}
+
+void Engine::TakeRateFactor(int64_t now) {
+  const double factor = rate_factor_.load(std::memory_order_relaxed);
+  if (factor == taken_factor_) return;
+  taken_factor_ = factor;
+  for (ActiveLoad& load : loads_) {
+    if (load.endless) load.endless->SetFactor(factor, now);
+  }
+}
+
 void Engine::SendDue(int64_t now) {
   if (now < next_send_turn_) return;
   int64_t sent = 0;
   bool behind = false;
   for (ActiveLoad& load : loads_) {
-    if (load.schedule == nullptr) {
+    if (load.closed()) {
       SendClosed(load, now);
       continue;
     }
-    const std::vector<Arrival>& schedule = *load.schedule;
-    const size_t most = std::min(schedule.size(), load.next + kMostATurn);
-    for (; load.next < most && schedule[load.next].intended_ns <= now; ++load.next) {
-      const Arrival& arrival = schedule[load.next];
-      for (Lane& lane : load.lanes) SendOne(load, lane, arrival.intended_ns, arrival.key, now);
-      ++sent;
+    size_t of_load = 0;
+    for (; of_load < kMostATurn; ++of_load) {
+      const Arrival* arrival = load.due();
+      if (arrival == nullptr || arrival->intended_ns > now) break;
+      for (Lane& lane : load.lanes) SendOne(load, lane, arrival->intended_ns, arrival->key, now);
+      load.Advance();
     }
-    behind |= !load.exhausted() && load.next == most;
+    sent += static_cast<int64_t>(of_load);
+    behind |= of_load == kMostATurn && load.due() != nullptr;
   }
   // Whoever is behind goes on at once; the gap is for those that are on time.
   if (sent > 0 && !behind)
@@ -194,7 +152,8 @@ void Engine::SendClosed(ActiveLoad& load, int64_t now) {
 void Engine::SendOne(ActiveLoad& load, Lane& lane, int64_t intended, uint32_t key, int64_t now) {
   window_.Offered();
   ++ops_;
-  Op& op = load.ops.emplace_back();
+  const size_t place = load.ops.Begin();
+  Op& op = load.ops[place];
   op.intended_ns = intended;
   op.key = key;
   op.stream = lane.stream;
@@ -203,7 +162,7 @@ void Engine::SendOne(ActiveLoad& load, Lane& lane, int64_t intended, uint32_t ke
   if (!too_late && load.in_flight.size() < static_cast<size_t>(load.spec->max_in_flight)) {
     Call& call = calls_.Take();
     call.request = lane.requests.For(key, &call.own_request);
-    call.op = load.ops.size() - 1;
+    call.op = place;
     call.stream = lane.stream;
     call.load = load.index;
     sent = load.driver->Send(call);
@@ -223,6 +182,7 @@ void Engine::SendOne(ActiveLoad& load, Lane& lane, int64_t intended, uint32_t ke
     ++dropped_;
     window_.Dropped();
   }
+  load.ops.End(place);
   ClientIsFree(load, lane.stream, now, false);
 }
 
@@ -280,12 +240,13 @@ void Engine::Complete(Call& call, int64_t done, Outcome outcome, Answer answer, 
   op.code = static_cast<uint16_t>(code);
   window_.Ended(op);
   load.in_flight.Remove(call);
+  load.ops.End(call.op);
   calls_.Give(call);
   ClientIsFree(load, op.stream, op.done_ns, outcome == Outcome::kOk);
 }
 
 void Engine::ClientIsFree(ActiveLoad& load, uint16_t stream, int64_t at, bool ok) {
-  if (load.schedule != nullptr) return;
+  if (!load.closed()) return;
   Lane& lane = load.lanes[stream - load.lanes.front().stream];
   lane.closed->ready_at.push(at + std::max(load.spec->think.count(), ok ? 0 : kClosedPauseNs));
 }
@@ -314,8 +275,8 @@ void Engine::Starve(int64_t now) {
 int64_t Engine::NextArrival(int64_t now) const {
   int64_t next = INT64_MAX;
   for (const ActiveLoad& load : loads_) {
-    if (load.schedule != nullptr) {
-      if (!load.exhausted()) next = std::min(next, (*load.schedule)[load.next].intended_ns);
+    if (!load.closed()) {
+      if (const Arrival* arrival = load.due()) next = std::min(next, arrival->intended_ns);
       continue;
     }
     if (now >= end_) continue;
@@ -348,8 +309,7 @@ void Engine::SleepUntil(int64_t wake, int64_t now) {
   const int64_t length = wake - now;
   if (length < kShortestSleepNs) return;
   // The clients of a closed loop wait for answers.
-  const bool closed =
-      std::any_of(loads_.begin(), loads_.end(), [](const ActiveLoad& load) { return load.schedule == nullptr; });
+  const bool closed = std::any_of(loads_.begin(), loads_.end(), [](const ActiveLoad& load) { return load.closed(); });
   if (length > kDeafSleepNs || closed) {
     poller_.Wait(length);
   } else {
@@ -361,7 +321,8 @@ bool Engine::Finished(int64_t now) const {
   if (now >= stop_deadline_) return true;
   const bool idle = in_flight() == 0;
   if (stop_deadline_ != INT64_MAX) return idle;
-  const bool sent = std::all_of(loads_.begin(), loads_.end(), [](const ActiveLoad& load) { return load.exhausted(); });
+  const bool sent =
+      std::all_of(loads_.begin(), loads_.end(), [](const ActiveLoad& load) { return load.due() == nullptr; });
   return idle && sent && now >= end_;
 }
 
@@ -383,12 +344,12 @@ void Engine::AbandonInFlight(int64_t now) {
 std::vector<Op> Engine::TakeOps() {
   std::vector<Op> all;
   for (ActiveLoad& load : loads_) {
+    std::vector<Op> ops = load.ops.Take();
     if (all.empty()) {
-      all = std::move(load.ops);
+      all = std::move(ops);
     } else {
-      all.insert(all.end(), load.ops.begin(), load.ops.end());
+      all.insert(all.end(), ops.begin(), ops.end());
     }
-    load.ops = {};
   }
   std::stable_sort(all.begin(), all.end(), [](const Op& a, const Op& b) { return a.intended_ns < b.intended_ns; });
   return all;

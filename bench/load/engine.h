@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "bench/load/active_load.h"
 #include "bench/load/call_pool.h"
 #include "bench/load/driver.h"
@@ -20,7 +21,8 @@
 namespace lab::bench {
 
 // The loop behind Generator: send what is due, write it, give up on what is overdue, sleep until the next arrival or
-// answer. One thread at a time; only Stop may be called from others. Times are nanoseconds since t = 0 unless they are
+// answer. One thread at a time; only Stop and SetRateFactor may be called from
+// others. Times are nanoseconds since t = 0 unless they are
 // called monotonic.
 class Engine : public CallSink {
  public:
@@ -29,6 +31,7 @@ class Engine : public CallSink {
   absl::Status Connect();
   absl::Status Run();
   void Stop();
+  void SetRateFactor(double factor);
 
   std::vector<Op> TakeOps();
   const std::vector<StreamInfo>& streams() const { return streams_; }
@@ -40,11 +43,13 @@ class Engine : public CallSink {
 
  private:
   absl::Status Prepare();
+  absl::StatusOr<ActiveLoad> PrepareOne(const LoadSpec& spec, size_t max_ops) const;
   absl::Status AwaitConnections();
   void Begin();
   int64_t Now() const { return MonotonicNow() - start_; }
 
   // One turn of the loop.
+  void TakeRateFactor(int64_t now);
   void SendDue(int64_t now);
   void SendClosed(ActiveLoad& load, int64_t now);
   void SendOne(ActiveLoad& load, Lane& lane, int64_t intended, uint32_t key, int64_t now);
@@ -73,7 +78,7 @@ class Engine : public CallSink {
 
   int64_t start_ = 0;  // monotonic time of t = 0
   int64_t started_unix_ns_ = 0;
-  int64_t end_ = 0;  // of the timeline
+  int64_t end_ = 0;  // of the timeline; INT64_MAX: without end
   int64_t last_possible_end_ = 0;
   int64_t next_send_turn_ = INT64_MIN;
   int64_t next_second_ = 0;
@@ -84,6 +89,8 @@ class Engine : public CallSink {
   size_t ops_ = 0;
   absl::Status status_;
   std::atomic<bool> stop_{false};
+  std::atomic<double> rate_factor_{1};
+  double taken_factor_ = 1;
   int64_t stop_deadline_ = INT64_MAX;
 };
 

@@ -79,6 +79,8 @@ absl::Status Generator::Run() {
 
 void Generator::Stop() { impl_->engine.Stop(); }
 
+void Generator::SetRateFactor(double factor) { impl_->engine.SetRateFactor(factor); }
+
 std::vector<Op> Generator::TakeOps() { return impl_->engine.TakeOps(); }
 
 const std::vector<StreamInfo>& Generator::streams() const { return impl_->engine.streams(); }

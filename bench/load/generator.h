@@ -19,7 +19,7 @@ namespace lab::bench {
 // Counters of the last full second, for the live view and the series; safe to read from another thread.
 struct LiveLoad {
   double offered_per_s = 0, achieved_per_s = 0, errors_per_s = 0, dropped_per_s = 0, admitted_per_s = 0;
-  double p50_s = 0, p99_s = 0, max_s = 0, lag_p99_s = 0;
+  double p50_s = 0, p99_s = 0, p999_s = 0, max_s = 0, lag_p99_s = 0;
   uint64_t in_flight = 0;
 };
 
@@ -35,6 +35,10 @@ class Generator {
     // Wall clock of t = 0, for patterns aligned to the epoch: Run waits until then (at most a minute; a time that has
     // passed shows as lag). 0: t = 0 is when Run begins, and patterns are aligned to it.
     int64_t start_unix_ns = 0;
+    // Without a timeline: loads go on at their rate until Stop, arrivals are drawn as they come due, no operation is
+    // kept after its end (TakeOps is empty) and streams have no schedule. Only constant and poisson loads; `phases`,
+    // bursts and `max_ops` mean nothing. Memory does not grow with time.
+    bool endless = false;
     double starve = 0;  // share of time in which the generator is kept from running (0 … 1)
     size_t max_ops = 5'000'000;
     int cpu = -1;  // pin to this CPU; -1: not
@@ -56,6 +60,9 @@ class Generator {
   absl::Status Run();
   // Thread-safe. Nothing more is sent; Run returns within a second, and what has no answer by then is unknown.
   void Stop();
+  // Thread-safe, while an endless load runs or before: the rate of every load from now on, as a multiple of its own.
+  // Arrivals that are due already stay.
+  void SetRateFactor(double factor);
 
   std::vector<Op> TakeOps();                       // by intended time, after Run
   const std::vector<StreamInfo>& streams() const;  // one a load and lane

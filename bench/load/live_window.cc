@@ -22,6 +22,7 @@ LiveLoad LiveWindow::Close(int64_t now_ns, uint64_t in_flight) {
   live.admitted_per_s = rate(admitted_);
   live.p50_s = seconds(latency_.Quantile(0.5));
   live.p99_s = seconds(latency_.Quantile(0.99));
+  live.p999_s = seconds(latency_.Quantile(0.999));
   live.max_s = seconds(latency_.max());
   live.lag_p99_s = seconds(lag_.Quantile(0.99));
   live.in_flight = in_flight;

@@ -30,6 +30,7 @@ struct FaultRecord {
   std::string evidence;                 // what the probe saw: "PING unanswered for 20 ms"
   std::optional<double> heal_asked_s;
   std::optional<double> healed_s;       // when the probe saw the part well again
+  std::optional<double> ends_s;         // when it is to be healed; absent: instantaneous
   std::string error;                    // why apply, probe or heal failed
 };
 

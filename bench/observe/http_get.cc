@@ -21,15 +21,31 @@ int64_t ContentLength(std::string_view head) {
   return length;
 }
 
+std::string HeadOf(const std::string& host, int port, const HttpRequest& request) {
+  std::string head =
+      Concat(request.method, " ", request.path, " HTTP/1.0\r\nHost: ", host, ":", port, "\r\nConnection: close\r\n");
+  if (!request.body.empty() || request.method != "GET") {
+    head += Concat("Content-Length: ", request.body.size(), "\r\n");
+  }
+  for (const auto& [name, value] : request.headers) head += Concat(name, ": ", value, "\r\n");
+  return head + "\r\n";
+}
+
 }  // namespace
 
 absl::StatusOr<HttpAnswer> HttpGet(const std::string& host, int port, const std::string& path, Nanos timeout,
                                    size_t max_bytes) {
+  HttpRequest request;
+  request.path = path;
+  return HttpCall(host, port, request, timeout, max_bytes);
+}
+
+absl::StatusOr<HttpAnswer> HttpCall(const std::string& host, int port, const HttpRequest& request, Nanos timeout,
+                                    size_t max_bytes) {
   const Clock::time_point deadline = Clock::now() + timeout;
   absl::StatusOr<Socket> socket = Socket::Connect(host, port, deadline);
   if (!socket.ok()) return socket.status();
-  const std::string request = Concat("GET ", path, " HTTP/1.0\r\nHost: ", host, "\r\nConnection: close\r\n\r\n");
-  if (absl::Status sent = socket->Send(request, deadline); !sent.ok()) return sent;
+  if (absl::Status sent = socket->Send(HeadOf(host, port, request) + request.body, deadline); !sent.ok()) return sent;
 
   std::string bytes;
   size_t body = std::string::npos;

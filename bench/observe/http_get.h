@@ -1,6 +1,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "services/runtime/base/time.h"
@@ -12,8 +14,15 @@ struct HttpAnswer {
   std::string body;
 };
 
-// GET by HTTP/1.0 on a connection of its own. Errors as of Socket; DATA_LOSS for what is not HTTP or is larger than
-// `max_bytes`.
+struct HttpRequest {
+  std::string method = "GET", path = "/", body;
+  std::vector<std::pair<std::string, std::string>> headers;  // besides Host, Content-Length and Connection
+};
+
+// One request by HTTP/1.0 on a connection of its own. Errors as of Socket; DATA_LOSS for what is not HTTP or is larger
+// than `max_bytes`.
+absl::StatusOr<HttpAnswer> HttpCall(const std::string& host, int port, const HttpRequest& request, Nanos timeout,
+                                    size_t max_bytes = 4 << 20);
 absl::StatusOr<HttpAnswer> HttpGet(const std::string& host, int port, const std::string& path, Nanos timeout,
                                    size_t max_bytes = 4 << 20);
 

@@ -1,16 +1,21 @@
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cmath>
 #include <string>
 #include <thread>
 
+#include "bench/observe/http_get.h"
 #include "bench/observe/metrics_text.h"
 #include "bench/observe/observer.h"
 #include "bench/observe/process_figures.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "services/runtime/base/random.h"
+#include "services/runtime/base/text.h"
 #include "services/runtime/redis/test_server.h"
 
 namespace lab::bench {
@@ -78,7 +83,7 @@ const Series* Find(const std::vector<Series>& all, const std::string& name) {
 TEST(ObserverTest, SeesRedisAndCountsAPauseAsGaps) {
   redis::TestServer server;
   Observed part{.part = "redis", .pid = [&] { return server.pid(); }, .redis_port = server.port()};
-  Observer observer({part}, Millis(20));
+  Observer observer({part}, {.every = Millis(20)});
   const Clock::time_point zero = Clock::now();
   observer.Start();
   std::this_thread::sleep_for(Millis(100));
@@ -95,6 +100,67 @@ TEST(ObserverTest, SeesRedisAndCountsAPauseAsGaps) {
   ASSERT_NE(Find(all, "process_cpu_seconds_total"), nullptr);
   EXPECT_NE(Find(all, "host_cpu_seconds_total"), nullptr);
   EXPECT_GE(observer.Gaps(zero)["redis"].size(), 1u);
+}
+
+TEST(ObserverTest, TellsEachLookAndKeepsNothingOfASystemWithoutEnd) {
+  redis::TestServer server;
+  Observed part{.part = "redis", .pid = [&] { return server.pid(); }, .redis_port = server.port()};
+  std::atomic<int> looks{0}, with_memory{0};
+  Observer observer({part}, {.every = Millis(5), .keep = false, .on_look = [&](const std::vector<ObservedValue>& all) {
+                               ++looks;
+                               for (const ObservedValue& value : all) {
+                                 if (value.part == "redis" && value.name == "redis_used_memory" && value.value > 1e5) {
+                                   ++with_memory;
+                                 }
+                               }
+                             }});
+  observer.Start();
+  for (int i = 0; i < 2000 && with_memory < 3; ++i) std::this_thread::sleep_for(Millis(5));
+  server.Pause();
+  const int before = looks;
+  for (int i = 0; i < 2000 && looks < before + 2; ++i) std::this_thread::sleep_for(Millis(5));
+  server.Continue();
+  observer.Stop();
+  EXPECT_GE(with_memory, 3);
+  EXPECT_TRUE(observer.Take(Clock::now()).empty());
+  EXPECT_TRUE(observer.Gaps(Clock::now()).empty());
+}
+
+TEST(HttpCallTest, SendsMethodHeadersAndBody) {
+  const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(listener, 1), 0);
+  ASSERT_EQ(getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const int port = ntohs(address.sin_port);
+  std::string received;
+  std::thread server([&] {
+    const int connection = accept(listener, nullptr, nullptr);
+    char buffer[4096];
+    while (received.find("{\"a\":1}") == std::string::npos) {
+      const ssize_t got = read(connection, buffer, sizeof(buffer));
+      if (got <= 0) break;
+      received.append(buffer, static_cast<size_t>(got));
+    }
+    const std::string answer = "HTTP/1.0 202 Accepted\r\nContent-Length: 2\r\n\r\nok";
+    EXPECT_EQ(write(connection, answer.data(), answer.size()), static_cast<ssize_t>(answer.size()));
+    close(connection);
+  });
+  const absl::StatusOr<HttpAnswer> answer = HttpCall(
+      "127.0.0.1", port, {"POST", "/api/heal", "{\"a\":1}", {{"X-Lab-Token", "secret"}}}, std::chrono::seconds(20));
+  server.join();
+  close(listener);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->status, 202);
+  EXPECT_EQ(answer->body, "ok");
+  EXPECT_EQ(received.rfind("POST /api/heal HTTP/1.0\r\n", 0), 0u) << received;
+  for (const std::string& line :
+       {Concat("Host: 127.0.0.1:", port), std::string("Content-Length: 7"), std::string("X-Lab-Token: secret")}) {
+    EXPECT_NE(received.find("\r\n" + line + "\r\n"), std::string::npos) << line;
+  }
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ using SeriesKey = std::tuple<std::string, std::string, std::map<std::string, std
 
 struct Observer::Impl {
   std::vector<Observed> parts;
-  Nanos every;
+  ObserverOptions options;
   std::thread thread;
   std::mutex mutex;
   std::condition_variable wake;
@@ -58,9 +58,12 @@ struct Observer::Impl {
   std::map<std::string, std::vector<Clock::time_point>> gaps;
   std::map<std::string, size_t> malformed;  // part → lines
   std::map<std::string, size_t> left_out;   // part → samples
+  std::vector<ObservedValue> look;          // the current one, when somebody wants it
 
   void Keep(const std::string& part, const std::string& name, const std::map<std::string, std::string>& labels,
             Clock::time_point at, double value) {
+    if (options.on_look && look.size() < kMaxSeries) look.push_back({part, name, labels, value});
+    if (!options.keep) return;
     auto found = series.find(SeriesKey{part, name, labels});
     if (found == series.end()) {
       if (series.size() >= kMaxSeries) {
@@ -70,6 +73,10 @@ struct Observer::Impl {
       found = series.emplace(SeriesKey{part, name, labels}, 0).first;
     }
     found->second.emplace_back(at, value);
+  }
+
+  void Gap(const std::string& part, Clock::time_point at) {
+    if (options.keep) gaps[part].push_back(at);
   }
 
   void LookAtProcess(const Observed& part) {
@@ -87,7 +94,7 @@ struct Observer::Impl {
     const absl::StatusOr<HttpAnswer> answer = HttpGet(part.host, part.metrics_port, "/metrics", kTimeout);
     const Clock::time_point at = Clock::now();
     if (!answer.ok() || answer->status != 200) {
-      gaps[part.part].push_back(at);
+      Gap(part.part, at);
       return;
     }
     const MetricsText text = ParseMetricsText(answer->body);
@@ -107,7 +114,7 @@ struct Observer::Impl {
     const absl::StatusOr<RespValue> info = connection.Command({"INFO"}, kTimeout);
     const Clock::time_point at = Clock::now();
     if (!info.ok() || info->kind != RespValue::Kind::kText) {
-      gaps[part.part].push_back(at);
+      Gap(part.part, at);
       return;
     }
     for (absl::string_view line : absl::StrSplit(info->text, '\n')) {
@@ -122,6 +129,12 @@ struct Observer::Impl {
   }
 
   void LookAtAll() {
+    look.clear();
+    LookAtEach();
+    if (options.on_look) options.on_look(look);
+  }
+
+  void LookAtEach() {
     if (const std::optional<HostFigures> host = ReadHost()) {
       const Clock::time_point at = Clock::now();
       Keep("host", "host_cpu_seconds_total", {}, at, host->cpu_s);
@@ -141,7 +154,7 @@ struct Observer::Impl {
       lock.unlock();
       LookAtAll();
       lock.lock();
-      next = std::max(next + every, Clock::now());
+      next = std::max(next + options.every, Clock::now());
       wake.wait_until(lock, next, [&] { return stop; });
     }
     lock.unlock();
@@ -149,9 +162,9 @@ struct Observer::Impl {
   }
 };
 
-Observer::Observer(std::vector<Observed> parts, Nanos every) : impl_(std::make_unique<Impl>()) {
+Observer::Observer(std::vector<Observed> parts, ObserverOptions options) : impl_(std::make_unique<Impl>()) {
   impl_->parts = std::move(parts);
-  impl_->every = every;
+  impl_->options = std::move(options);
 }
 
 Observer::~Observer() { Stop(); }
