@@ -10,6 +10,7 @@
 #include "bench/run/testing.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "services/runtime/base/text.h"
 
 namespace lab::bench {
 namespace {
@@ -148,18 +149,35 @@ TEST_F(LeftoversTest, AnUnwritableStateIsAClearError) {
 }
 
 TEST_F(LeftoversTest, RunFoldersAreUniqueAndTheOldestGo) {
-  folder_.Write("runs/x/20200101-000000/trials/a-1/ops.csv", "");
-  folder_.Write("runs/x/20200101-000001/trials/a-1/ops.csv", "");
+  for (const char* stamp : {"20200101-000000", "20200101-000001"}) {
+    folder_.Write(Concat("runs/x/", stamp, "/trials/a-1/ops.csv"), "");
+    folder_.Write(Concat("runs/x/", stamp, "/result.json"), "{}");
+  }
   folder_.Write("runs/x/mine/file", "");
   const std::string first = MakeRunFolder(folder_.path(), "x").value();
   const std::string second = MakeRunFolder(folder_.path(), "x").value();
   EXPECT_NE(first, second);
+  folder_.Write("runs/x/" + fs::path(first).filename().string() + "/result.json", "{}");
   FinishRunFolder(second, 3, 2);
   EXPECT_FALSE(fs::exists(folder_.path() + "/runs/x/20200101-000000"));
   EXPECT_TRUE(fs::exists(folder_.path() + "/runs/x/20200101-000001"));
   EXPECT_FALSE(fs::exists(folder_.path() + "/runs/x/20200101-000001/trials/a-1/ops.csv"));
   EXPECT_TRUE(fs::exists(folder_.path() + "/runs/x/mine/file"));
   EXPECT_TRUE(fs::equivalent(folder_.path() + "/runs/x/latest", second));
+}
+
+TEST_F(LeftoversTest, ARunThatCouldNotStartPushesNoResultOut) {
+  folder_.Write("runs/x/20200101-000000/result.json", "{}");
+  for (int i = 0; i < 9; ++i) folder_.Write(Concat("runs/x/20200102-00000", i, "/trials/a-1/log"), "");
+  FinishRunFolder(MakeRunFolder(folder_.path(), "x").value(), 3, 2);
+  EXPECT_TRUE(fs::exists(folder_.path() + "/runs/x/20200101-000000/result.json"));
+}
+
+TEST_F(LeftoversTest, ARunSurvivesItsOwnEndWhenTheClockWasSetBack) {
+  for (int i = 0; i < 9; ++i) folder_.Write(Concat("runs/x/20990101-00000", i, "/result.json"), "{}");
+  const std::string run = MakeRunFolder(folder_.path(), "x").value();
+  FinishRunFolder(run, 3, 2);
+  EXPECT_TRUE(fs::is_directory(run));
 }
 
 }  // namespace

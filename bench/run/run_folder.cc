@@ -73,15 +73,21 @@ void FinishRunFolder(const std::string& folder, int keep, int keep_operations) {
   fs::create_directory_symlink(path.filename(), fresh, ignored);
   fs::rename(fresh, link, ignored);  // replaces at once: there always is a latest
 
+  // Only runs with a result count: one that could not start pushes none out. And never this run, which has no result
+  // yet, and whose name is not the newest when the clock was set back.
   std::vector<fs::path> runs;
   for (const fs::directory_entry& entry : fs::directory_iterator(path.parent_path(), ignored)) {
-    if (!entry.is_symlink() && IsRunName(entry.path().filename().string())) runs.push_back(entry.path());
+    if (!entry.is_symlink() && IsRunName(entry.path().filename().string()) && entry.path() != path &&
+        fs::exists(entry.path() / "result.json", ignored)) {
+      runs.push_back(entry.path());
+    }
   }
   std::sort(runs.begin(), runs.end(), [](const fs::path& a, const fs::path& b) { return RunOrder(a) > RunOrder(b); });
   for (size_t i = 0; i < runs.size(); ++i) {
-    if (i >= static_cast<size_t>(keep)) {
+    const int place = static_cast<int>(i) + 2;  // this run is the first
+    if (place > keep) {
       fs::remove_all(runs[i], ignored);
-    } else if (i >= static_cast<size_t>(keep_operations)) {
+    } else if (place > keep_operations) {
       for (const fs::directory_entry& trial : fs::directory_iterator(runs[i] / "trials", ignored)) {
         fs::remove(trial.path() / "ops.csv", ignored);
       }

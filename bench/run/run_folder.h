@@ -14,8 +14,8 @@ std::string StateFolder(const std::string& root);
 absl::StatusOr<std::string> MakeRunFolder(const std::string& root, const std::string& lab);
 // What puts such folders in the order of their time: the stamp, then the number as a number ("…-2" before "…-10").
 std::pair<std::string, int> RunOrder(const std::string& folder);
-// Points <state>/runs/<lab>/latest at it, and removes the oldest runs of this lab beyond `keep`; of those kept, all but
-// the newest `keep_operations` lose their operations (ops.csv), by far their largest files.
+// Points <state>/runs/<lab>/latest at it, and removes the oldest results of this lab beyond `keep`, this run counted;
+// of those kept, all but the newest `keep_operations` lose their operations (ops.csv), by far their largest files.
 void FinishRunFolder(const std::string& folder, int keep = 20, int keep_operations = 5);
 
 }  // namespace lab::bench

@@ -123,8 +123,8 @@ absl::StatusOr<Run> RunLab(const Lab& lab, const RunOptions& options, Progress& 
   const Clock::time_point begin = Clock::now();
   Run run = Describe(lab, options, *folder);
   const absl::Status status = RunTrials(lab, options, *variants, progress, run);
-  if (IsDiskFull(status)) {
-    // What there is of this run would only keep it full.
+  if (IsDiskFull(status) || absl::IsInvalidArgument(status)) {
+    // What there is of this run would only keep the disk full; of one that was refused there is nothing to look at.
     std::error_code ignored;
     std::filesystem::remove_all(*folder, ignored);
     return status;
