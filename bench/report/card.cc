@@ -41,6 +41,40 @@ std::string RunField(const std::string& field, const Report& report) {
   return StateWord(run.verdict.state);
 }
 
+// A lab without a card of its own: a line for each value that is shown.
+std::string PlainCard(const Report& report) {
+  std::string out = absl::StrCat("# Card: {{run.title}}\n\n**Question.** ", PrintableText(report.question), "\n\n");
+  for (const ValueInfo& value : report.values) {
+    if (value.label.empty()) continue;
+    absl::StrAppend(&out, "**", PrintableText(value.label), "**");
+    const char* separator = ": ";
+    for (const VariantInfo& variant : VariantsThatRan(report)) {
+      absl::StrAppend(&out, separator, variant.name, " {{", variant.name, ".", value.name, "}}");
+      separator = ", ";
+    }
+    absl::StrAppend(&out, ".\n\n");
+  }
+  out.pop_back();
+  return out;
+}
+
+std::string CardWithoutNumbers(const Report& report) {
+  const std::vector<std::string> reasons = DistinctReasons(report.run);
+  return absl::StrCat("# Card: ", PrintableText(report.run.title), "\n\n**No numbers.** ",
+                      reasons.empty() ? "Nothing was measured" : PrintableText(reasons.front()), ".\n");
+}
+
+// What every card ends with: whoever quotes a number must be able to say where it comes from.
+std::string Provenance(const Report& report) {
+  std::string out =
+      absl::StrCat("\n**Reproduce.** `", CommandLine(report), "` on ", PrintableText(HostText(report.run)),
+                   ", revision ", report.run.revision, ": ", StateWord(report.run.verdict.state));
+  for (const auto& [key, value] : report.run.changed) {
+    absl::StrAppend(&out, ", with ", PrintableText(key), "=", PrintableText(value));
+  }
+  return out + ".\n";
+}
+
 // Fills in one placeholder; an error says what is wrong with it.
 absl::StatusOr<std::string> Fill(const std::string& name, const Report& report) {
   const size_t dot = name.find('.');
@@ -100,19 +134,11 @@ absl::StatusOr<std::string> RenderCard(const std::string& text, const std::strin
   return out;
 }
 
-std::string PlainCard(const Report& report) {
-  std::string out = absl::StrCat("# Card: {{run.title}}\n\n**Question.** ", PrintableText(report.question), "\n\n");
-  for (const ValueInfo& value : report.values) {
-    if (value.label.empty()) continue;
-    absl::StrAppend(&out, "**", PrintableText(value.label), "**");
-    const char* separator = ": ";
-    for (const VariantInfo& variant : VariantsThatRan(report)) {
-      absl::StrAppend(&out, separator, variant.name, " {{", variant.name, ".", value.name, "}}");
-      separator = ", ";
-    }
-    absl::StrAppend(&out, ".\n\n");
-  }
-  return out + "**Reproduce.** `{{run.command}}` on {{run.host}}: {{run.verdict}}.\n";
+absl::StatusOr<std::string> CardOf(const Report& report, const std::string& text, const std::string& file) {
+  if (!AnythingMeasured(report)) return CardWithoutNumbers(report) + Provenance(report);
+  const absl::StatusOr<std::string> body = RenderCard(text.empty() ? PlainCard(report) : text, file, report);
+  if (!body.ok()) return body;
+  return *body + Provenance(report);
 }
 
 absl::Status CheckCard(const std::string& text, const std::string& file, const Lab& lab) {

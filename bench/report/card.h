@@ -11,11 +11,12 @@
 //   {{run.seed}}         of the run: lab, title, seed, command, host, cores, revision, started, load, verdict
 namespace lab::bench {
 
+// The whole card: the template, filled in (without one: the question and the shown values), and where its numbers come
+// from. A run that measured nothing gets a card that says why, whatever the template. Errors: as RenderCard.
+absl::StatusOr<std::string> CardOf(const Report& report, const std::string& text, const std::string& file);
+
 // INVALID_ARGUMENT with one line an error, "labs/x/card.md:12: {{deny.p99_falt}}: …; did you mean …?".
 absl::StatusOr<std::string> RenderCard(const std::string& text, const std::string& file, const Report& report);
-
-// For a lab without a template: its question and the shown values, as a template.
-std::string PlainCard(const Report& report);
 
 // Checks a template before anything was measured.
 absl::Status CheckCard(const std::string& text, const std::string& file, const Lab& lab);

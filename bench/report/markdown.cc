@@ -15,6 +15,10 @@ std::string Row(const std::vector<std::string>& cells) {
   return absl::StrCat("| ", absl::StrJoin(cells, " | "), " |\n");
 }
 
+std::string TextHeader(const std::vector<std::string>& cells) {
+  return Row(cells) + Row(std::vector<std::string>(cells.size(), "---"));
+}
+
 // The first column is text, the others are numbers.
 std::string HeaderRow(const std::vector<std::string>& cells) {
   std::vector<std::string> rules(cells.size(), "---:");
@@ -41,7 +45,7 @@ std::string CodeCell(std::string text) {
 }
 
 std::string Expectations(const Report& report) {
-  std::string out = absl::StrCat("## Expectations\n\n", HeaderRow({"rule", "", "variant", "measured"}));
+  std::string out = absl::StrCat("## Expectations\n\n", TextHeader({"rule", "held", "variant", "measured"}));
   for (const Rule& rule : RulesOf(report)) {
     for (const Finding* finding : rule.findings) {
       std::string measured = EscapeMarkdown(finding->measured);
@@ -132,7 +136,7 @@ std::string Faults(const Report& report) {
   if (rows.empty()) return "";
   return "\n## Faults\n\nA fault counts only when a probe has seen its effect. Seconds since the start of the "
          "load.\n\n" +
-         HeaderRow({"fault", "variant", "asked", "applied", "seen", "heal asked", "healed", "evidence"}) + rows;
+         TextHeader({"fault", "variant", "asked", "applied", "seen", "heal asked", "healed", "evidence"}) + rows;
 }
 
 std::string Conditions(const Report& report) {
@@ -146,7 +150,11 @@ std::string Conditions(const Report& report) {
   }
   std::set<std::string> parts;
   for (const Trial& trial : run.trials) {
-    for (const PartInfo& part : trial.parts) parts.insert(absl::StrCat(part.name, " (", part.version, ")"));
+    for (const PartInfo& part : trial.parts) {
+      // Services of ours have no version but the revision.
+      const std::string version = part.version == part.kind ? "built here" : part.version;
+      parts.insert(absl::StrCat(part.name, " (", version, ")"));
+    }
   }
   for (const std::string& part : parts) absl::StrAppend(&out, "- part: ", EscapeMarkdown(part), "\n");
   for (const auto& [key, value] : run.changed) {

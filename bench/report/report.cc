@@ -19,6 +19,7 @@
 namespace lab::bench {
 namespace {
 
+// "" for a load of bursts alone.
 std::string RateText(const LoadSpec& load) {
   double low = load.rate.per_s;
   double high = std::max(load.rate.per_s, load.ramp_to_per_s);
@@ -32,14 +33,24 @@ std::string RateText(const LoadSpec& load) {
   static constexpr const char* kNames[] = {"constant", "poisson", "ramp", "step", "spike"};
   const auto per_second = [](double rate) { return WithCommas(static_cast<uint64_t>(std::llround(rate))); };
   const std::string name = kNames[static_cast<int>(load.arrivals)];
+  if (high <= 0) return "";
   if (high > low) return absl::StrCat(per_second(low), "–", per_second(high), " req/s ", name);
   return absl::StrCat(per_second(high), " req/s ", name);
+}
+
+// "17 bursts of 50 a key in each 4 s".
+std::string BurstText(const BurstSpec& burst) {
+  return absl::StrCat(burst.at.size(), burst.at.size() == 1 ? " burst of " : " bursts of ", burst.count,
+                      " a key in each ", FormatQuantity(std::chrono::duration<double>(burst.every).count(), "s"));
 }
 
 std::string LoadText(const Lab& lab) {
   std::vector<std::string> loads;
   for (const LoadSpec& load : lab.load) {
-    std::string text = RateText(load);
+    std::vector<std::string> flows;
+    if (const std::string rate = RateText(load); !rate.empty()) flows.push_back(rate);
+    for (const BurstSpec& burst : load.bursts) flows.push_back(BurstText(burst));
+    std::string text = flows.empty() ? "nothing" : absl::StrJoin(flows, " and ");
     if (load.keys.count > 1) absl::StrAppend(&text, ", ", WithCommas(load.keys.count), " keys");
     if (load.lanes.size() > 1) absl::StrAppend(&text, ", ", load.lanes.size(), " lanes");
     loads.push_back(text);
@@ -98,6 +109,7 @@ void AddFault(const FaultRecord& fault, FaultSummary& summary) {
     const double from = fault.heal_asked_s.value_or(fault.asked_s);
     summary.slowest_healed_s = std::max(summary.slowest_healed_s.value_or(0), *fault.healed_s - from);
   }
+  summary.lasting = summary.lasting || Lasting(fault);
   if (summary.evidence.empty()) summary.evidence = fault.evidence;
   if (summary.error.empty()) summary.error = fault.error;
 }
@@ -162,6 +174,11 @@ std::vector<VariantInfo> VariantsThatRan(const Report& report) {
   }
   for (const std::string& name : ran) variants.push_back({name, "", "", false});
   return variants;
+}
+
+bool AnythingMeasured(const Report& report) {
+  const std::vector<Measured>& values = report.run.verdict.values;
+  return std::any_of(values.begin(), values.end(), [](const Measured& m) { return m.value.has_value(); });
 }
 
 const Measured* FindValue(const Report& report, const std::string& variant, const std::string& name) {
@@ -270,8 +287,7 @@ absl::Status WriteReports(const Report& report, const std::string& card_template
   if (!status.ok()) return status;
   status = WriteFileAtomic(folder + "report.html", HtmlReport(report));
   if (!status.ok()) return status;
-  const std::string text = card_template.empty() ? PlainCard(report) : card_template;
-  absl::StatusOr<std::string> card = RenderCard(text, card_file, report);
+  const absl::StatusOr<std::string> card = CardOf(report, card_template, card_file);
   if (!card.ok()) return card.status();
   return WriteFileAtomic(folder + "card.md", *card);
 }

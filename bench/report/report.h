@@ -57,6 +57,7 @@ struct FaultSummary {
   std::optional<double> slowest_seen_s;    // from the time it was asked for
   std::optional<double> slowest_healed_s;  // from the time its heal was asked for
   std::string evidence, error;             // the first ones
+  bool lasting = false;                    // in force for a time, so that there was something to heal
   bool complete() const { return trials > 0 && seen == trials; }
 };
 std::vector<FaultSummary> SummarizeFaults(const Report& report);
@@ -66,6 +67,8 @@ bool Lasting(const FaultRecord& fault);
 
 // Variants that ran, in the order of the lab; and the names of those in `trials` that the lab does not know.
 std::vector<VariantInfo> VariantsThatRan(const Report& report);
+// Whether any value was measured: without one there is nothing to show and nothing to quote.
+bool AnythingMeasured(const Report& report);
 const Measured* FindValue(const Report& report, const std::string& variant, const std::string& name);
 // "6.1 ms"; "–" where nothing was measured.
 std::string ValueText(const Report& report, const std::string& variant, const std::string& name);

@@ -57,7 +57,7 @@ TEST(TextTest, HtmlIsEscaped) {
 }
 
 TEST(TextTest, MarkdownCellsStayCells) {
-  EXPECT_EQ(EscapeMarkdown("a|b\n*c*_d_`e`<br>"), "a\\|b \\*c\\*\\_d\\_\\`e\\`&lt;br>");
+  EXPECT_EQ(EscapeMarkdown("a|b\n*c*_d_`e`<br>"), "a\\|b \\*c\\*\\_d\\_\\`e\\`&lt;br&gt;");
 }
 
 TEST(TextTest, TerminalsGetNoEscapeSequences) {
@@ -271,10 +271,29 @@ TEST(CardTest, AVariantThatDidNotRunIsNotMeasured) {
 }
 
 TEST(CardTest, ALabWithoutATemplateGetsAPlainCard) {
-  const auto card = RenderCard(PlainCard(Sample()), "plain", Sample());
+  const auto card = CardOf(Sample(), "", "");
   ASSERT_TRUE(card.ok()) << card.status();
   EXPECT_THAT(*card, HasSubstr("p99 in the fault"));
+}
+
+TEST(CardTest, EveryCardSaysWhereItsNumbersComeFrom) {
+  Report report = Sample();
+  report.run.changed["ratelimit.redis.deadline"] = "2ms";
+  const auto card = CardOf(report, "deny: {{deny.p99_fault}}\n", "card.md");
+  ASSERT_TRUE(card.ok()) << card.status();
   EXPECT_THAT(*card, HasSubstr("--seed 7"));
+  EXPECT_THAT(*card, HasSubstr("with ratelimit.redis.deadline=2ms"));
+  EXPECT_THAT(*card, HasSubstr(StateWord(report.run.verdict.state)));
+}
+
+TEST(CardTest, NothingMeasuredGivesNoNumbersAndTheReason) {
+  Report report = Sample();
+  report.run.verdict.values.clear();
+  report.run.verdict.reasons = {"a busy neighbour"};
+  const auto card = CardOf(report, "costs {{deny.p99_fault}} at worst\n", "card.md");
+  ASSERT_TRUE(card.ok()) << card.status();
+  EXPECT_THAT(*card, HasSubstr("**No numbers.** a busy neighbour"));
+  EXPECT_THAT(*card, Not(HasSubstr("at worst")));
 }
 
 TEST(WriteReportsTest, WritesFourFilesAndNamesWhatItCannot) {

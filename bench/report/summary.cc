@@ -4,7 +4,6 @@
 #include <cmath>
 #include <functional>
 #include <map>
-#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -16,6 +15,7 @@ namespace {
 
 constexpr int kMinWidth = 40;
 constexpr int kMaxWidth = 140;
+constexpr int kMaxLabel = 40;  // of a row of the table of variants
 
 // Words of `text` on lines of at most `width` columns; the second and later ones begin with `indent` blanks.
 std::string Wrap(const std::string& text, int width, int indent) {
@@ -64,7 +64,7 @@ std::string FaultLines(const Report& report, int width, const Ansi& ansi) {
         absl::StrAppend(&text, "seen by a probe in ", fault.seen, " of ", fault.trials, " trials, after at most ");
       }
       absl::StrAppend(&text, FormatQuantity(*fault.slowest_seen_s, "s"));
-      if (fault.slowest_healed_s) {
+      if (fault.slowest_healed_s && fault.lasting) {
         absl::StrAppend(&text, "; well again after ", FormatQuantity(*fault.slowest_healed_s, "s"));
       }
     }
@@ -89,6 +89,7 @@ Table TableOf(const Report& report) {
     if (!value.label.empty()) table.rows.push_back(&value);
   }
   for (const ValueInfo* row : table.rows) table.label_width = std::max(table.label_width, DisplayWidth(row->label));
+  table.label_width = std::min(table.label_width, kMaxLabel);
   for (const VariantInfo& variant : table.variants) {
     int width = std::max(DisplayWidth(variant.name), variant.broken ? 8 : 0);
     for (const ValueInfo* row : table.rows) {
@@ -117,7 +118,7 @@ std::string NarrowTable(const Report& report, const Table& table, int width, con
 
 std::string VariantTable(const Report& report, int width, const Ansi& ansi) {
   const Table table = TableOf(report);
-  if (table.rows.empty() || table.variants.empty()) return "";
+  if (table.rows.empty() || table.variants.empty() || !AnythingMeasured(report)) return "";
   int needed = 1 + table.label_width;
   for (const int column : table.column_widths) needed += 3 + column;
   if (needed > width) return NarrowTable(report, table, width, ansi);
@@ -132,7 +133,11 @@ std::string VariantTable(const Report& report, int width, const Ansi& ansi) {
   std::string out = ansi.Bold(names) + "\n";
   if (any_broken) absl::StrAppend(&out, ansi.Dim(tags.substr(0, tags.find_last_not_of(' ') + 1)), "\n");
   for (const ValueInfo* row : table.rows) {
-    absl::StrAppend(&out, " ", PadRight(PrintableText(row->label), table.label_width));
+    // A long label goes over several lines; the values stand on its last.
+    std::string label = " " + Wrap(PrintableText(row->label), table.label_width, 1);
+    label.pop_back();
+    const size_t last = label.rfind('\n') + 1;  // 0 when there is one line
+    absl::StrAppend(&out, label.substr(0, last), PadRight(label.substr(last), 1 + table.label_width));
     for (size_t i = 0; i < table.variants.size(); ++i) {
       const std::string value = ValueText(report, table.variants[i].name, row->name);
       absl::StrAppend(&out, "   ", PadLeft(value, table.column_widths[i]));
@@ -162,8 +167,30 @@ std::string MeasuredText(const Rule& rule) {
 // An invariant has no other text than its name.
 std::string RuleText(const Rule& rule) { return rule.text == rule.name ? "" : PrintableText(rule.text); }
 
+// One rule: name, text and measurement side by side, or the measurement below where it does not fit.
+std::string RuleLine(const std::vector<std::string>& columns, const std::vector<int>& widths, int width) {
+  constexpr int kIndent = 3;
+  std::string line = std::string(kIndent, ' ');
+  for (size_t i = 0; i + 1 < columns.size(); ++i) absl::StrAppend(&line, PadRight(columns[i], widths[i]), "  ");
+  const std::string& measured = columns.back();
+  if (DisplayWidth(line) + DisplayWidth(measured) <= width) return absl::StrCat(line, measured, "\n");
+  const int indent = kIndent + 2 + widths[0];
+  line.erase(line.find_last_not_of(' ') + 1);
+  return absl::StrCat(Wrap(line, width, indent), Wrap(std::string(indent, ' ') + measured, width, indent));
+}
+
+// Whether no rule has evidence: then the reason, which the verdict gives, is the same for all that were asked.
+bool NoneAnswered(const std::vector<Rule>& rules) {
+  return std::none_of(rules.begin(), rules.end(),
+                      [](const Rule& rule) { return rule.state == State::kPass || rule.state == State::kFail; });
+}
+
 std::string RuleLines(const Report& report, int width, const Ansi& ansi) {
   const std::vector<Rule> rules = RulesOf(report);
+  if (rules.size() > 1 && NoneAnswered(rules)) {
+    return absl::StrCat(" ", ansi.ByState(State::kInconclusive, StateGlyph(State::kInconclusive)), " none of the ",
+                        rules.size(), " rules has evidence\n");
+  }
   int name_width = 0, text_width = 0;
   for (const Rule& rule : rules) {
     name_width = std::max(name_width, DisplayWidth(rule.name));
@@ -171,22 +198,23 @@ std::string RuleLines(const Report& report, int width, const Ansi& ansi) {
   }
   text_width = std::min(text_width, width / 2);
   std::string out;
-  std::set<std::string> told;
+  std::string previous;
   for (const Rule& rule : rules) {
     std::string measured = MeasuredText(rule);
-    // What makes one rule inconclusive often makes all of them so.
-    if (rule.state == State::kInconclusive && !told.insert(measured).second) measured = "as above";
-    const std::string line = absl::StrCat("   ", PadRight(PrintableText(rule.name), name_width), "  ",
-                                          PadRight(RuleText(rule), text_width), "  ", measured);
-    absl::StrAppend(&out, " ", ansi.ByState(rule.state, StateGlyph(rule.state)),
-                    Wrap(line, width, 5 + name_width).substr(2));
+    // What makes one rule inconclusive often makes the next one so.
+    const bool as_above = rule.state == State::kInconclusive && measured == previous;
+    previous = measured;
+    if (as_above) measured = "as above";
+    const std::string line =
+        RuleLine({PrintableText(rule.name), RuleText(rule), measured}, {name_width, text_width}, width);
+    absl::StrAppend(&out, " ", ansi.ByState(rule.state, StateGlyph(rule.state)), line.substr(2));
   }
   for (const Catch& caught : report.run.verdict.catches) {
-    const std::string line =
-        absl::StrCat("   ", PadRight(caught.state == State::kPass ? "caught" : "not caught", name_width), "  ",
-                     PrintableText(caught.text));
-    absl::StrAppend(&out, " ", ansi.ByState(caught.state, StateGlyph(caught.state)),
-                    Wrap(line, width, 5 + name_width).substr(2));
+    const char* const word = caught.state == State::kPass   ? "caught"
+                             : caught.state == State::kFail ? "not caught"
+                                                            : "caught?";
+    const std::string line = RuleLine({word, PrintableText(caught.text)}, {name_width}, width);
+    absl::StrAppend(&out, " ", ansi.ByState(caught.state, StateGlyph(caught.state)), line.substr(2));
   }
   return out;
 }
@@ -228,7 +256,7 @@ std::string VerdictLines(const Report& report, int width, const Ansi& ansi, cons
     }
   }
   if (reasons.empty()) absl::StrAppend(&out, " ", ansi.ByState(verdict.state, word), "\n");
-  return absl::StrCat(out, "   ", path, "   ./lab card\n");
+  return absl::StrCat(out, "   ", path, AnythingMeasured(report) ? "   ./lab card" : "", "\n");
 }
 
 // What is broken in a phase: something for a time, something at one moment, or nothing.

@@ -76,8 +76,8 @@ std::string EscapeMarkdown(std::string_view text) {
   ForEachCharacter(text, [&](std::string_view c) {
     if (c == "\n" || c == "\t") {
       out += ' ';
-    } else if (c == "<") {
-      out += "&lt;";
+    } else if (c == "<" || c == ">") {
+      out += c == "<" ? "&lt;" : "&gt;";
     } else if (c == "&") {
       out += "&amp;";
     } else if (c == "|" || c == "\\" || c == "`" || c == "*" || c == "_" || c == "[" || c == "]") {
