@@ -17,7 +17,7 @@ constexpr Nanos kBootAllowance = std::chrono::seconds(1);
 constexpr int kMaxRepeats = 20;
 constexpr size_t kMaxLabBytes = 1 << 20;
 
-void ReadHead(const yaml::Value& root, Lab& lab) {
+void ReadHead(const yaml::Value& root, const Catalogue& catalogue, Lab& lab) {
   const yaml::Value name = root.Required("lab");
   lab.name = name.String();
   const std::string folder = std::filesystem::path(lab.file).parent_path().filename().string();
@@ -27,14 +27,10 @@ void ReadHead(const yaml::Value& root, Lab& lab) {
   lab.title = root.Required("title").String();
   lab.question = root.Optional("question").String();
   for (const yaml::Value& answer : root.Optional("answers").List()) lab.answers.push_back(answer.String());
-  const std::vector<std::string> known = {"redis", "postgres", "kafka", "kafka: real", "envoy"};
+  std::vector<std::string> known = catalogue.not_here;
+  for (const auto& [kind, knobs] : catalogue.knobs) known.push_back(kind);
   for (const yaml::Value& need : root.Optional("needs").List()) {
-    std::string text;
-    if (need.is_map()) {
-      for (const auto& [part, which] : need.Entries()) text = Concat(part, ": ", which.String());
-    } else {
-      text = need.String();
-    }
+    const std::string text = need.String();
     if (std::find(known.begin(), known.end(), text) == known.end()) {
       need.Error(Concat("unknown need \"", text, "\"", Suggestion(text, known)));
     }
@@ -251,7 +247,7 @@ absl::StatusOr<Lab> ParseLab(const std::string& text, const std::string& file, c
   if (!document.ok()) return document.status();
   Reading reading{catalogue, {}, {}, {}};
   reading.lab.file = file;
-  ReadHead(root, reading.lab);
+  ReadHead(root, reading.catalogue, reading.lab);
   ReadSystem(root.Required("system"), reading);
   const yaml::Value phases = root.Required("phases");
   ReadPhases(phases, root.Optional("quick"), reading);
