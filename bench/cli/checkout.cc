@@ -51,8 +51,11 @@ Catalogue MakeCatalogue(const std::string& root) {
 absl::StatusOr<Lab> OpenLab(const std::string& root, const std::string& lab, const Catalogue& catalogue) {
   if (lab.find('/') != std::string::npos || absl::EndsWith(lab, ".yaml")) {
     std::error_code ignored;
-    if (!fs::is_regular_file(lab, ignored)) return absl::NotFoundError(absl::StrCat("there is no lab file ", lab));
-    return LoadLab(lab, catalogue);
+    const fs::path file = fs::is_directory(lab, ignored) ? fs::path(lab) / "lab.yaml" : fs::path(lab);
+    if (!fs::is_regular_file(file, ignored)) {
+      return absl::NotFoundError(absl::StrCat("there is no lab file ", file.string()));
+    }
+    return LoadLab(file.lexically_normal().string(), catalogue);
   }
   const std::vector<std::string> names = LabNames(root);
   if (std::find(names.begin(), names.end(), lab) == names.end()) {

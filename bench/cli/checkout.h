@@ -15,8 +15,8 @@ absl::StatusOr<std::string> FindRoot();
 // Everything a lab file may name.
 Catalogue MakeCatalogue(const std::string& root);
 
-// A lab by its name, or by the path of its file. NOT_FOUND with the nearest name; INVALID_ARGUMENT with all errors of
-// the file.
+// A lab by its name, or by the path of its file or folder. NOT_FOUND with the nearest name; INVALID_ARGUMENT with all
+// errors of the file.
 absl::StatusOr<Lab> OpenLab(const std::string& root, const std::string& lab, const Catalogue& catalogue);
 
 // card.md beside the lab's file; "" when there is none.

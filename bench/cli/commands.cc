@@ -1,5 +1,8 @@
 #include "bench/cli/commands.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
@@ -38,12 +41,21 @@ int Help(const Session& session, const std::vector<std::string>& words) {
   return 0;
 }
 
+// Whether what was asked for could not be printed: a full disk, a closed descriptor. A reader that had enough (`|
+// head`) lost nothing.
+bool OutputIsLost() {
+  struct stat where {};
+  if (fstat(STDOUT_FILENO, &where) == 0 && (S_ISFIFO(where.st_mode) || S_ISSOCK(where.st_mode))) return false;
+  const bool unwritten = std::fflush(stdout) != 0;
+  return unwritten || std::ferror(stdout) != 0;
+}
+
 }  // namespace
 
 const std::vector<Command>& Commands() {
   static const auto* const commands =
-      new std::vector<Command>{RunCommand(),     ListCommand(), DoctorCommand(), ReportCommand(), CardCommand(),
-                               HistoryCommand(), TestCommand(), BenchCommand(),  TargetsCommand()};
+      new std::vector<Command>{RunCommand(),  ListCommand(),    CheckCommand(), DoctorCommand(), ReportCommand(),
+                               CardCommand(), HistoryCommand(), TestCommand(),  BenchCommand(),  TargetsCommand()};
   return *commands;
 }
 
@@ -105,7 +117,9 @@ int Main(const std::vector<std::string>& words) {
       std::fprintf(stderr, "lab: left by a killed run: %s\n", PrintableText(line).c_str());
     }
   }
-  return command->run(session, *arguments);
+  const int status = command->run(session, *arguments);
+  if (OutputIsLost()) return Fail(kNotCompleted, "cannot write standard output");
+  return status;
 }
 
 }  // namespace lab::bench::cli

@@ -30,6 +30,7 @@ const std::vector<Command>& Commands();
 
 Command RunCommand();
 Command ListCommand();
+Command CheckCommand();
 Command DoctorCommand();
 Command ReportCommand();
 Command CardCommand();

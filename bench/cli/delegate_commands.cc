@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "bench/cli/checkout.h"
 #include "bench/cli/commands.h"
+#include "bench/cli/run_request.h"
 #include "bench/run/part_kind.h"
 
 namespace lab::bench::cli {
@@ -51,9 +52,13 @@ int Targets(const Session& session, const Arguments& words) {
   const absl::StatusOr<Arguments> arguments = ParseArguments(RunCommand().spec, words.operands);
   if (!arguments.ok()) return Fail(kUsage, arguments.status());
   if (arguments->Has("--help")) return 0;
-  // A lab file with errors still names its parts in the message of the run; here nothing is to be built then.
-  const absl::StatusOr<Lab> lab = OpenLab(session.root, arguments->operands[0], MakeCatalogue(session.root));
+  // For a lab file or options with errors nothing is to be built; the run will tell them.
+  const Catalogue catalogue = MakeCatalogue(session.root);
+  const absl::StatusOr<Lab> lab = OpenLab(session.root, arguments->operands[0], catalogue);
   if (!lab.ok()) return Fail(kUsage, lab.status());
+  if (const auto options = ReadRunOptions(*arguments, *lab, catalogue); !options.ok()) {
+    return Fail(kUsage, options.status());
+  }
   std::vector<std::string> kinds;
   for (const PartSpec& part : lab->system) kinds.push_back(part.kind.empty() ? part.name : part.kind);
   for (const std::string& target : ServicesAmong(kinds)) std::puts(target.c_str());

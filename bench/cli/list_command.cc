@@ -2,8 +2,10 @@
 
 #include <cstdio>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "bench/cli/checkout.h"
 #include "bench/cli/commands.h"
 #include "bench/cli/terminal.h"
@@ -24,6 +26,29 @@ std::string LastVerdict(const std::string& root, const std::string& lab, const A
                       PrintableText(last->started));
 }
 
+// What a lab file may say of each kind of part.
+std::string Parts(const Catalogue& catalogue, const Ansi& ansi) {
+  std::string out;
+  for (const auto& [kind, knobs] : catalogue.knobs) {
+    absl::StrAppend(&out, ansi.Bold(absl::StrCat("Part ", kind)), "\n");
+    for (const auto& [target, fields] : catalogue.targets) {
+      if (!absl::StartsWith(target, kind + ".")) continue;
+      absl::StrAppend(&out, "  target ", target, ", request fields ", absl::StrJoin(fields, ", "), "\n");
+    }
+    for (const Catalogue::Knob& knob : knobs) {
+      const std::string values = knob.names.empty() ? knob.type : absl::StrJoin(knob.names, " | ");
+      absl::StrAppend(&out, "  ", PadRight(knob.path, 28), "  ", knob.doc, " (", values,
+                      knob.range.empty() ? "" : absl::StrCat(", ", knob.range), "; default ",
+                      knob.fallback.empty() ? "none" : knob.fallback, ")\n");
+    }
+    out += "\n";
+  }
+  for (const std::string& kind : catalogue.not_here) {
+    absl::StrAppend(&out, ansi.Bold(absl::StrCat("Part ", kind)), "\n  its program is not here yet\n\n");
+  }
+  return out;
+}
+
 int List(const Session& session, const Arguments& arguments) {
   const Catalogue catalogue = MakeCatalogue(session.root);
   const Ansi ansi(StyleOf(STDOUT_FILENO, false).color);
@@ -33,8 +58,11 @@ int List(const Session& session, const Arguments& arguments) {
     const absl::StatusOr<Lab> lab = OpenLab(session.root, name, catalogue);
     absl::StrAppend(&out, ansi.Bold(name), "\n");
     if (!lab.ok()) {
-      absl::StrAppend(&out, "  ", ansi.ByState(State::kFail, "✗"), " its file has errors:\n    ", Message(lab.status()),
-                      "\n\n");
+      absl::StrAppend(&out, "  ", ansi.ByState(State::kFail, "✗"), " its file has errors:\n");
+      for (const absl::string_view line : absl::StrSplit(lab.status().message(), '\n')) {
+        absl::StrAppend(&out, "    ", PrintableText(std::string(line)), "\n");
+      }
+      out += "\n";
       status = kUsage;
       continue;
     }
@@ -48,6 +76,7 @@ int List(const Session& session, const Arguments& arguments) {
     }
     absl::StrAppend(&out, "\n  last run: ", LastVerdict(session.root, name, ansi), "\n\n");
   }
+  if (arguments.Has("--parts")) out += Parts(catalogue, ansi);
   if (arguments.Has("--faults")) {
     absl::StrAppend(&out, ansi.Bold("Faults"), "\n");
     for (const auto& [fault, doc] : FaultDocs()) absl::StrAppend(&out, "  ", PadRight(fault, 22), "  ", doc, "\n");
@@ -63,7 +92,8 @@ Command ListCommand() {
            "",
            0,
            0,
-           {{"--faults", "", "also what can be broken, and what that does"}},
+           {{"--faults", "", "also what can be broken, and what that does"},
+            {"--parts", "", "also what systems are made of: targets of load, configuration"}},
            "The labs, the question each answers, and how its last run ended",
            ""},
           &List};

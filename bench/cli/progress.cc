@@ -42,6 +42,10 @@ std::string TrialText(const Trial& trial) {
 
 std::string FaultText(const FaultRecord& fault) {
   if (!fault.error.empty()) return absl::StrCat(fault.fault, ": ", PrintableText(fault.error));
+  if (fault.seen_s && fault.heal_asked_s && !Lasting(fault)) {
+    return absl::StrCat(fault.fault, " seen by a probe after ", Time(*fault.seen_s - fault.asked_s), ": ",
+                        PrintableText(fault.evidence));
+  }
   if (fault.healed_s) {
     return absl::StrCat(fault.fault, " healed, well again ",
                         Time(*fault.healed_s - fault.heal_asked_s.value_or(fault.asked_s)), " later");
@@ -106,9 +110,13 @@ std::vector<std::string> RenderFrame(const ViewState& state, const TerminalStyle
   std::vector<std::string> lines;
   const size_t first = state.done.size() > kDone ? state.done.size() - kDone : 0;
   for (size_t i = first; i < state.done.size(); ++i) lines.push_back(absl::StrCat("   ", ansi.Dim(state.done[i])));
-  lines.push_back(absl::StrCat(" ", ansi.Bold(state.lab), "  ", ansi.Bold(state.variant),
-                               state.repeat > 1 ? absl::StrCat(" repeat ", state.repeat) : "", "   trial ",
-                               state.index + 1, " of ", state.total, "   seed ", state.seed));
+  std::string head = absl::StrCat(" ", ansi.Bold(state.lab));
+  if (state.total > 0) {
+    absl::StrAppend(&head, "  ", ansi.Bold(state.variant),
+                    state.repeat > 1 ? absl::StrCat(" repeat ", state.repeat) : "", "   trial ", state.index + 1,
+                    " of ", state.total);
+  }
+  lines.push_back(absl::StrCat(head, "   seed ", state.seed));
   lines.push_back(TimelineBar(state.phases, state.planned, std::min(width, 140), ansi, std::max(0.0, state.at_s)));
   if (state.at_s < 0) {
     lines.push_back("   starting …");
@@ -118,13 +126,13 @@ std::vector<std::string> RenderFrame(const ViewState& state, const TerminalStyle
                                  ansi.Bold(PadRight(state.phase, 12)), "  p50 ", PadRight(Time(load.p50_s), 8), " p99 ",
                                  PadRight(Time(load.p99_s), 8), " max ", PadRight(Time(load.max_s), 8), " p99 ",
                                  Sparkline(state.p99_s, std::max(8, width - 72))));
-    std::string rates = absl::StrCat("          offered ", Rate(load.offered_per_s), "   answered ",
-                                     Rate(load.achieved_per_s), "   admitted ", Rate(load.admitted_per_s));
     const double lost = load.errors_per_s + load.dropped_per_s;
     const std::string failed =
         absl::StrCat("   failed ", Rate(load.errors_per_s), "   dropped ", Rate(load.dropped_per_s));
-    lines.push_back(absl::StrCat(rates, lost > 0 ? ansi.ByState(State::kFail, failed) : failed, "   in flight ",
-                                 WithCommas(load.in_flight)));
+    // What was lost stands before what a narrow terminal has no room for.
+    lines.push_back(absl::StrCat("   offered ", Rate(load.offered_per_s), "   answered ", Rate(load.achieved_per_s),
+                                 lost > 0 ? ansi.ByState(State::kFail, failed) : failed, "   admitted ",
+                                 Rate(load.admitted_per_s), "   in flight ", WithCommas(load.in_flight)));
   }
   for (const FaultRecord& fault : state.faults) {
     if (fault.healed_s || (fault.seen_s && !fault.heal_asked_s && fault.part.empty())) continue;

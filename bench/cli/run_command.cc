@@ -125,9 +125,9 @@ int RunALab(const Session& session, const Arguments& arguments) {
   const Catalogue catalogue = MakeCatalogue(session.root);
   const absl::StatusOr<Lab> lab = OpenLab(session.root, arguments.operands[0], catalogue);
   if (!lab.ok()) return Fail(kUsage, lab.status());
-  if (const absl::Status built = CheckBuilt(*lab, catalogue); !built.ok()) return Fail(kMissing, built);
   absl::StatusOr<RunOptions> options = ReadRunOptions(arguments, *lab, catalogue);
   if (!options.ok()) return Fail(kUsage, options.status());
+  if (const absl::Status built = CheckBuilt(*lab, catalogue); !built.ok()) return Fail(kMissing, built);
   const absl::StatusOr<CardTemplate> card = ReadCardTemplate(*lab);
   if (!card.ok()) return Fail(kUsage, card.status());
   if (const absl::Status checked = CheckCard(card->text, card->file, *lab); !checked.ok()) return Fail(kUsage, checked);
@@ -170,7 +170,7 @@ Command RunCommand() {
            "Examples\n"
            "  ./lab run rate-limit-outage\n"
            "  ./lab run rate-limit-outage --quick --variants deny,local\n"
-           "  ./lab run rate-limit-outage --set ratelimit.redis.deadline=50ms   what a longer deadline costs\n"
+           "  ./lab run rate-limit-outage --set ratelimit.redis.deadline=2ms    what a shorter deadline buys\n"
            "  ./lab run rate-limit-outage --variants no-deadline                the broken one alone: exit status 1\n"
            "  ./lab run rate-limit-outage --quick --starve-load 0.9             a sick generator: exit status 2\n"
            "  ./lab run path/to/lab.yaml                                        a lab file of your own\n\n"

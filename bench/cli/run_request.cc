@@ -115,6 +115,7 @@ absl::StatusOr<RunOptions> ReadRunOptions(const Arguments& arguments, const Lab&
       options.starve_load = *share;
     }
   }
+  errors.erase(std::unique(errors.begin(), errors.end()), errors.end());  // "--variants ," names nothing twice
   if (!errors.empty()) return absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));
   return options;
 }

@@ -161,6 +161,33 @@ class Usage(LabTest):
                 self.assert_status(done, 64)
                 self.assertIn(named, done.stderr)
 
+    def test_every_example_of_the_help_of_run_is_right(self):
+        examples = re.findall(r"^  \./lab run (rate-limit-.*?)(?:   |$)", self.lab("help", "run").stdout, re.M)
+        self.assertGreater(len(examples), 3)
+        for example in examples:
+            with self.subTest(example=example):
+                done = self.lab("run", *example.split(), "--seed", "x", timeout=30)
+                self.assert_status(done, 64)
+                self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+                self.assertIn("--seed", done.stderr)
+
+    def test_output_that_is_lost_is_an_error(self):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([LAB, "list"], env=self.env, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assert_status(done, 70)
+        self.assertIn("cannot write", done.stderr)
+
+    def test_check_says_what_is_wrong_and_a_path_is_of_the_caller(self):
+        self.assert_status(self.lab("check", "rate-limit-outage"), 0)
+        folder = os.path.join(ROOT, "labs", "rate-limit-outage")
+        script = os.path.join(ROOT, "lab")
+        done = subprocess.run([script, "check", "./lab.yaml"], env=self.env, cwd=folder, capture_output=True, text=True)
+        self.assert_status(done, 0)
+        path, _ = self.edited_lab("redis.deadline: 5ms", "redis.dedline: 5ms")
+        done = self.lab("check", path)
+        self.assert_status(done, 64)
+        self.assertIn("redis.deadline", done.stderr)
+
     def test_help_list_and_doctor(self):
         self.assertIn("run", self.lab("--help").stdout)
         listed = self.lab("list")
