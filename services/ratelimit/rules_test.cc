@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -301,6 +302,8 @@ TEST(ReadRulesFilesTest, TakesAFileOrAFolder) {
   ASSERT_EQ(files->size(), 2u);
   EXPECT_EQ((*files)[0].text, "domain: a\n");
   EXPECT_EQ(ReadRulesFiles(folder.path("b.yaml"))->size(), 1u);
+  ASSERT_EQ(mkfifo(folder.path("c.yaml").c_str(), 0600), 0);
+  EXPECT_EQ(ReadRulesFiles(folder.path()).status().message(), folder.path("c.yaml") + " is not a regular file");
 }
 
 TEST(RulesWatcherTest, ReportsEachChangeOnceGoodOrBad) {
@@ -338,6 +341,15 @@ TEST(RulesWatcherTest, ReportsEachChangeOnceGoodOrBad) {
   std::filesystem::rename(folder.path("next"), folder.path("a.yaml"));
   ASSERT_TRUE(wait_for(4));
   EXPECT_TRUE(results[3].ok());
+  // Nobody writes to it: reading it would hold up the watcher, and with it the stop of the service.
+  ASSERT_EQ(mkfifo(folder.path("fifo").c_str(), 0600), 0);
+  std::filesystem::rename(folder.path("fifo"), folder.path("a.yaml"));
+  ASSERT_TRUE(wait_for(5));
+  EXPECT_THAT(std::string(results[4].status().message()), HasSubstr("a.yaml is not a regular file"));
+  folder.Write("next", good);
+  std::filesystem::rename(folder.path("next"), folder.path("a.yaml"));
+  ASSERT_TRUE(wait_for(6));
+  EXPECT_TRUE(results[5].ok());
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -161,6 +163,24 @@ TEST(FileTest, ErrorsNameThePath) {
   EXPECT_TRUE(ReadFile(folder / "x", 5).ok());
   EXPECT_THAT(std::string(ReadFile(folder / "x", 4).status().message()), HasSubstr("larger than 4 bytes"));
   EXPECT_EQ(WriteFileAtomic(missing + "/x", "text").code(), absl::StatusCode::kNotFound);
+}
+
+// Each of these would wait for another process, or never end.
+TEST(FileTest, ReadsRegularFilesOnly) {
+  const TemporaryFolder folder;
+  const std::string fifo = folder / "fifo", link = folder / "link", local = folder / "socket";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  std::filesystem::create_symlink(fifo, link);
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  ASSERT_LT(local.size(), sizeof(address.sun_path));
+  local.copy(address.sun_path, local.size());
+  ASSERT_EQ(bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  for (const std::string& path : {fifo, link, local, folder / ".", std::string("/dev/zero")}) {
+    EXPECT_EQ(ReadFile(path).status(), absl::InvalidArgumentError(path + " is not a regular file"));
+  }
+  close(fd);
 }
 
 TEST(FileTest, AFailedWriteLeavesTheOldFile) {

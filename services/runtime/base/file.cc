@@ -48,6 +48,11 @@ absl::Status FileError(int error, std::string_view verb, const std::string& path
   }
 }
 
+// A FIFO, a device, a socket or a folder: reading one may wait for ever, or never come to an end.
+absl::Status NotARegularFile(const std::string& path) {
+  return absl::InvalidArgumentError(Concat(path, " is not a regular file"));
+}
+
 bool WriteAll(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = write(fd, text.data(), text.size());
@@ -69,11 +74,16 @@ void SyncFolderOf(const std::string& path) {
 }  // namespace
 
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) {
-  const Descriptor descriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!descriptor.open()) return FileError(errno, "read", path);
+  // O_NONBLOCK, because the open of a FIFO without a writer does not return otherwise; on a regular file it has no
+  // effect.
+  const Descriptor descriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!descriptor.open()) return errno == ENXIO ? NotARegularFile(path) : FileError(errno, "read", path);
+  struct stat info {};
+  if (fstat(descriptor.get(), &info) != 0) return FileError(errno, "read", path);
+  if (!S_ISREG(info.st_mode)) return NotARegularFile(path);
   std::string text;
   char buffer[64 << 10];
-  // The size of stat is not asked: files of /proc and pipes have none.
+  // The size of stat is not asked: files of /proc have none.
   for (;;) {
     const ssize_t got = read(descriptor.get(), buffer, sizeof(buffer));
     if (got < 0 && errno == EINTR) continue;
