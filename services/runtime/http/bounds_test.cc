@@ -83,17 +83,53 @@ TEST_F(ServerTest, BoundsTheConnections) {
   std::vector<std::unique_ptr<RawClient>> served;
   for (int i = 0; i < 3; ++i) {
     served.push_back(std::make_unique<RawClient>(server_->port()));
-    served.back()->Send(kGet);
-    served.back()->ReadUntil("hello");
+    served.back()->Send("GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
   }
+  ASSERT_TRUE(WaitUntil([this] { return waiting_count_ == 3; }));
   RawClient refused(server_->port());
   refused.Send(kGet);
   EXPECT_THAT(refused.ReadAll(), StartsWith("HTTP/1.1 503"));
   EXPECT_TRUE(refused.closed());
   EXPECT_EQ(Metric("http_refused_connections_total"), 1);
+  EXPECT_EQ(Metric("http_shed_connections_total"), 0);
+  AnswerWaiting();
+  for (const auto& client : served) EXPECT_TRUE(client->ReadUntil("finally").ends_with("finally"));
   served.clear();
   EXPECT_TRUE(WaitUntil([this] { return Metric("http_open_connections") == 0; }));
   EXPECT_THAT(Ask(kGet), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(ServerTest, HalfSentRequestsDoNotKeepOthersOut) {
+  Start();
+  std::vector<std::unique_ptr<RawClient>> half;
+  for (int i = 0; i < 300; ++i) {
+    half.push_back(std::make_unique<RawClient>(server_->port()));
+    half.back()->Send(i % 2 == 0 ? "GET /hello HTTP/1.1\r\nHo" : "");
+  }
+  RawClient scrape(server_->port());
+  scrape.Send(kGet);
+  EXPECT_THAT(scrape.ReadUntil("hello"), StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(Metric("http_refused_connections_total"), 0);
+  EXPECT_EQ(Metric("http_shed_connections_total"), 300 + 1 - 256);
+  EXPECT_EQ(half.front()->ReadAll(), "");
+  EXPECT_TRUE(half.front()->closed());  // the oldest
+}
+
+TEST_F(ServerTest, AnIdleConnectionMakesRoomAndOneInARequestDoesNot) {
+  Start({.max_connections = 2});
+  RawClient busy(server_->port());
+  busy.Send("GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(WaitUntil([this] { return waiting_count_ == 1; }));
+  RawClient idle(server_->port());
+  idle.Send(kGet);
+  idle.ReadUntil("hello");
+  RawClient next(server_->port());
+  next.Send(kGet);
+  EXPECT_THAT(next.ReadUntil("hello"), StartsWith("HTTP/1.1 200"));
+  idle.ReadAll();
+  EXPECT_TRUE(idle.closed());
+  AnswerWaiting();
+  EXPECT_TRUE(busy.ReadUntil("finally").ends_with("finally"));
 }
 
 TEST_F(ServerTest, ManyMoreConnectionsThanTheBound) {

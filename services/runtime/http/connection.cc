@@ -59,6 +59,7 @@ void Connection::Next() {
     return;
   }
   state_ = State::kIdle;
+  waiting_since_ = Clock::now();
   SetDeadline(core_->options().idle_timeout);
   if (input_.empty()) {
     Read();

@@ -33,6 +33,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool WriteStream(std::string bytes);
   size_t unsent() const { return output_.size() + waiting_.size(); }
   bool streaming() const { return state_ == State::kStreaming; }
+  // Whether no complete request of it is waiting for its answer, and since when: the connect or the last answer.
+  bool awaits_request() const { return state_ == State::kIdle || state_ == State::kReading; }
+  Clock::time_point waiting_since() const { return waiting_since_; }
   void OnSent(absl::AnyInvocable<void()> callback) { sent_ = std::move(callback); }
   void OnEnd(absl::AnyInvocable<void()> callback) { ended_ = std::move(callback); }
 
@@ -82,6 +85,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool continued_ = false;  // 100 Continue was sent
   size_t lingered_bytes_ = 0;
   Clock::time_point request_began_{};
+  Clock::time_point waiting_since_ = Clock::now();
 };
 
 }  // namespace lab::http

@@ -43,6 +43,7 @@ class Core : public std::enable_shared_from_this<Core> {
   const Route* Find(const std::string& path) const;
   void Accept();
   void Accepted(boost::asio::ip::tcp::socket socket);
+  void Shed();
   void MaybeDrained();
 
   async::Loop& loop_;
@@ -61,6 +62,7 @@ class Core : public std::enable_shared_from_this<Core> {
   obs::Histogram* duration_ = nullptr;
   obs::Gauge* open_ = nullptr;
   obs::Counter* refused_ = nullptr;
+  obs::Counter* shed_ = nullptr;
 };
 
 }  // namespace lab::http

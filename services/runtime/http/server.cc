@@ -55,6 +55,7 @@ Core::Core(async::Loop& loop, Server::Options options)
                                     obs::LatencyBuckets());
   open_ = &metrics.AddGauge("http_open_connections", "Open HTTP connections");
   refused_ = &metrics.AddCounter("http_refused_connections_total", "Connections refused at the bound");
+  shed_ = &metrics.AddCounter("http_shed_connections_total", "Connections without a request closed for newer ones");
 }
 
 void Core::Handle(std::string method, std::string path, Server::Handler handler) {
@@ -103,6 +104,7 @@ void Core::Accepted(tcp::socket socket) {
   boost::system::error_code ignored;
   socket.set_option(tcp::no_delay(true), ignored);
   const size_t bound = static_cast<size_t>(std::max(options_.max_connections, 1));
+  if (connections_.size() >= bound) Shed();
   const bool refuse = connections_.size() >= bound;
   if (refuse && refused_ != nullptr) refused_->Increment();
   if (connections_.size() >= bound + kRefusedAtOnce) return;
@@ -114,6 +116,18 @@ void Core::Accepted(tcp::socket socket) {
   } else {
     connection->Serve();
   }
+}
+
+// Makes room: otherwise clients that send half a request and wait would keep health checks and scrapes out.
+void Core::Shed() {
+  std::shared_ptr<Connection> oldest;
+  for (const auto& connection : connections_) {
+    if (!connection->awaits_request()) continue;
+    if (oldest == nullptr || connection->waiting_since() < oldest->waiting_since()) oldest = connection;
+  }
+  if (oldest == nullptr) return;
+  if (shed_ != nullptr) shed_->Increment();
+  oldest->Close();
 }
 
 const Core::Route* Core::Find(const std::string& path) const {

@@ -79,12 +79,12 @@ class Server {
     int port = 0;
     size_t max_header_bytes = 8 << 10;
     size_t max_body_bytes = 64 << 10;
-    int max_connections = 256;
+    int max_connections = 256;  // beyond: the oldest without a complete request is closed; if there is none, 503
     size_t max_stream_bytes = 256 << 10;             // written to a stream and not taken by its client
     Nanos idle_timeout = std::chrono::seconds(30);   // between requests; also for a body, and for writing a response
     Nanos header_timeout = std::chrono::seconds(5);  // from the first byte (or the connect) to the end of the headers
     // With it: http_requests_total{code}, http_request_duration_seconds, http_open_connections,
-    // http_refused_connections_total. Must outlive the server.
+    // http_refused_connections_total, http_shed_connections_total. Must outlive the server.
     obs::Metrics* metrics = nullptr;
   };
   // Answers once, now or later, on the loop's thread; it may outlive the server (and does nothing then) but not the
