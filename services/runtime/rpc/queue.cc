@@ -8,6 +8,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "services/runtime/rpc/asio_watch.h"
+#include "services/runtime/rpc/grpc_log.h"
 
 namespace lab::rpc {
 namespace {
@@ -54,6 +55,7 @@ struct Queue::Impl final : Queue::Event {
 Queue::Queue(async::Loop& loop) {
   // Debian's absl looks for deadlocks in every lock otherwise: 6 % of the CPU of a call.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  RouteGrpcLog();
   impl_ = std::make_unique<Impl>(loop);
   loop.Attach(this);
 }

@@ -154,6 +154,12 @@ void Server::Impl::Arrived(Call::State* state) {
     return call.Fail(absl::ResourceExhaustedError(
         absl::StrCat("more than ", options.max_in_flight, " calls in flight on this server")));
   }
+  // The client has given up: work for it would be in vain, and what it charges would be charged for nothing. The clock
+  // is read again, because the call may have come later than its turn began.
+  const Clock::time_point deadline = call.deadline();
+  if (deadline != Clock::time_point::max() && deadline <= Clock::now()) {
+    return call.Fail(absl::DeadlineExceededError("the deadline of the call was over when it arrived"));
+  }
   state->method->handler(call);
 }
 

@@ -66,7 +66,8 @@ class Server {
     int max_in_flight = 4096;          // more: RESOURCE_EXHAUSTED at once
     bool cork = true;                  // one segment a burst of replies
   };
-  // Takes the call and may keep it until it is answered.
+  // Takes the call and may keep it until it is answered. Never sees a call whose deadline was over on arrival: that one
+  // ends with DEADLINE_EXCEEDED.
   using Handler = std::function<void(Call)>;
 
   // With a queue of its own on the loop, or on one that outlives it and that clients share.

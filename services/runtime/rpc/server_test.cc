@@ -1,12 +1,15 @@
 #include "services/runtime/rpc/server.h"
 
 #include <arpa/inet.h>
+#include <grpc/support/log.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/steady_timer.hpp>
+#include <nlohmann/json.hpp>
 
 #include "grpc/health/v1/health.pb.h"
 #include "services/runtime/rpc/test_support.h"
@@ -187,15 +190,14 @@ class RawConnection {
   ~RawConnection() { close(fd_); }
 
   void Send(const std::string& bytes) { EXPECT_EQ(send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL), bytes.size()); }
+  using Header = std::pair<std::string, std::string>;
   // HTTP/2: preface, SETTINGS, and one request with an empty message on stream 1.
-  void SendRequest(const std::string& path) {
+  void SendRequest(const std::string& path, const std::vector<Header>& more = {}) {
+    std::vector<Header> all = {{":method", "POST"},    {":scheme", "http"}, {":path", path},
+                               {":authority", "test"}, {"te", "trailers"},  {"content-type", "application/grpc"}};
+    all.insert(all.end(), more.begin(), more.end());
     std::string headers;
-    for (const auto& [name, value] : {std::pair<std::string, std::string>{":method", "POST"},
-                                      {":scheme", "http"},
-                                      {":path", path},
-                                      {":authority", "test"},
-                                      {"te", "trailers"},
-                                      {"content-type", "application/grpc"}}) {
+    for (const auto& [name, value] : all) {
       headers += '\0';  // HPACK: a literal that is not indexed
       headers += static_cast<char>(name.size()) + name;
       headers += static_cast<char>(value.size()) + value;
@@ -233,6 +235,31 @@ TEST(ServerTest, SurvivesAConnectionThatBreaksInACall) {
     EXPECT_TRUE(WaitUntil([&] { return echo.in_flight() == 0; }));
   }
   EXPECT_TRUE(PlainClient(echo.target()).Echo("still here").ok());
+}
+
+// A handler that charged for it would charge for nothing: its caller is gone.
+TEST(ServerTest, ACallWhoseDeadlineIsOverOnArrivalReachesNoHandler) {
+  EchoServer echo;
+  RawConnection raw(echo.port);
+  raw.SendRequest(kHold, {{"grpc-timeout", "0n"}});
+  EXPECT_TRUE(WaitUntil([&] { return echo.MetricsShow("rpc_server_calls_total{code=\"DEADLINE_EXCEEDED\"} 1"); }));
+  EXPECT_EQ(echo.held_count(), 0);
+  EXPECT_TRUE(WaitUntil([&] { return echo.in_flight() == 0; }));
+}
+
+// A log collector reads one JSON object a line; gRPC logs what clients send as it came.
+TEST(ServerTest, WhatGrpcLogsIsOneOfOurLines) {
+  EchoServer echo;
+  ::testing::internal::CaptureStderr();
+  gpr_log(GPR_ERROR, "bad header \"%s\"", "x\n{\"event\":\"forged\"}\xff");
+  for (int i = 0; i < 100; ++i) gpr_log(GPR_ERROR, "again");
+  const std::string text = ::testing::internal::GetCapturedStderr();
+  ASSERT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
+  const auto line = nlohmann::json::parse(text, nullptr, false);
+  ASSERT_TRUE(line.is_object()) << text;
+  EXPECT_EQ(line["event"], "grpc_log");
+  EXPECT_EQ(line["level"], "error");
+  EXPECT_EQ(line["message"], "bad header \"x\n{\"event\":\"forged\"}\ufffd\"");
 }
 
 TEST(ServerTest, AnswersHealthChecks) {
