@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "bench/judge/judge.h"
+#include "bench/load/check.h"
 #include "bench/load/target.h"
 #include "bench/run/part_kind.h"
 #include "bench/run/run_folder.h"
@@ -44,6 +45,7 @@ Catalogue MakeCatalogue(const std::string& root) {
   DescribeParts(root, &catalogue);
   catalogue.targets = TargetFields();
   catalogue.invariants = InvariantNames();
+  catalogue.check_load = CheckLoad;
   catalogue.check_expression = CheckExpression;
   return catalogue;
 }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -58,7 +59,7 @@ struct LoadSpec {
   int steps = 0;               // step
   int closed_clients = 0;      // closed
   Nanos think{};               // closed
-  std::string replay_file;     // replay: one arrival a line, "seconds[,key]"
+  std::string replay_file;     // replay: one arrival a line, "seconds[,key]"; beside the lab file
   KeySpec keys;
   std::vector<BurstSpec> bursts;
   int max_in_flight = 2000;
@@ -161,10 +162,14 @@ struct Catalogue {
   std::map<std::string, std::vector<Knob>> knobs;          // part kind → its configuration
   std::vector<std::string> not_here;                       // part kinds whose program is missing: nothing is known of
                                                            // their configuration, so it is not checked
+  std::map<std::string, std::set<std::string>> wired;      // part kind → configuration that the runner owns: its ports,
+                                                           // and where the other parts are
   std::map<std::string, std::vector<std::string>> faults;  // fault → its options
   std::map<std::string, std::vector<std::string>> targets; // "ratelimit.grpc" → request fields
   std::vector<std::string> invariants;
   bool knee = false;                                       // whether runs are calibrated ("60% of knee")
+  // "" or what is wrong with the requests or the replay file of a load. Set to bench/load's CheckLoad.
+  std::string (*check_load)(const LoadSpec& load, const std::vector<PhaseSpec>& phases) = nullptr;
   // Checks one expression against this lab; "" or what is wrong with it and the nearest right name. Set to bench/judge's
   // CheckExpression.
   std::string (*check_expression)(const Lab& lab, const std::string& text, ExpressionUse use) = nullptr;

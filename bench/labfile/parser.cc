@@ -40,6 +40,8 @@ void ReadHead(const yaml::Value& root, const Catalogue& catalogue, Lab& lab) {
   const Nanos most = std::chrono::hours(1);
   lab.budget_run = budget.Optional("run").Duration(std::chrono::seconds(1), most, lab.budget_run);
   lab.budget_quick = budget.Optional("quick").Duration(std::chrono::seconds(1), most, lab.budget_quick);
+  RefuseEmpty(budget, !budget.Optional("run").defined() && !budget.Optional("quick").defined(),
+              "names no time; write {run: 3m, quick: 45s}, or leave it out");
   if (budget.defined()) budget.Finish();
   lab.repeat = static_cast<int>(root.Optional("repeat").Int(1, kMaxRepeats, 1));
 }
@@ -104,6 +106,7 @@ void ReadRules(const yaml::Value& expect, const yaml::Value& invariants, Reading
     }
     reading.lab.invariants.push_back(text);
   }
+  RefuseEmpty(invariants, reading.lab.invariants.empty(), "names no invariant; leave it out");
   if (reading.lab.expect.empty() && reading.lab.invariants.empty()) {
     expect.Error("nothing is expected: a run of this lab could prove nothing");
   }
@@ -184,6 +187,28 @@ void CheckBudget(const yaml::Value& place, const Lab& lab, bool quick) {
                      FormatDuration(one), ", boot included), more than its budget of ", FormatDuration(budget)));
 }
 
+// Each load as each variant sends it.
+void CheckLoads(const Reading& reading) {
+  if (reading.catalogue.check_load == nullptr) return;
+  for (size_t i = 0; i < reading.lab.load.size(); ++i) {
+    const LoadSpec& declared = reading.lab.load[i];
+    std::string told;
+    for (size_t v = 0; v < reading.lab.variants.size(); ++v) {
+      const VariantSpec& variant = reading.lab.variants[v];
+      LoadSpec load = declared;
+      const auto changed = variant.request.find(load.name);
+      const bool own = changed != variant.request.end();
+      if (own) {
+        for (const auto& [field, value] : changed->second) load.request[field] = value;
+      }
+      const std::string error = reading.catalogue.check_load(load, reading.lab.phases);
+      if (error.empty() || error == told) continue;
+      told = error;
+      (own ? reading.variant_places[v] : reading.load_places[i]).Error(error);
+    }
+  }
+}
+
 // A question asked in ms is answered by a time. Said as a comparison, so that the one check of units serves both.
 std::string PredictionUnitError(const Reading& reading, const PredictSpec& question) {
   const bool plain = UnitNamed(question.unit).unit.label.empty();  // "", or a name such as "loads"
@@ -195,6 +220,14 @@ std::string PredictionUnitError(const Reading& reading, const PredictSpec& quest
 
 void CheckExpressions(Reading& reading) {
   if (reading.catalogue.check_expression == nullptr) return;
+  // A fault that could not be read has an error of its own, and might begin in any phase: what asks for one there is
+  // not wrong on top of it.
+  if (reading.faults_unclear) {
+    for (const PhaseSpec& phase : reading.lab.phases) {
+      reading.lab.faults.emplace_back();
+      reading.lab.faults.back().phase = phase.name;
+    }
+  }
   for (const Reading::Late& late : reading.expressions) {
     std::string error = reading.catalogue.check_expression(reading.lab, late.text, late.use);
     if (error.empty() && late.use == ExpressionUse::kPrediction) {
@@ -226,6 +259,11 @@ void CheckName(const yaml::Value& place, const std::string& name, bool hyphen) {
                      hyphen ? " and \"-\"" : "", ", and begin with a letter"));
 }
 
+void RefuseEmpty(const yaml::Value& section, bool empty, std::string_view remedy) {
+  // Of another type altogether: that has been said.
+  if (section.defined() && empty && (section.is_null() || section.is_map() || section.is_list())) section.Error(remedy);
+}
+
 std::vector<std::string> PhaseNames(const Lab& lab) {
   return NamesOf(lab.phases, [](const PhaseSpec& phase) { return phase.name; });
 }
@@ -245,7 +283,7 @@ absl::StatusOr<Lab> ParseLab(const std::string& text, const std::string& file, c
   yaml::Document document(text, file);
   const yaml::Value root = document.root();
   if (!document.ok()) return document.status();
-  Reading reading{catalogue, {}, {}, {}};
+  Reading reading{catalogue, {}, {}, {}, {}};
   reading.lab.file = file;
   ReadHead(root, reading.catalogue, reading.lab);
   ReadSystem(root.Required("system"), reading);
@@ -265,11 +303,17 @@ absl::StatusOr<Lab> ParseLab(const std::string& text, const std::string& file, c
   CheckBudget(phases, reading.lab, false);
   CheckBudget(root.Optional("quick").defined() ? root.Optional("quick") : phases, reading.lab, true);
   CheckExpressions(reading);
+  CheckLoads(reading);
   if (!document.ok()) return document.status();
   return std::move(reading.lab);
 }
 
 absl::StatusOr<Lab> LoadLab(const std::string& file, const Catalogue& catalogue) {
+  std::error_code error;
+  if (const auto bytes = std::filesystem::file_size(file, error); !error && bytes > kMaxLabBytes) {
+    return absl::InvalidArgumentError(Concat(file, ": has ", bytes, " bytes, a lab file at most ", kMaxLabBytes,
+                                             "; shorten it (arrivals from a list belong into a file for replay:)"));
+  }
   const absl::StatusOr<std::string> text = ReadFile(file, kMaxLabBytes);
   if (!text.ok()) return text.status();
   return ParseLab(*text, file, catalogue);

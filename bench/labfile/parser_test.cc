@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -36,6 +37,7 @@ Catalogue TestCatalogue() {
   catalogue.faults = {
       {"redis.pause", {}}, {"redis.kill", {}}, {"redis.flush", {}}, {"redis.expire", {"key"}}, {"process.stop", {}}};
   catalogue.targets = {{"ratelimit.grpc", {"domain", "key"}}, {"ratelimit.http", {"domain"}}};
+  catalogue.wired["ratelimit"] = {"redis.port"};
   catalogue.invariants = {"every-arrival-accounted", "limit-holds"};
   catalogue.check_expression = &FakeCheck;
   return catalogue;
@@ -210,6 +212,17 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"target: ratelimit.grpc", "target: ratelimit.grcp", "did you mean \"ratelimit.grpc\"?"},
         Wrong{"rate: 4000/s", "rate: 4000", "not a rate; write a number and its unit, as 4000/s"},
         Wrong{"rate: 4000/s", "rate: 4000ms", "not a rate"},
+        Wrong{"rate: 4000/s", "rate: 99999999999999999999999999/s", "is more than 2000000/s"},
+        Wrong{"rate: 4000/s", "rate: 0/s", "must be above 0"},
+        Wrong{"rate: 4000/s", "rate: 4000/s, lanes: {}", "load[0].lanes: names no lane; leave it out"},
+        Wrong{"rate: 4000/s", "rate: 4000/s, bursts: []", "names no burst; leave it out"},
+        Wrong{"rate: 4000/s", "rate: 4000/s, bursts: [{phase: steady, every: 1s, at: [], count: 1}]", "names no place"},
+        Wrong{"rate: 4000/s", "rate: 4000/s, bursts: [{phase: steady, every: 1ms, at: [0.5], count: 1000000}]",
+              "would send 40000"},
+        Wrong{"budget: {run: 3m, quick: 45s}", "budget: {}", "names no time; write {run: 3m, quick: 45s}"},
+        Wrong{"invariants: [every-arrival-accounted, \"limit-holds{limit=1, window=1s}\"]", "invariants: []",
+              "names no invariant; leave it out"},
+        Wrong{"redis.deadline: 5ms", "redis.port: 1", "\"redis.port\" of ratelimit is not to be set: the runner"},
         Wrong{"rate: 4000/s", "rate: 60% of knee", "a share of the knee cannot be used here"},
         Wrong{"rate: 4000/s", "rate: {warmup: 1/s, steady: 1/s, pause: 1/s}", "no rate for phase \"after\""},
         Wrong{"rate: 4000/s", "rate: {warmup: 1/s, stedy: 1/s}", "did you mean \"steady\"?"},
@@ -259,6 +272,56 @@ TEST(LabParserTest, TellsAllErrorsAtOnceInTheirOrder) {
   EXPECT_LT(errors.find("denny"), errors.find("not a rate"));
 }
 
+// What follows from an error is not an error of its own.
+TEST(LabParserTest, OneFaultOfTheFileIsOneError) {
+  const auto lines = [](const std::string& errors) { return 1 + std::count(errors.begin(), errors.end(), '\n'); };
+  for (const char* rate : {"rate: 99999999999999999999999999/s", "rate: fast", "rate: 4000", "rate: 60% of knee"}) {
+    const std::string errors = ErrorsWith("rate: 4000/s", rate);
+    EXPECT_EQ(lines(errors), 1) << errors;
+  }
+  Catalogue catalogue = TestCatalogue();
+  catalogue.check_expression = [](const Lab& lab, const std::string& text, ExpressionUse) -> std::string {
+    const bool asks = text.find("phase=pause") != std::string::npos;
+    const bool known = std::any_of(lab.faults.begin(), lab.faults.end(),
+                                   [](const FaultSpec& fault) { return fault.phase == "pause"; });
+    return asks && !known ? "no fault begins in phase \"pause\"" : "";
+  };
+  for (const auto& [from, to] :
+       {std::pair{"do: redis.pause", "do: redis.pose"}, {"at: pause+0.5s", "at: pauze+0.5s"}}) {
+    const std::string bad = absl::StrReplaceAll(kGood, {{from, to}});
+    const std::string errors(ParseLab(bad, "labs/outage/lab.yaml", catalogue).status().message());
+    EXPECT_EQ(lines(errors), 1) << errors;
+    EXPECT_THAT(errors, HasSubstr("did you mean"));
+  }
+}
+
+TEST(LabParserTest, LoadsAreCheckedAsEachVariantSendsThem) {
+  Catalogue catalogue = TestCatalogue();
+  catalogue.check_load = [](const LoadSpec& load, const std::vector<PhaseSpec>& phases) -> std::string {
+    EXPECT_EQ(phases.size(), 4u);
+    if (load.arrivals == Arrivals::kReplay) return "replay: " + load.replay_file;
+    return load.request.at("key").empty() ? "request: key: is needed" : "";
+  };
+  const auto errors = [&](const char* from, const char* to) {
+    const std::string bad = absl::StrReplaceAll(kGood, {{from, to}});
+    return std::string(ParseLab(bad, "labs/outage/lab.yaml", catalogue).status().message());
+  };
+  EXPECT_EQ(errors("title:", "title:"), "");
+  EXPECT_EQ(errors("key: tenant}", "key: \"\"}"), "labs/outage/lab.yaml:19: load[0]: request: key: is needed");
+  EXPECT_EQ(errors("{key: other}", "{key: \"\"}"), "labs/outage/lab.yaml:17: variants.deny: request: key: is needed");
+  EXPECT_EQ(errors("rate: 4000/s", "arrivals: replay, replay: trace.csv"),
+            "labs/outage/lab.yaml:19: load[0]: replay: labs/outage/trace.csv");
+}
+
+TEST(LabParserTest, AnUnknownPartIsToldAllKindsThereAre) {
+  Catalogue catalogue = TestCatalogue();
+  catalogue.knobs.erase("ratelimit");
+  catalogue.not_here = {"ratelimit"};
+  const std::string bad = absl::StrReplaceAll(kGood, {{"  redis: {}", "  nope: {}"}});
+  EXPECT_THAT(std::string(ParseLab(bad, "labs/outage/lab.yaml", catalogue).status().message()),
+              HasSubstr("unknown part \"nope\"; known: redis, ratelimit"));
+}
+
 TEST(LabParserTest, SyntaxErrorsAndBombsAreRefused) {
   EXPECT_FALSE(Parse("lab: [").ok());
   EXPECT_FALSE(Parse("").ok());
@@ -292,6 +355,8 @@ TEST(CheckSetTest, IsAsStrictAsTheFile) {
   EXPECT_THAT(std::string(CheckSet(*lab, catalogue, "ratelimt", "redis.deadline", "7ms").message()),
               HasSubstr("did you mean \"ratelimit\"?"));
   EXPECT_FALSE(CheckSet(*lab, catalogue, "ratelimit", "debug", "yes").ok());
+  EXPECT_THAT(std::string(CheckSet(*lab, catalogue, "ratelimit", "redis.port", "1").message()),
+              HasSubstr("--set ratelimit.redis.port: \"redis.port\" of ratelimit is not to be set"));
   EXPECT_FALSE(CheckSet(*lab, catalogue, "ratelimit", "redis.share", "1.5").ok());
 }
 
@@ -307,6 +372,9 @@ TEST(LabFilesTest, FindsLabsAndNamesAMissingOne) {
   EXPECT_THAT(std::string(LoadLab(LabFile(root, "gone"), TestCatalogue()).status().message()), HasSubstr("gone"));
   EXPECT_THAT(std::string(LoadLab(LabFile(root, "a-lab"), TestCatalogue()).status().message()),
               HasSubstr("a-lab/lab.yaml:1: lab: \"x\" is not the name of its folder"));
+  std::ofstream(LabFile(root, "b-lab")) << std::string((1 << 20) + 1, '#');
+  EXPECT_THAT(std::string(LoadLab(LabFile(root, "b-lab"), TestCatalogue()).status().message()),
+              HasSubstr("b-lab/lab.yaml: has 1048577 bytes, a lab file at most 1048576; shorten it"));
   std::filesystem::remove_all(root);
 }
 

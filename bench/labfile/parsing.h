@@ -23,6 +23,8 @@ struct Reading {
   };
   std::vector<Late> expressions;
   std::vector<yaml::Value> variant_places;  // beside lab.variants
+  std::vector<yaml::Value> load_places;     // beside lab.load
+  bool faults_unclear = false;              // one could not be read: where faults begin is not known for certain
 };
 
 void ReadSystem(const yaml::Value& system, Reading& reading);
@@ -42,6 +44,9 @@ std::string KnobError(const Catalogue& catalogue, const PartSpec& part, const st
 bool IsName(std::string_view text, bool hyphen);
 // Adds an error when the name of this entry cannot be written in an expression.
 void CheckName(const yaml::Value& place, const std::string& name, bool hyphen);
+
+// Adds an error when the section is there with nothing in it: it would be without effect.
+void RefuseEmpty(const yaml::Value& section, bool empty, std::string_view remedy);
 
 template <typename List, typename Projection>
 std::vector<std::string> NamesOf(const List& list, Projection name) {

@@ -1,9 +1,12 @@
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <numeric>
+#include <optional>
 #include <set>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "bench/labfile/parsing.h"
@@ -26,34 +29,40 @@ const std::vector<std::string>& ArrivalNames() {
   return names;
 }
 
-// "4000/s", or "60% of knee" into *of_knee.
-double ReadRate(const yaml::Value& value, const Catalogue& catalogue, double* of_knee) {
+// "4000/s", or "60% of knee" into *of_knee and 0. Nothing after an error.
+std::optional<double> ReadRate(const yaml::Value& value, const Catalogue& catalogue, double* of_knee) {
   const std::string text = value.String();
   const size_t knee = text.find(kOfKnee);
   if (knee != std::string::npos && knee + sizeof(kOfKnee) - 1 == text.size()) {
     const absl::StatusOr<double> share = ShareOf(text.substr(0, knee));
     if (!share.ok() || *share <= 0 || *share > 2) {
       value.Error("write a share between 1% and 200%, as \"60% of knee\"");
-    } else if (of_knee == nullptr || !catalogue.knee) {
-      value.Error("a share of the knee cannot be used here; write a rate, as 4000/s");
-    } else {
-      *of_knee = *share;
+      return std::nullopt;
     }
+    if (of_knee == nullptr || !catalogue.knee) {
+      value.Error("a share of the knee cannot be used here; write a rate, as 4000/s");
+      return std::nullopt;
+    }
+    *of_knee = *share;
     return 0;
   }
   const absl::StatusOr<Quantity> quantity = QuantityOf(text);
   if (!quantity.ok() || !quantity->unit.SameKind(Unit::Rate())) {
     value.Error(Concat("\"", text.substr(0, 40), "\" is not a rate; write a number and its unit, as 4000/s"));
-    return 0;
+    return std::nullopt;
   }
-  if (quantity->value > kMaxRate) value.Error("is more than 2000000/s");
+  if (quantity->value > kMaxRate) {
+    value.Error("is more than 2000000/s");
+    return std::nullopt;
+  }
   return quantity->value;
 }
 
 void ReadRates(const yaml::Value& rate, Reading& reading, RateSpec& spec) {
   if (!rate.is_map()) {
-    spec.per_s = ReadRate(rate, reading.catalogue, &spec.of_knee);
-    if (spec.per_s <= 0 && spec.of_knee <= 0) rate.Error("must be above 0");
+    const std::optional<double> per_s = ReadRate(rate, reading.catalogue, &spec.of_knee);
+    if (per_s && *per_s <= 0 && spec.of_knee <= 0) rate.Error("must be above 0");
+    spec.per_s = per_s.value_or(0);
     return;
   }
   const std::vector<std::string> phases = PhaseNames(reading.lab);
@@ -61,7 +70,7 @@ void ReadRates(const yaml::Value& rate, Reading& reading, RateSpec& spec) {
     if (std::find(phases.begin(), phases.end(), phase) == phases.end()) {
       value.Error(Concat("unknown phase", Suggestion(phase, phases)));
     }
-    spec.by_phase[phase] = ReadRate(value, reading.catalogue, nullptr);
+    spec.by_phase[phase] = ReadRate(value, reading.catalogue, nullptr).value_or(0);
   }
   for (const std::string& phase : phases) {
     if (!spec.by_phase.contains(phase)) {
@@ -129,9 +138,9 @@ BurstSpec ReadBurst(const yaml::Value& value, const Lab& lab) {
   }
   burst.every =
       value.Required("every").Duration(std::chrono::milliseconds(1), std::chrono::hours(1), std::chrono::seconds(1));
-  for (const yaml::Value& place : value.Required("at").List()) {
-    burst.at.push_back(place.Number(0, 0.999999, 0));
-  }
+  const yaml::Value at = value.Required("at");
+  for (const yaml::Value& place : at.List()) burst.at.push_back(place.Number(0, 0.999999, 0));
+  RefuseEmpty(at, burst.at.empty(), "names no place in the period; write at: [0.5]");
   burst.count = static_cast<uint32_t>(value.Required("count").Int(1, 1'000'000, 1));
   value.Finish();
   return burst;
@@ -142,6 +151,7 @@ std::map<std::string, std::string> ReadRequest(const yaml::Value& value, const s
   for (const auto& [field, text] : value.Entries()) {
     if (fields != nullptr && std::find(fields->begin(), fields->end(), field) == fields->end()) {
       text.Error(Concat("unknown request field", Suggestion(field, *fields)));
+      continue;
     }
     request[field] = text.String();
   }
@@ -181,13 +191,15 @@ void ReadShape(const yaml::Value& value, Reading& reading, LoadSpec& load) {
       load.arrivals == Arrivals::kRamp || load.arrivals == Arrivals::kStep || load.arrivals == Arrivals::kSpike;
   const yaml::Value to = other ? value.Required("to") : value.Optional("to");
   if (only(to, {Arrivals::kRamp, Arrivals::kStep, Arrivals::kSpike}, "ramp, step, spike")) {
-    load.ramp_to_per_s = ReadRate(to, reading.catalogue, nullptr);
+    load.ramp_to_per_s = ReadRate(to, reading.catalogue, nullptr).value_or(0);
   }
   const yaml::Value steps = value.Optional("steps");
   if (only(steps, {Arrivals::kStep}, "step")) load.steps = static_cast<int>(steps.Int(1, 1000, 1));
   if (load.arrivals == Arrivals::kStep && load.steps == 0) load.steps = 1;
   const yaml::Value file = load.arrivals == Arrivals::kReplay ? value.Required("replay") : value.Optional("replay");
-  if (only(file, {Arrivals::kReplay}, "replay")) load.replay_file = file.String();
+  if (only(file, {Arrivals::kReplay}, "replay")) {
+    load.replay_file = (std::filesystem::path(reading.lab.file).parent_path() / file.String()).string();
+  }
   const yaml::Value clients =
       load.arrivals == Arrivals::kClosed ? value.Required("clients") : value.Optional("clients");
   if (only(clients, {Arrivals::kClosed}, "closed")) load.closed_clients = static_cast<int>(clients.Int(1, 100'000, 1));
@@ -224,22 +236,27 @@ void ReadLoad(const yaml::Value& value, const std::string& fallback_name, Readin
   load.arrivals = static_cast<Arrivals>(value.Optional("arrivals").OneOf(ArrivalNames(), 1));
   ReadShape(value, reading, load);
   ReadKeys(value.Optional("keys"), load.keys);
-  for (const yaml::Value& burst : value.Optional("bursts").List()) load.bursts.push_back(ReadBurst(burst, reading.lab));
+  const yaml::Value bursts = value.Optional("bursts");
+  for (const yaml::Value& burst : bursts.List()) load.bursts.push_back(ReadBurst(burst, reading.lab));
+  RefuseEmpty(bursts, load.bursts.empty(), "names no burst; leave it out");
   load.max_in_flight = static_cast<int>(value.Optional("max_in_flight").Int(1, 1'000'000, load.max_in_flight));
   load.timeout =
       value.Optional("timeout").Duration(std::chrono::milliseconds(1), std::chrono::minutes(1), load.timeout);
   load.request = ReadRequest(value.Optional("request"), fields);
-  for (const auto& [lane, request] : value.Optional("lanes").Entries()) {
+  const yaml::Value lanes = value.Optional("lanes");
+  for (const auto& [lane, request] : lanes.Entries()) {
     CheckName(request, lane, false);
     load.lanes.emplace_back(lane, ReadRequest(request, fields));
   }
+  RefuseEmpty(lanes, load.lanes.empty(), "names no lane; leave it out, and the load is one lane");
   value.Finish();
   const double operations = std::max(Operations(load, reading.lab.phases), Operations(load, reading.lab.quick_phases));
   if (operations > kMaxOperations) {
-    value.Error(Concat("would send ", static_cast<int64_t>(operations), " operations a trial; at most ",
-                       static_cast<int64_t>(kMaxOperations), " (rate x phases x lanes)"));
+    value.Error(absl::StrFormat("would send %.0f operations a trial; at most %.0f (rate x phases x lanes)", operations,
+                                kMaxOperations));
   }
   reading.lab.load.push_back(std::move(load));
+  reading.load_places.push_back(value);
 }
 
 void CheckStreamNames(const yaml::Value& place, const Lab& lab) {

@@ -105,8 +105,8 @@ void ReadPart(const std::string& name, const yaml::Value& value, Reading& readin
   CheckName(value, name, true);
   part.kind = value.Optional("kind").String(name);
   part.replicas = static_cast<int>(value.Optional("replicas").Int(1, kMaxReplicas, 1));
-  const std::vector<std::string> kinds =
-      NamesOf(reading.catalogue.knobs, [](const auto& known) { return known.first; });
+  std::vector<std::string> kinds = NamesOf(reading.catalogue.knobs, [](const auto& known) { return known.first; });
+  kinds.insert(kinds.end(), reading.catalogue.not_here.begin(), reading.catalogue.not_here.end());
   const bool known = reading.catalogue.knobs.contains(part.kind) || IsNotHere(reading.catalogue, part);
   if (!known) {
     value.Error(Concat("unknown part ", Quoted(part.kind), Suggestion(part.kind, kinds)));
@@ -174,6 +174,11 @@ std::vector<std::pair<std::string, yaml::Value>> FlatScalars(const yaml::Value& 
 std::string KnobError(const Catalogue& catalogue, const PartSpec& part, const std::string& key,
                       const std::string& value) {
   if (IsNotHere(catalogue, part)) return "";
+  if (const auto wired = catalogue.wired.find(part.kind);
+      wired != catalogue.wired.end() && wired->second.contains(key)) {
+    return Concat(Quoted(key), " of ", part.kind,
+                  " is not to be set: the runner gives each part a free port and tells it where the others are");
+  }
   const auto knobs = catalogue.knobs.find(part.kind);
   if (knobs == catalogue.knobs.end()) return Concat("unknown part ", Quoted(part.kind));
   const auto knob = std::find_if(knobs->second.begin(), knobs->second.end(),

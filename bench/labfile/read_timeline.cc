@@ -139,6 +139,7 @@ void ReadFault(const yaml::Value& entry, Reading& reading) {
   FaultSpec fault;
   fault.line = entry.line();
   ReadAt(entry.Required("at"), reading.lab, fault);
+  if (FindPhase(reading.lab.phases, fault.phase) == nullptr) reading.faults_unclear = true;
   const yaml::Value name = entry.Required("do");
   fault.fault = name.String();
   const auto known = reading.catalogue.faults.find(fault.fault);
@@ -149,7 +150,10 @@ void ReadFault(const yaml::Value& entry, Reading& reading) {
   ReadLength(entry.Optional("for"), fault);
   ReadRepeat(entry.Optional("repeat"), fault);
   ReadTarget(entry, name, reading.lab, fault);
-  if (known == reading.catalogue.faults.end()) return;  // then its options are not known either
+  if (known == reading.catalogue.faults.end()) {  // then its options are not known either
+    reading.faults_unclear = true;
+    return;
+  }
   for (const std::string& option : known->second) {
     const yaml::Value value = entry.Optional(option);
     if (value.defined()) fault.options[option] = value.String();

@@ -1,10 +1,14 @@
 #include "bench/load/target.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cstdio>
+#include <fstream>
 #include <map>
 #include <string>
 
+#include "bench/load/check.h"
 #include "envoy/service/ratelimit/v3/rls.pb.h"
 
 namespace lab::bench {
@@ -98,6 +102,29 @@ TEST(TargetTest, RefusesFieldsThatCannotBe) {
     ASSERT_FALSE(writer.ok()) << text;
     EXPECT_NE(writer.status().message().find(text), std::string::npos) << writer.status();
   }
+}
+
+TEST(CheckLoadTest, SaysWhatTheGeneratorWouldRefuse) {
+  const std::vector<PhaseSpec> phases = {{"a", std::chrono::seconds(10)}};
+  LoadSpec load;
+  load.target = "edge.grpc";
+  load.api = "ratelimit.grpc";
+  load.request = {{"domain", "d"}, {"key", "k"}};
+  EXPECT_EQ(CheckLoad(load, phases), "");
+  load.request["hits"] = "99999999999";
+  EXPECT_EQ(CheckLoad(load, phases), "request: hits: \"99999999999\" is not a number from 0 to 4294967295");
+  load.request.erase("hits");
+  load.lanes = {{"one", {}}, {"two", {{"domain", ""}}}};
+  EXPECT_EQ(CheckLoad(load, phases), "request of lane two: domain: is needed");
+  load.lanes.clear();
+  load.arrivals = Arrivals::kReplay;
+  load.replay_file = testing::TempDir() + "/check_load_" + std::to_string(getpid()) + ".csv";
+  EXPECT_NE(CheckLoad(load, phases).find("replay: cannot read " + load.replay_file), std::string::npos);
+  std::ofstream(load.replay_file) << "1\nsoon\n";
+  EXPECT_NE(CheckLoad(load, phases).find(".csv:2: write \"seconds\""), std::string::npos);
+  std::ofstream(load.replay_file) << "1\n2\n";
+  EXPECT_EQ(CheckLoad(load, phases), "");
+  std::remove(load.replay_file.c_str());
 }
 
 TEST(TargetTest, DescribesItself) {

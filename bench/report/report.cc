@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <set>
 
 #include "absl/strings/match.h"
@@ -29,7 +30,8 @@ std::string RateText(const LoadSpec& load) {
     high = std::max(high, rate);
   }
   if (load.arrivals == Arrivals::kClosed) return absl::StrCat(load.closed_clients, " clients, closed loop");
-  if (load.arrivals == Arrivals::kReplay) return absl::StrCat("replay of ", load.replay_file);
+  if (load.arrivals == Arrivals::kReplay)
+    return absl::StrCat("replay of ", std::filesystem::path(load.replay_file).filename().string());
   static constexpr const char* kNames[] = {"constant", "poisson", "ramp", "step", "spike"};
   const auto per_second = [](double rate) { return WithCommas(static_cast<uint64_t>(std::llround(rate))); };
   const std::string name = kNames[static_cast<int>(load.arrivals)];

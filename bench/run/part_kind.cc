@@ -41,6 +41,7 @@ const PartKind* FindPartKind(const std::string& name) {
 void DescribeParts(const std::string& root, Catalogue* catalogue) {
   const Build build{root};
   for (const std::unique_ptr<PartKind>& kind : PartKinds()) {
+    catalogue->wired[kind->name()] = kind->Wired();
     absl::StatusOr<std::vector<Catalogue::Knob>> knobs = kind->Knobs(build);
     if (knobs.ok()) {
       catalogue->knobs[kind->name()] = std::move(*knobs);

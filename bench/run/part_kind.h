@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,8 @@ class PartKind {
   virtual std::string redis_port() const { return ""; }    // which of them answers INFO
   // NOT_FOUND when the binary that knows them is not built yet.
   virtual absl::StatusOr<std::vector<Catalogue::Knob>> Knobs(const Build& build) const = 0;
+  // Configuration that is nobody's to set: ports and addresses, which the runner gives.
+  virtual std::set<std::string> Wired() const { return {}; }
   // "redis 7.0.15".
   virtual absl::StatusOr<std::string> Version(const Build& build,
                                               const std::map<std::string, std::string>& set) const = 0;

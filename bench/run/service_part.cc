@@ -54,11 +54,16 @@ class ServicePart : public PartKind {
   absl::StatusOr<std::vector<Catalogue::Knob>> Knobs(const Build& build) const override {
     absl::StatusOr<std::vector<Catalogue::Knob>> knobs = KnobsOf(build.ServiceBinary(service_));
     if (!knobs.ok()) return knobs;
-    // These are the runner's: ports are free ones, on loopback.
-    const std::set<std::string> ours = {"http.port", "http.host", "grpc.port", "grpc.host"};
+    const std::set<std::string> ours = Wired();
     std::erase_if(*knobs, [&](const Catalogue::Knob& knob) { return ours.count(knob.path) > 0; });
     knobs->push_back({"binary", "string", "", "", "another binary that takes the same configuration", {}});
     return knobs;
+  }
+
+  // Ports are free ones on loopback. Where its store is, too: pointed elsewhere, it would not notice the faults of the
+  // store that is broken.
+  std::set<std::string> Wired() const override {
+    return {"http.port", "http.host", "grpc.port", "grpc.host", "redis.port", "redis.host"};
   }
 
   absl::StatusOr<std::string> Version(const Build&, const std::map<std::string, std::string>& set) const override {
