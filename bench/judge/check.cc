@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "bench/judge/constant.h"
 #include "bench/judge/expression.h"
 #include "bench/judge/findings.h"
 #include "bench/judge/functions.h"
@@ -78,10 +79,27 @@ class Checker {
     if (given.Has("phase") && given.Has("fault")) {
       return ErrorAt(call.at, Concat(call.name, ": phase and fault exclude each other"));
     }
-    return absl::OkStatus();
+    return CheckAfter(call, given);
   }
 
  private:
+  // Of each phase something must be left.
+  absl::Status CheckAfter(const Node& call, const Selectors& given) const {
+    if (!given.Has("after")) return absl::OkStatus();
+    const double after_s = given.Number("after");
+    for (const bool quick : {false, true}) {
+      for (const PhaseSpec& phase : PhasesOf(lab_, quick)) {
+        const std::vector<std::string> names = given.Names("phase");
+        if (std::find(names.begin(), names.end(), phase.name) == names.end()) continue;
+        if (after_s < std::chrono::duration<double>(phase.length).count()) continue;
+        return ErrorAt(
+            call.at, Concat("after: ", given.Text("after"), " leaves nothing of the ", quick ? "quick " : "", "phase ",
+                            phase.name, ", which lasts ", FormatDuration(phase.length), "; write less"));
+      }
+    }
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<Unit> OfReference(const Node& node) const {
     if (use_ == ExpressionUse::kValue) {
       return ErrorAt(node.at,
@@ -235,6 +253,28 @@ class Checker {
   ExpressionUse use_;
 };
 
+absl::Status CheckDivisions(const Node& node) {
+  const Node* division = DivisionByZero(node);
+  return division == nullptr ? absl::OkStatus() : ErrorAt(division->children[1].at, "divides by 0; divide by a value");
+}
+
+// Nothing that a run measures could change the answer.
+absl::Status CheckUndecided(const Comparison& comparison) {
+  const Node& left = comparison.left;
+  if (!comparison.high) {
+    if (!ConstantDifference(left, comparison.right)) return absl::OkStatus();
+    return ErrorAt(left.at,
+                   "is decided before the run, as what is measured cancels out; compare a value, as each.p99, with"
+                   " a bound");
+  }
+  const std::optional<double> span = ConstantDifference(*comparison.high, comparison.right);
+  if (span && *span < 0) {
+    return ErrorAt(comparison.right.at, "the range is empty: its first bound is above its second; exchange them");
+  }
+  if (!span || !ConstantDifference(left, comparison.right)) return absl::OkStatus();
+  return ErrorAt(left.at, "is decided before the run, as what is measured cancels out; compare a value with a range");
+}
+
 absl::Status CheckValue(const Lab& lab, const std::string& text, ExpressionUse use) {
   const absl::StatusOr<Node> tree = ParseValue(text);
   if (!tree.ok()) return tree.status();
@@ -242,7 +282,10 @@ absl::Status CheckValue(const Lab& lab, const std::string& text, ExpressionUse u
   Walk(*tree, [&](const Node& node) {
     names_something = names_something || node.kind == Node::Kind::kCall || node.kind == Node::Kind::kReference;
   });
-  if (!names_something) return ErrorAt(0, "measures nothing: a number is not a value of a run");
+  if (!names_something || ConstantOf(*tree)) {
+    return ErrorAt(0, "measures nothing: it is the same number whatever a run gives");
+  }
+  if (absl::Status status = CheckDivisions(*tree); !status.ok()) return status;
   return Checker(lab, use).UnitOf(*tree).status();
 }
 
@@ -273,6 +316,11 @@ absl::Status CheckComparison(const Lab& lab, const std::string& text) {
     if (!same.ok()) return same;
   }
   if (!names_something) return ErrorAt(0, "compares nothing that was measured; name a value, as each.p99");
+  for (const Node* side : {&comparison->left, &comparison->right, comparison->high ? &*comparison->high : nullptr}) {
+    if (side == nullptr) continue;
+    if (absl::Status status = CheckDivisions(*side); !status.ok()) return status;
+  }
+  if (absl::Status status = CheckUndecided(*comparison); !status.ok()) return status;
   return CheckRepeats(lab, text);
 }
 

@@ -87,8 +87,10 @@ std::string Check(const std::string& text, ExpressionUse use = ExpressionUse::kE
 }
 
 TEST(CheckExpressionTest, AcceptsWhatIsRight) {
-  for (const char* text : {"each.p99 <= 25ms", "a.p99 / b.p99 >= 5", "a.p99 <= 0", "each.p99 <= 2 * a.p99",
-                           "a.rate within 900/s .. 1100/s", "a.p99 * a.rate <= 10", "max(a.p99, 1s) < 2s"}) {
+  for (const char* text :
+       {"each.p99 <= 25ms", "a.p99 / b.p99 >= 5", "a.p99 <= 0", "each.p99 <= 2 * a.p99",
+        "a.rate within 900/s .. 1100/s", "a.p99 * a.rate <= 10", "max(a.p99, 1s) < 2s", "0 * a.p99 + b.p99 <= 1s",
+        "a.p99 / b.p99 <= b.p99 / a.p99", "a.p99 within b.p99 .. 2 * b.p99"}) {
     EXPECT_EQ(Check(text), "") << text;
   }
   for (const char* text :
@@ -118,6 +120,14 @@ TEST(CheckExpressionTest, RefusesWhatIsNotWithARemedy) {
   refused("p99 <= 25ms", "of which variant? write each.p99");
   refused("latency_p99{phase=pause} <= 25ms", "define it under values");
   refused("1 <= 2", "compares nothing");
+  refused("each.p99 within 7ms .. 1ms", "the range is empty: its first bound is above its second; exchange them");
+  refused("each.p99 / 0 <= 1s", "column 12: divides by 0");
+  refused("each.p99 / (2 - 2) <= 1s", "divides by 0");
+  for (const char* decided : {"0 * each.p99 <= 0", "each.p99 - each.p99 <= 0", "each.p99 <= each.p99 + 1ms",
+                              "2 * each.p99 - each.p99 >= each.p99", "each.p99 / each.p99 <= 2", "0 / each.p99 <= 1/s",
+                              "each.p99 - each.p99 within 0 .. 1s"}) {
+    refused(decided, "is decided before the run");
+  }
   const auto value = ExpressionUse::kValue;
   refused("latency_p98{phase=pause}", "unknown function \"latency_p98\"; did you mean \"latency_p9", value);
   refused("latency_p99{phase=pauze}", "column 13: phase: unknown phase \"pauze\"; did you mean \"pause\"?", value);
@@ -136,6 +146,9 @@ TEST(CheckExpressionTest, RefusesWhatIsNotWithARemedy) {
   refused("recovery{phase=pause+after}", "name one phase", value);
   refused("a.p99", "functions of one trial", value);
   refused("5", "measures nothing", value);
+  refused("0 * offered", "measures nothing", value);
+  refused("offered / 0", "column 11: divides by 0", value);
+  refused("latency_p99{phase=pause, after=100h}", "after: 100h leaves nothing of the phase pause", value);
   refused("max(offered, offered_rate)", "do not go together", value);
   refused("each.p99", "a prediction asks for one variant", ExpressionUse::kPrediction);
   refused("limit-holds{limit=1}", "needs window", ExpressionUse::kInvariant);
