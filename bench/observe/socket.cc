@@ -94,4 +94,6 @@ absl::StatusOr<std::string> Socket::Receive(Clock::time_point deadline) {
   }
 }
 
+void Socket::CloseHalf() { shutdown(fd_, SHUT_WR); }
+
 }  // namespace lab::bench

@@ -23,6 +23,8 @@ class Socket {
   absl::Status Send(std::string_view bytes, Clock::time_point deadline);
   // What has come, at most 64 KiB; empty at the end of the stream.
   absl::StatusOr<std::string> Receive(Clock::time_point deadline);
+  // Nothing more will be sent; reading goes on.
+  void CloseHalf();
 
  private:
   explicit Socket(int fd) : fd_(fd) {}
