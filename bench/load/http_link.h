@@ -26,14 +26,6 @@ class HttpLink : public Link {
   void Closed() override;
 
  private:
-  struct Head {
-    int status = 0;
-    size_t body_bytes = 0;
-    bool close = false;  // the connection ends with this answer
-  };
-  // The head of an answer without its empty line.
-  static absl::StatusOr<Head> ParseHead(std::string_view text);
-
   std::string in_;
 };
 
