@@ -28,10 +28,10 @@ std::optional<std::string> Decode(std::string_view text, bool plus_is_blank) {
       if (high < 0 || low < 0) return std::nullopt;
       c = static_cast<char>(high << 4 | low);
       at += 2;
-      if (c == '\0') return std::nullopt;
     } else if (c == '+' && plus_is_blank) {
       c = ' ';
     }
+    if (c == '\0') return std::nullopt;
     decoded += c;
   }
   return decoded;
