@@ -76,7 +76,7 @@ bool ReadReply(const std::vector<double>& numbers, Batch& batch) {
 
 }  // namespace
 
-RedisStore::RedisStore(redis::Client& client) : client_(client), script_(kDecideScript) {}
+RedisStore::RedisStore(redis::Client& client) : client_(client), script_(kDecideScript, "decide") {}
 
 void RedisStore::Encode(const Batch& batch) {
   limits_.clear();

@@ -14,6 +14,7 @@
 
 #include "envoy/service/ratelimit/v3/rls.pb.h"
 #include "services/ratelimit/wiring.h"
+#include "services/runtime/failpoint/controller.h"
 #include "services/runtime/rpc/test_support.h"
 
 namespace lab::ratelimit {
@@ -67,8 +68,11 @@ inline RateLimitRequest Request(const std::string& key, const std::string& value
 // A service on a loop of its own, with rules in a file.
 class ServiceUnderTest {
  public:
-  explicit ServiceUnderTest(Options options, const std::string& rules = kRules)
+  enum class Failpoints { kAbsent, kPresent };
+  explicit ServiceUnderTest(Options options, const std::string& rules = kRules,
+                            Failpoints failpoints = Failpoints::kAbsent)
       : http_(thread_.loop, {.metrics = &metrics_}) {
+    if (failpoints == Failpoints::kPresent) environment_.failpoints = &failpoints_;
     std::string folder = (std::filesystem::temp_directory_path() / "ratelimit-XXXXXX").string();
     folder_ = mkdtemp(folder.data());
     WriteRules(rules);
@@ -113,6 +117,15 @@ class ServiceUnderTest {
   grpc::Status Call(const RateLimitRequest& request, RateLimitResponse* response) {
     return client_->Call(kMethod, request, response);
   }
+  // Of a service with failpoints; "" disarms.
+  void Arm(const failpoint::Point& point, const std::string& spec) {
+    thread_.Do([&] {
+      if (spec.empty()) return failpoints_.Disarm(point);
+      const absl::StatusOr<failpoint::Spec> parsed = failpoint::ParseSpecText(point, spec);
+      ASSERT_TRUE(parsed.ok()) << parsed.status();
+      failpoints_.Arm(point, *parsed);
+    });
+  }
   // The code of one request of one descriptor.
   RateLimitResponse::Code Ask(const std::string& key, const std::string& value, uint32_t hits = 0) {
     RateLimitResponse response;
@@ -137,6 +150,7 @@ class ServiceUnderTest {
   obs::Metrics metrics_;
   obs::Tracer tracer_;
   http::Server http_;
+  failpoint::Controller failpoints_{thread_.loop, metrics_, 1};
   app::Environment environment_{thread_.loop, metrics_, tracer_, http_};
   std::filesystem::path folder_;
   std::unique_ptr<Service> service_;

@@ -54,7 +54,8 @@ Service::Service(app::Environment& environment, const Options& options)
       metrics_(environment.metrics),
       memory_(static_cast<size_t>(options.local_max_keys)),
       redis_(options.store == StoreKind::kRedis
-                 ? std::make_unique<redis::Client>(environment.loop, options.redis, environment.metrics)
+                 ? std::make_unique<redis::Client>(environment.loop, options.redis, environment.metrics,
+                                                   environment.failpoints)
                  : nullptr),
       redis_store_(redis_ ? std::make_unique<RedisStore>(*redis_) : nullptr),
       limiter_(LimiterOptions(options), redis_ ? static_cast<Store&>(*redis_store_) : memory_, memory_, metrics_),

@@ -12,13 +12,15 @@
 #include "services/runtime/app/lifecycle.h"
 #include "services/runtime/base/file.h"
 #include "services/runtime/base/text.h"
+#include "services/runtime/failpoint/point.h"
 #include "services/runtime/obs/log.h"
 
 namespace lab::app {
 namespace {
 
-// The file, then --set, then what the service checks over all fields; every error of all three.
-absl::Status Configure(const CommandLine& line, const Definition& definition, Schema& schema) {
+// The file, then --set, then what the app and the service check over all fields; every error of the first two.
+absl::Status Configure(const CommandLine& line, const Definition& definition, const Settings& settings,
+                       Schema& schema) {
   std::vector<std::string> errors;
   const auto add = [&errors](std::string_view place, const absl::Status& status) {
     if (!status.ok()) errors.push_back(Concat(place, std::string(status.message())));
@@ -29,6 +31,7 @@ absl::Status Configure(const CommandLine& line, const Definition& definition, Sc
     if (text.ok()) add("", schema.Parse(*std::move(text), line.config));
   }
   for (const auto& [path, value] : line.sets) add("--set ", schema.Set(path, value));
+  if (errors.empty()) add("", settings.Check());
   if (errors.empty() && definition.check) add("", definition.check());
   return errors.empty() ? absl::OkStatus() : absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));
 }
@@ -55,7 +58,8 @@ int RunMain(int argc, char** argv, const Definition& definition) {
   if (definition.declare) definition.declare(schema);
   if (line->help) return Print(HelpText(definition, schema));
   if (line->print_schema) return Print(schema.ToJson());
-  if (const absl::Status configured = Configure(*line, definition, schema); !configured.ok()) {
+  if (line->print_failpoints) return Print(failpoint::PointsJson());
+  if (const absl::Status configured = Configure(*line, definition, settings, schema); !configured.ok()) {
     return Refuse(definition, configured);
   }
   if (line->print_config) return Print(schema.CurrentYaml());

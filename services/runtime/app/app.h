@@ -13,6 +13,10 @@
 #include "services/runtime/obs/metrics.h"
 #include "services/runtime/obs/trace.h"
 
+namespace lab::failpoint {
+class Controller;
+}
+
 namespace lab::app {
 
 // What every process has: loop, metrics, tracer, an admin HTTP server (/metrics, /healthz, /readyz), signals, an
@@ -36,7 +40,8 @@ struct Environment {
   async::Loop& loop;
   obs::Metrics& metrics;
   obs::Tracer& tracer;
-  http::Server& http;  // handlers are added before Start returns; the app starts it after
+  http::Server& http;                           // handlers are added before Start returns; the app starts it after
+  failpoint::Controller* failpoints = nullptr;  // for the adapters; null unless failpoints.enabled
 };
 
 struct Definition {
@@ -52,12 +57,12 @@ struct Definition {
 };
 
 // The main of a service: --config FILE, --set path=value, --check-config, --print-config, --print-config-schema,
-// --help. Prints one JSON log line `service_ready` on stderr, whatever the level, with http_port and the service's
-// ports when it is up. SIGTERM and SIGINT stop it in order: not ready, service, HTTP, spans; bounded by stop.deadline
-// even when the loop hangs; a second signal ends it at once. The app's own fields: http.host, http.port, log.level,
-// stop.deadline, trace.file, trace.max_mib, trace.sample_ratio; OTEL_EXPORTER_OTLP_ENDPOINT in the environment turns
-// on the export of spans. Exit: 0 stopped in order; 64 usage or configuration; 69 a part could not start; 70 the stop
-// was cut short.
+// --print-failpoints, --help. Prints one JSON log line `service_ready` on stderr, whatever the level, with http_port
+// and the service's ports when it is up. SIGTERM and SIGINT stop it in order: not ready, service, HTTP, spans; bounded
+// by stop.deadline even when the loop hangs; a second signal ends it at once. The app's own fields: http.host,
+// http.port, log.level, stop.deadline, trace.file, trace.max_mib, trace.sample_ratio, failpoints.*;
+// OTEL_EXPORTER_OTLP_ENDPOINT in the environment turns on the export of spans. Exit: 0 stopped in order; 64 usage or
+// configuration; 69 a part could not start; 70 the stop was cut short.
 int Main(int argc, char** argv, const Definition& definition);
 
 }  // namespace lab::app

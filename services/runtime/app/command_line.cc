@@ -12,7 +12,7 @@ namespace {
 
 const std::vector<std::string>& Flags() {
   static const std::vector<std::string> flags = {
-      "--config", "--set", "--check-config", "--print-config", "--print-config-schema", "--help"};
+      "--config", "--set", "--check-config", "--print-config", "--print-config-schema", "--print-failpoints", "--help"};
   return flags;
 }
 
@@ -53,6 +53,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
       line.print_config = true;
     } else if (flag == "--print-config-schema") {
       line.print_schema = true;
+    } else if (flag == "--print-failpoints") {
+      line.print_failpoints = true;
     } else if (flag == "--help" || flag == "-h") {
       line.help = true;
     } else {
@@ -73,6 +75,7 @@ std::string HelpText(const Definition& definition, const Schema& schema) {
   --check-config         says everything that is wrong with the file and --set, and starts nothing
   --print-config         the resulting configuration, as a commented file to start from
   --print-config-schema  every field as JSON
+  --print-failpoints     the failpoints that this program has, as JSON
   --help                 this
 
 Fields (path, default, meaning):

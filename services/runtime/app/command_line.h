@@ -9,13 +9,14 @@
 
 namespace lab::app {
 
-// By hand rather than with CLI11: six flags, and every service would pay for compiling it.
+// By hand rather than with CLI11: seven flags, and every service would pay for compiling it.
 struct CommandLine {
   std::string config;                                     // --config
   std::vector<std::pair<std::string, std::string>> sets;  // --set
   bool check_config = false;
   bool print_config = false;
   bool print_schema = false;
+  bool print_failpoints = false;
   bool help = false;
 };
 

@@ -74,6 +74,11 @@ void Schema::String(std::string path, std::string* target, std::string doc) {
   Declare({std::move(path), "string", "", "", std::move(doc)}, std::move(entry));
 }
 
+void Schema::Text(std::string path, std::string type, std::function<absl::Status(std::string_view)> set,
+                  std::function<std::string()> get, std::string doc) {
+  Declare({std::move(path), std::move(type), "", "", std::move(doc)}, {{}, std::move(set), std::move(get)});
+}
+
 void Schema::Int(std::string path, int* target, int64_t min, int64_t max, std::string doc) {
   const std::string range = Range(std::to_string(min), std::to_string(max));
   Entry entry;
@@ -267,7 +272,8 @@ std::string Schema::Yaml(bool current) const {
     const std::string range = field.range.empty() ? "" : Concat(", ", field.range);
     out += Concat(indent, "# ", field.doc, " (", field.type, range, ")\n");
     const std::string value = current ? entries_[i].get() : field.fallback;
-    out += Concat(indent, name, ": ", field.type == "string" ? YamlScalar(value) : value, "\n");
+    out += Concat(indent, name, ": ", field.type == "string" || field.type == "failpoint" ? YamlScalar(value) : value,
+                  "\n");
   }
   return out;
 }

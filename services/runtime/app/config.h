@@ -33,6 +33,10 @@ class Schema {
   void OneOf(std::string path, std::vector<std::string> names, size_t default_index, std::function<void(size_t)> set,
              std::string doc);
 
+  // Any other value in scalar text: `set` says what is wrong with it, `get` gives it back; `type` is for people.
+  void Text(std::string path, std::string type, std::function<absl::Status(std::string_view)> set,
+            std::function<std::string()> get, std::string doc);
+
   // Fills the targets from YAML text ("a: {b: 1}" and "a.b: 1" are the same). `name` is the file in messages. After an
   // error the targets of right fields are set all the same; do not use them.
   absl::Status Parse(std::string text, std::string name);

@@ -77,6 +77,7 @@ void Settings::Declare(Schema& schema) {
   schema.Int("trace.max_mib", &trace_max_mib, 1, 1 << 20, "Largest size of trace.file, MiB; further spans are dropped");
   schema.Number("trace.sample_ratio", &trace_sample_ratio, 0, 1,
                 "Share of new traces that are sampled; the caller's decision is always followed");
+  failpoints.Declare(schema);
 }
 
 Lifecycle::Lifecycle(const Definition& definition, const Settings& settings)
@@ -85,9 +86,14 @@ Lifecycle::Lifecycle(const Definition& definition, const Settings& settings)
       tracer_(TracerOptions(settings)),
       spans_(loop_, tracer_, metrics_, SpanOptions(definition, settings)),
       http_(loop_, HttpOptions(settings, metrics_)),
-      environment_{loop_, metrics_, tracer_, http_},
+      environment_{loop_, metrics_, tracer_, http_, MakeFailpoints()},
       signals_(loop_.io()),
       stop_timer_(loop_.io()) {}
+
+failpoint::Controller* Lifecycle::MakeFailpoints() {
+  if (!settings_.failpoints.enabled) return nullptr;
+  return &failpoints_.emplace(loop_, metrics_, static_cast<uint64_t>(settings_.failpoints.seed));
+}
 
 int Lifecycle::Run() {
   signals_.add(SIGTERM);
@@ -117,6 +123,10 @@ int Lifecycle::Run() {
 
 absl::Status Lifecycle::Start() {
   AddAdminPages();
+  if (failpoints_) {
+    AddFailpointPages(http_, *failpoints_);
+    settings_.failpoints.Arm(*failpoints_);
+  }
   if (absl::Status started = spans_.Start(); !started.ok()) return started;
   service_ = definition_.make(environment_);
   if (absl::Status started = service_->Start(); !started.ok()) return started;

@@ -3,10 +3,13 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "services/runtime/app/app.h"
+#include "services/runtime/app/failpoints.h"
 #include "services/runtime/app/span_export.h"
+#include "services/runtime/failpoint/controller.h"
 #include "services/runtime/obs/log.h"
 
 namespace lab::app {
@@ -20,8 +23,11 @@ struct Settings {
   int trace_max_mib = 64;
   double trace_sample_ratio = 0.001;
   std::string otlp_endpoint;
+  FailpointSettings failpoints;
 
   void Declare(Schema& schema);
+  // What no single field can say.
+  absl::Status Check() const { return failpoints.Check(http.host); }
 };
 
 inline constexpr int kExitStopped = 0;
@@ -38,6 +44,7 @@ class Lifecycle {
   int Run();
 
  private:
+  failpoint::Controller* MakeFailpoints();
   absl::Status Start();
   void AddAdminPages();
   void AnnounceReady();
@@ -54,6 +61,7 @@ class Lifecycle {
   obs::Tracer tracer_;
   SpanExport spans_;
   http::Server http_;
+  std::optional<failpoint::Controller> failpoints_;
   Environment environment_;
   std::unique_ptr<Service> service_;
   boost::asio::signal_set signals_;

@@ -285,6 +285,19 @@ TEST(MainTest, PrintsWhatItTakes) {
   EXPECT_THAT(help.printed(), HasSubstr("stop.deadline"));
 }
 
+TEST(MainTest, FailpointsAreThereOnlyWhenAskedFor) {
+  Child without({});
+  EXPECT_THAT(Get(without.HttpPort(), "/failpoints"), HasSubstr("404"));
+  Child with({"--set", "failpoints.enabled=true"});
+  EXPECT_THAT(Get(with.HttpPort(), "/failpoints"), HasSubstr("200 OK"));
+  Child exposed({"--check-config", "--set", "failpoints.enabled=true", "--set", "http.host=0.0.0.0"});
+  EXPECT_EQ(exposed.Wait(), 64);
+  EXPECT_THAT(exposed.printed(), HasSubstr("set http.host to 127.0.0.1"));
+  Child list({"--print-failpoints"});
+  EXPECT_EQ(list.Wait(), 0);
+  EXPECT_TRUE(json::parse(list.printed()).is_array());
+}
+
 TEST(MainTest, SpansLandInTheFileOnStop) {
   const std::string file = Concat(testing::TempDir(), "lab_main_spans_", getpid(), ".jsonl");
   unlink(file.c_str());
@@ -348,13 +361,13 @@ TEST(CommandLineTest, ReadsFlagsInBothForms) {
 
 TEST(CommandLineTest, ReportsEverythingWrong) {
   const auto line = ParseCommandLine({"--confg", "x", "--help=yes", "--set", "novalue", "--config"});
-  EXPECT_EQ(
-      std::string(line.status().message()),
-      "unknown argument --confg; did you mean \"--config\"?\n"
-      "unknown argument x; known: --config, --set, --check-config, --print-config, --print-config-schema, --help\n"
-      "--help takes no value\n"
-      "--set novalue: write PATH=VALUE, for example --set http.port=8080\n"
-      "--config needs a value");
+  EXPECT_EQ(std::string(line.status().message()),
+            "unknown argument --confg; did you mean \"--config\"?\n"
+            "unknown argument x; known: --config, --set, --check-config, --print-config, --print-config-schema, "
+            "--print-failpoints, --help\n"
+            "--help takes no value\n"
+            "--set novalue: write PATH=VALUE, for example --set http.port=8080\n"
+            "--config needs a value");
 }
 
 }  // namespace

@@ -11,8 +11,8 @@
 
 namespace lab::redis {
 
-Client::Client(async::Loop& loop, Options options, obs::Metrics& metrics)
-    : impl_(std::make_shared<Impl>(loop, std::move(options), metrics)) {
+Client::Client(async::Loop& loop, Options options, obs::Metrics& metrics, failpoint::Controller* failpoints)
+    : impl_(std::make_shared<Impl>(loop, std::move(options), metrics, failpoints)) {
   impl_->Start();
 }
 
@@ -25,7 +25,7 @@ void Client::Command(absl::Span<const std::string_view> args, Callback callback)
   command.clear();
   AppendHead(command, args.size());
   for (const std::string_view argument : args) AppendArgument(command, argument);
-  impl_->Send(impl_->NewOperation(connection, std::move(callback)), command);
+  impl_->Send(impl_->NewOperation(connection, std::move(callback)), command, args.empty() ? "" : args[0]);
 }
 
 void Client::Eval(const Script& script, absl::Span<const std::string_view> keys,
@@ -42,7 +42,7 @@ void Client::Eval(const Script& script, absl::Span<const std::string_view> keys,
   AppendArgument(command, std::to_string(keys.size()));
   for (const std::string_view key : keys) AppendArgument(command, key);
   for (const std::string_view argument : args) AppendArgument(command, argument);
-  impl_->Send(operation, command);
+  impl_->Send(operation, command, script.name());
 }
 
 bool Client::connected() const {
@@ -62,7 +62,8 @@ async::Breaker::State Client::breaker_state() const { return impl_->breaker.stat
 
 void Client::Close() { impl_->Close(); }
 
-Script::Script(std::string text) : text_(std::move(text)), sha_(Sha1Hex(text_)) {}
+Script::Script(std::string text, std::string name)
+    : text_(std::move(text)), name_(std::move(name)), sha_(Sha1Hex(text_)) {}
 
 bool Reply::is_nil() const { return reply_->type == REDIS_REPLY_NIL; }
 int64_t Reply::integer() const { return reply_->type == REDIS_REPLY_INTEGER ? reply_->integer : 0; }

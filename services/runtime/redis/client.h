@@ -17,6 +17,10 @@
 
 struct redisReply;
 
+namespace lab::failpoint {
+class Controller;
+}
+
 namespace lab::redis {
 
 struct Options {
@@ -46,15 +50,18 @@ class Reply {
   const redisReply* reply_;
 };
 
-// A Lua script, called by its SHA-1; text is sent only when the server does not know it (NOSCRIPT).
+// A Lua script, called by its SHA-1; text is sent only when the server does not know it (NOSCRIPT). The name is for
+// failpoints, as a command's.
 class Script {
  public:
-  explicit Script(std::string text);
+  explicit Script(std::string text, std::string name = "");
   const std::string& text() const { return text_; }
+  const std::string& name() const { return name_; }
   const std::string& sha() const { return sha_; }
 
  private:
   std::string text_;
+  std::string name_;
   std::string sha_;
 };
 
@@ -79,7 +86,8 @@ class Client {
   using Callback = absl::AnyInvocable<void(absl::StatusOr<Reply>)>;
 
   // Connects in the background and goes on trying. `options` with connections or max_outstanding below 1 mean 1.
-  Client(async::Loop& loop, Options options, obs::Metrics& metrics);
+  // `failpoints`, which act on operations that pass (failpoints.cc), outlive the client; null: none.
+  Client(async::Loop& loop, Options options, obs::Metrics& metrics, failpoint::Controller* failpoints = nullptr);
   // As Close. Never from within a callback of this client (Close may be called there).
   ~Client();
   Client(const Client&) = delete;

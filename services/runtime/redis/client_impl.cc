@@ -47,9 +47,10 @@ ClientMetrics::ClientMetrics(obs::Metrics& m)
 
 // ---- issuing ----
 
-Client::Impl::Impl(async::Loop& l, Options o, obs::Metrics& m)
+Client::Impl::Impl(async::Loop& l, Options o, obs::Metrics& m, failpoint::Controller* f)
     : loop(l),
       options(Bounded(std::move(o))),
+      failpoints(f),
       metrics(m),
       breaker(BreakerOptions()),
       deadline_timer(l.io()),
@@ -103,10 +104,11 @@ Operation* Client::Impl::NewOperation(Connection* connection, Callback callback)
   return operation;
 }
 
-void Client::Impl::Send(Operation* operation, std::string_view command) {
+void Client::Impl::Send(Operation* operation, std::string_view command, std::string_view name) {
   waiting.PushBack(operation);
   if (!deadline_armed) ArmDeadline();
   EnsureTurnEnd();
+  if (failpoints != nullptr && TakenBefore(operation, command, name)) return;
   operation->connection->Send(command, operation);
 }
 
@@ -160,11 +162,15 @@ void Client::Impl::OnReply(Connection& connection, void* token, const redisReply
   }
   const bool is_error = reply != nullptr && reply->type == REDIS_REPLY_ERROR;
   if (is_error && SendAgain(operation, TextOf(reply))) return;
+  if (failpoints != nullptr && reply != nullptr && !is_error && TakenAfter(operation, reply)) return;
+  Deliver(operation, reply, reply != nullptr ? connection.progress_at() : Clock::now());
+}
 
+// Ends an operation whose answer has come, or whose connection was lost (null).
+void Client::Impl::Deliver(Operation* operation, const redisReply* reply, Clock::time_point now) {
   WaitList::Remove(operation);
   Callback callback = std::exchange(operation->callback, nullptr);
   const bool probe = operation->probe;
-  const Clock::time_point now = reply != nullptr ? connection.progress_at() : Clock::now();
   if (!probe) metrics.duration.Observe(Seconds(now - operation->start));
   pool.Return(operation);
 
@@ -174,7 +180,7 @@ void Client::Impl::OnReply(Connection& connection, void* token, const redisReply
     if (!probe) Count(Result::kNoAnswer, now);
     return Fail(std::move(callback), lost);
   }
-  if (!is_error) {
+  if (reply->type != REDIS_REPLY_ERROR) {
     if (!probe) metrics.ok.Increment();
     if (!probe) Count(Result::kAnswer, now);
     return callback(Reply(reply));
@@ -220,7 +226,11 @@ void Client::Impl::Expire() {
       metrics.duration.Observe(Seconds(now - operation->start));
       Count(Result::kNoAnswer, now);
     }
-    operation->connection->Suspect(now);  // may lose the connection, and the operation with it
+    if (operation->answer == Operation::Answer::kSwallowed) {
+      pool.Return(operation);  // nothing more comes
+    } else {
+      operation->connection->Suspect(now);  // may lose the connection, and the operation with it
+    }
     callback(timed_out);
   }
 }
@@ -313,7 +323,7 @@ void Client::Impl::Probe() {
   static const std::string kPing = FormatCommand({"PING"});
   Operation* operation = NewOperation(connection, [this](const absl::StatusOr<Reply>& reply) { Probed(reply.ok()); });
   operation->probe = true;
-  Send(operation, kPing);
+  Send(operation, kPing, "");
 }
 
 void Client::Impl::Probed(bool answered) {

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "services/runtime/failpoint/controller.h"
 #include "services/runtime/obs/log.h"
 #include "services/runtime/redis/client.h"
 #include "services/runtime/redis/connection.h"
@@ -29,7 +30,7 @@ struct ClientMetrics {
 };
 
 struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Listener {
-  Impl(async::Loop& l, Options o, obs::Metrics& m);
+  Impl(async::Loop& l, Options o, obs::Metrics& m, failpoint::Controller* f);
 
   void Start();
   void Close();
@@ -38,7 +39,7 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
   Connection* Admit(Callback& callback);
   Connection* NextReady();
   Operation* NewOperation(Connection* connection, Callback callback);
-  void Send(Operation* operation, std::string_view command);
+  void Send(Operation* operation, std::string_view command, std::string_view name);
   void Fail(Callback callback, const absl::Status& status);
   void RunFailed();
   void EnsureTurnEnd();
@@ -48,10 +49,16 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
   void OnReady() override;
   void OnRefused(const absl::Status& refused) override;
   void OnReply(Connection& connection, void* token, const redisReply* reply) override;
+  void Deliver(Operation* operation, const redisReply* reply, Clock::time_point now);
   bool SendAgain(Operation* operation, std::string_view error);
   void ArmDeadline();
   void Expire();
   void SettleReady(const absl::Status& status);
+
+  // Failpoints (failpoints.cc). True when one has taken the operation over.
+  bool TakenBefore(Operation* operation, std::string_view command, std::string_view name);
+  bool TakenAfter(Operation* operation, const redisReply* reply);
+  void SendLate(Operation* operation);
 
   // The breaker.
   enum class Result { kAnswer, kRefusal, kNoAnswer };
@@ -64,6 +71,7 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
 
   async::Loop& loop;
   const Options options;
+  failpoint::Controller* const failpoints;  // null: none
   ClientMetrics metrics;
   async::Breaker breaker;
   std::vector<std::shared_ptr<Connection>> connections;
@@ -97,6 +105,7 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
   const absl::Status not_connected = absl::UnavailableError("no connection to Redis");
   const absl::Status breaker_open = absl::UnavailableError("Redis is failing; the circuit breaker is open");
   const absl::Status closed_by_us = absl::UnavailableError("the Redis client is closed");
+  const absl::Status failed_by_failpoint = absl::UnavailableError("a failpoint failed it before it was sent");
   const absl::Status too_many = absl::ResourceExhaustedError("too many Redis operations are outstanding");
   const absl::Status timed_out = absl::DeadlineExceededError("no answer from Redis in time");
   const absl::Status closing = absl::AbortedError("the Redis client was closed before the answer");

@@ -19,9 +19,13 @@ struct Operation {
   Operation* previous = nullptr;  // in the list of those that wait
   Operation* next = nullptr;
   const Script* script = nullptr;  // of a script call
-  std::string command;             // of a script call, to send it again
+  std::string command;             // of a script call, to send it again; and of what a failpoint holds back
   int resends = 0;
   bool probe = false;  // a PING of the client's own
+  // Whether its answer is still to come; else it has come, and a failpoint has held it back or swallowed it.
+  enum class Answer { kAwaited, kHeld, kSwallowed };
+  Answer answer = Answer::kAwaited;
+  std::string name;  // of the command or script; only where there are failpoints
   Connection* connection = nullptr;
 };
 
@@ -63,6 +67,7 @@ class OperationPool {
     operation->script = nullptr;
     operation->resends = 0;
     operation->probe = false;
+    operation->answer = Operation::Answer::kAwaited;
     if (operation->command.capacity() > kKeptBuffer) operation->command = std::string();
     free_.push_back(operation);
   }

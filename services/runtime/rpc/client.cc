@@ -5,16 +5,28 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/security/credentials.h>
 
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
 #include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "services/runtime/failpoint/controller.h"
 #include "services/runtime/rpc/call_state.h"
+#include "services/runtime/rpc/queue.h"
 #include "services/runtime/rpc/time.h"
 #include "services/runtime/rpc/trace_metadata.h"
 
 namespace lab::rpc {
 namespace {
+
+using failpoint::Action;
+using failpoint::Point;
+using failpoint::Side;
+
+const Point kCallBefore("rpc.call.before", "rpc", Side::kBefore, "a gRPC call would be sent");
+const Point kCallAfter("rpc.call.after", "rpc", Side::kAfter, "the answer to a gRPC call, an OK, is here");
 
 // Reads replies as bytes, so that they are parsed straight into the caller's message.
 using Stub = grpc::TemplatedGenericStub<Encoded, grpc::ByteBuffer>;
@@ -34,34 +46,61 @@ struct Client::Impl {
     explicit Outgoing(Impl* in) : client(in) {}
     bool Complete(bool ok) override;
     absl::Status Result();
+    // It leaves now; gRPC has it until Complete.
+    void Send(std::string_view called);
+    // Ends it with this result; it is gone then.
+    void End(const absl::Status& result);
+    // Failpoints. True when one has taken the call over.
+    bool TakenBefore(std::string_view called);
+    bool TakenAfter();
+    // Runs `then` after the delay, or at the deadline of the call when that comes first.
+    void Hold(Nanos delay, absl::AnyInvocable<void(bool late)> then);
 
     Impl* const client;
     grpc::ClientContext context;
     std::unique_ptr<grpc::ClientAsyncResponseReader<grpc::ByteBuffer>> reader;
+    Encoded request;
     grpc::ByteBuffer bytes;
     grpc::Status status;
     google::protobuf::MessageLite* reply = nullptr;
     absl::AnyInvocable<void(absl::Status)> done;
     obs::SpanRecord span;
+    Clock::time_point deadline;
+    std::string method;  // only where there are failpoints
+    // While a failpoint has it, and gRPC has not; shared so that its handler knows whether the call is still there.
+    std::shared_ptr<boost::asio::steady_timer> hold;
   };
 
-  Impl(Queue& on, const std::string& target, obs::Tracer& spans) : queue(on), stub(Connect(target)), tracer(spans) {}
+  Impl(Queue& on, const std::string& target, obs::Tracer& spans, failpoint::Controller* points)
+      : queue(on), stub(Connect(target)), tracer(spans), failpoints(points) {}
 
   ~Impl() {
-    for (Outgoing* call : calls) call->context.TryCancel();
+    for (Outgoing* call : std::vector<Outgoing*>(calls.begin(), calls.end())) {
+      if (call->hold) {
+        call->End(absl::CancelledError("the client is gone"));
+      } else {
+        call->context.TryCancel();
+      }
+    }
     while (!calls.empty()) queue.Pump();
   }
 
   Queue& queue;
   Stub stub;
   obs::Tracer& tracer;
+  failpoint::Controller* const failpoints;  // null: none
   std::unordered_set<Outgoing*> calls;
 };
 
 bool Client::Impl::Outgoing::Complete(bool) {
+  if (client->failpoints != nullptr && status.ok() && TakenAfter()) return false;
+  End(Result());
+  return true;
+}
+
+void Client::Impl::Outgoing::End(const absl::Status& result) {
   client->calls.erase(this);
   const std::unique_ptr<Outgoing> self(this);
-  const absl::Status result = Result();
   if (span.context.sampled) {
     span.end_unix_ns = UnixNanosNow();
     span.error = !result.ok();
@@ -69,6 +108,44 @@ bool Client::Impl::Outgoing::Complete(bool) {
   }
   // Last: it may destroy the client.
   done(result);
+}
+
+void Client::Impl::Outgoing::Send(std::string_view called) {
+  reader = client->stub.PrepareUnaryCall(&context, std::string(called), request, client->queue.cq());
+  reader->StartCall();
+  reader->Finish(&bytes, &status, static_cast<Queue::Event*>(this));
+}
+
+void Client::Impl::Outgoing::Hold(Nanos delay, absl::AnyInvocable<void(bool late)> then) {
+  const Clock::time_point now = Clock::now();
+  const bool late = delay > deadline - now;
+  hold = std::make_shared<boost::asio::steady_timer>(client->queue.loop().io(), late ? deadline : now + delay);
+  hold->async_wait([weak = std::weak_ptr(hold), then = std::move(then), late](const auto& error) mutable {
+    if (!error && !weak.expired()) then(late);
+  });
+}
+
+// A call whose deadline comes first is sent at its deadline, which gRPC answers without the server.
+bool Client::Impl::Outgoing::TakenBefore(std::string_view called) {
+  method = called;
+  const failpoint::Decision decision = client->failpoints->Hit(kCallBefore, called);
+  if (decision.action == Action::kDelay) {
+    Hold(decision.delay, [this](bool) {
+      hold.reset();
+      Send(method);
+    });
+    return true;
+  }
+  if (decision.action != Action::kError) return false;
+  Hold(Nanos(0), [this](bool) { End(absl::UnavailableError("a failpoint failed the call before it was sent")); });
+  return true;
+}
+
+bool Client::Impl::Outgoing::TakenAfter() {
+  const failpoint::Decision decision = client->failpoints->Hit(kCallAfter, method);
+  if (decision.action == Action::kNone) return false;
+  const Nanos delay = decision.action == Action::kDelay ? decision.delay : Nanos::max();
+  Hold(delay, [this](bool late) { End(late ? absl::DeadlineExceededError("no answer in time") : Result()); });
   return true;
 }
 
@@ -78,8 +155,8 @@ absl::Status Client::Impl::Outgoing::Result() {
   return absl::InternalError(absl::StrCat("the reply's ", bytes.Length(), " bytes are not a ", reply->GetTypeName()));
 }
 
-Client::Client(Queue& queue, std::string target, obs::Tracer& tracer)
-    : impl_(std::make_unique<Impl>(queue, target, tracer)) {}
+Client::Client(Queue& queue, std::string target, obs::Tracer& tracer, failpoint::Controller* failpoints)
+    : impl_(std::make_unique<Impl>(queue, target, tracer, failpoints)) {}
 
 Client::~Client() = default;
 
@@ -100,10 +177,11 @@ void Client::Call(std::string_view method, const google::protobuf::MessageLite& 
   }
   call->context.set_deadline(ToTimespec(deadline));
   call->context.AddMetadata(kTraceparent, obs::FormatTraceparent(call->span.context));
-  call->reader = impl_->stub.PrepareUnaryCall(&call->context, std::string(method), Encode(request), impl_->queue.cq());
-  call->reader->StartCall();
-  call->reader->Finish(&call->bytes, &call->status, static_cast<Queue::Event*>(call));
+  call->deadline = deadline;
   impl_->calls.insert(call);
+  call->request = Encode(request);
+  if (impl_->failpoints != nullptr && call->TakenBefore(method)) return;
+  call->Send(method);
 }
 
 }  // namespace lab::rpc

@@ -14,6 +14,10 @@ namespace google::protobuf {
 class MessageLite;
 }
 
+namespace lab::failpoint {
+class Controller;
+}
+
 namespace lab::rpc {
 
 class Queue;
@@ -23,8 +27,8 @@ class Queue;
 class Client {
  public:
   // "127.0.0.1:8081" or any gRPC target. `queue` is that of the loop: Server::queue() where there is a server, else one
-  // made for the clients.
-  Client(Queue& queue, std::string target, obs::Tracer& tracer);
+  // made for the clients. `failpoints`, which act on calls, outlive the client; null: none.
+  Client(Queue& queue, std::string target, obs::Tracer& tracer, failpoint::Controller* failpoints = nullptr);
   // Cancels the calls that are left; their `done` runs with CANCELLED before this returns.
   ~Client();
 
