@@ -66,6 +66,21 @@ absl::StatusOr<Lab> OpenLab(const std::string& root, const std::string& lab, con
   return LoadLab(LabFile(root, lab), catalogue);
 }
 
+absl::Status CheckBuilt(const Lab& lab, const Catalogue& catalogue) {
+  for (const PartSpec& part : lab.system) {
+    const std::string kind = part.kind.empty() ? part.name : part.kind;
+    for (const std::string& missing : catalogue.not_here) {
+      if (missing != kind) continue;
+      const bool redis = kind == "redis";
+      return absl::NotFoundError(
+          absl::StrCat(lab.name, " needs ", kind, ", which is not here; ",
+                       redis ? "as root: apt-get install redis-server, or apt-get install redis-tools"
+                             : "./lab run " + lab.name + " builds it"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<CardTemplate> ReadCardTemplate(const Lab& lab) {
   CardTemplate card;
   card.file = (fs::path(lab.file).parent_path() / "card.md").string();

@@ -19,6 +19,10 @@ Catalogue MakeCatalogue(const std::string& root);
 // errors of the file.
 absl::StatusOr<Lab> OpenLab(const std::string& root, const std::string& lab, const Catalogue& catalogue);
 
+// A lab needs the programs of its parts; without them what configures them has not been checked either. NOT_FOUND with
+// the remedy.
+absl::Status CheckBuilt(const Lab& lab, const Catalogue& catalogue);
+
 // card.md beside the lab's file; "" when there is none.
 struct CardTemplate {
   std::string file, text;

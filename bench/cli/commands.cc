@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "bench/cli/checkout.h"
 #include "bench/cli/terminal.h"
+#include "bench/live/keeper_record.h"
 #include "bench/report/text.h"
 #include "bench/run/runner.h"
 #include "services/runtime/base/nearest.h"
@@ -53,9 +54,11 @@ bool OutputIsLost() {
 }  // namespace
 
 const std::vector<Command>& Commands() {
-  static const auto* const commands =
-      new std::vector<Command>{RunCommand(),  ListCommand(),    CheckCommand(), DoctorCommand(), ReportCommand(),
-                               CardCommand(), HistoryCommand(), TestCommand(),  BenchCommand(),  TargetsCommand()};
+  static const auto* const commands = new std::vector<Command>{
+      RunCommand(),   ListCommand(),       CheckCommand(),   DoctorCommand(), ReportCommand(),
+      CardCommand(),  HistoryCommand(),    UpCommand(),      BreakCommand(),  HealCommand(),
+      LoadCommand(),  StatusCommand(),     LogsCommand(),    DownCommand(),   TestCommand(),
+      BenchCommand(), CompletionCommand(), TargetsCommand(), KeepCommand(),   CompleteCommand()};
   return *commands;
 }
 
@@ -76,12 +79,25 @@ int Fail(int exit_status, const std::string& text) {
   return exit_status;
 }
 
+int StatusOfError(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+      return kUsage;
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kFailedPrecondition:
+      return kMissing;
+    default:
+      return kNotCompleted;
+  }
+}
+
 std::string Overview(const Session& session) {
   std::string out =
       "System Design Lab: run a design, break it, and quote the numbers of your own machine.\n\n"
       "Try first\n  ./lab run rate-limit-outage     a rate limiter loses its Redis, four ways to answer (about 2 "
       "minutes)\n"
-      "  ./lab card                      what to say about it, with your numbers\n\nCommands\n";
+      "  ./lab card                      what to say about it, with your numbers\n"
+      "  ./lab up rate-limit-outage      the same system kept running, to break it by hand\n\nCommands\n";
   for (const Command& command : Commands()) {
     if (command.spec.hidden) continue;
     const std::string name = command.spec.name + (command.spec.operands.empty() ? "" : " " + command.spec.operands);
@@ -115,6 +131,9 @@ int Main(const std::vector<std::string>& words) {
   if (!command->spec.hidden) {
     for (const std::string& line : CleanLeftovers(session.root)) {
       std::fprintf(stderr, "lab: left by a killed run: %s\n", PrintableText(line).c_str());
+    }
+    for (const std::string& line : live::CleanKeepers(session.root)) {
+      std::fprintf(stderr, "lab: %s\n", PrintableText(line).c_str());
     }
   }
   const int status = command->run(session, *arguments);

@@ -35,9 +35,19 @@ Command DoctorCommand();
 Command ReportCommand();
 Command CardCommand();
 Command HistoryCommand();
+Command UpCommand();
+Command BreakCommand();
+Command HealCommand();
+Command LoadCommand();
+Command StatusCommand();
+Command LogsCommand();
+Command DownCommand();
+Command CompletionCommand();
 Command TestCommand();
 Command BenchCommand();
 Command TargetsCommand();
+Command KeepCommand();
+Command CompleteCommand();
 
 // What there is and what to try first.
 std::string Overview(const Session& session);
@@ -47,6 +57,8 @@ std::string Message(const absl::Status& status);
 // Prints the error, a line each, and returns the exit status.
 int Fail(int exit_status, const absl::Status& status);
 int Fail(int exit_status, const std::string& text);
+// kUsage, kMissing or kNotCompleted, as the error's code says.
+int StatusOfError(const absl::Status& status);
 
 // The whole program: `words` are the arguments without the program's name.
 int Main(const std::vector<std::string>& words);

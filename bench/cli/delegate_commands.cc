@@ -47,12 +47,18 @@ int Bench(const Session&, const Arguments& arguments) {
   return Become(BuildFolder() + "/bench/micro/lab_bench", arguments.operands);
 }
 
-// The words are those behind `run`, read as `run` reads them: "--seed 5 rate-limit-outage" asks for rate-limit-outage.
+// The words are those behind `run` or `up`, read as that reads them: "--seed 5 rate-limit-outage" asks for
+// rate-limit-outage.
 int Targets(const Session& session, const Arguments& words) {
-  const absl::StatusOr<Arguments> arguments = ParseArguments(RunCommand().spec, words.operands);
+  absl::StatusOr<Arguments> arguments = ParseArguments(RunCommand().spec, words.operands);
+  if (!arguments.ok()) {
+    if (absl::StatusOr<Arguments> of_up = ParseArguments(UpCommand().spec, words.operands); of_up.ok()) {
+      arguments = std::move(of_up);
+    }
+  }
   if (!arguments.ok()) return Fail(kUsage, arguments.status());
-  if (arguments->Has("--help")) return 0;
-  // For a lab file or options with errors nothing is to be built; the run will tell them.
+  if (arguments->Has("--help") || arguments->operands.empty()) return 0;
+  // For a lab file or options with errors nothing is to be built; the run tells them.
   const Catalogue catalogue = MakeCatalogue(session.root);
   const absl::StatusOr<Lab> lab = OpenLab(session.root, arguments->operands[0], catalogue);
   if (!lab.ok()) return Fail(kUsage, lab.status());
@@ -92,7 +98,8 @@ Command BenchCommand() {
 }
 
 Command TargetsCommand() {
-  CommandSpec spec{"targets", "<words of run>", 0, 0, {}, "The build targets of the services that a run starts", ""};
+  CommandSpec spec{"targets", "<words of run or up>", 0, 0, {}, "The build targets of the services that a run starts",
+                   ""};
   spec.passes_on = true;
   spec.hidden = true;
   return {spec, &Targets};

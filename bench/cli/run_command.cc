@@ -12,6 +12,7 @@
 #include "bench/cli/run_request.h"
 #include "bench/cli/terminal.h"
 #include "bench/judge/judge.h"
+#include "bench/live/keeper_record.h"
 #include "bench/report/card.h"
 #include "bench/report/report.h"
 #include "bench/report/result_json.h"
@@ -41,22 +42,6 @@ Manner MannerOf(const Arguments& arguments) {
   return manner;
 }
 
-// A lab needs the programs of its parts; without them what configures them has not been checked either.
-absl::Status CheckBuilt(const Lab& lab, const Catalogue& catalogue) {
-  for (const PartSpec& part : lab.system) {
-    const std::string kind = part.kind.empty() ? part.name : part.kind;
-    for (const std::string& missing : catalogue.not_here) {
-      if (missing != kind) continue;
-      const bool redis = kind == "redis";
-      return absl::NotFoundError(
-          absl::StrCat(lab.name, " needs ", kind, ", which is not here; ",
-                       redis ? "as root: apt-get install redis-server, or apt-get install redis-tools"
-                             : "./lab run " + lab.name + " builds it"));
-    }
-  }
-  return absl::OkStatus();
-}
-
 // A disk that is nearly full would end the run only when its results are written. Where it cannot be told, go on.
 absl::Status CheckDisk(const std::string& root, bool quick) {
   constexpr double kQuickBytes = 16 << 20, kBytes = 100 << 20;  // quick runs write 10 MB, full ones 20 and more
@@ -72,18 +57,6 @@ absl::Status CheckDisk(const std::string& root, bool quick) {
                                                    FormatQuantity(free, "bytes"), " are free, it takes up to ",
                                                    FormatQuantity(needed, "bytes"),
                                                    "\nremove old runs there, or set LAB_STATE to another disk"));
-}
-
-int StatusOfError(const absl::Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kInvalidArgument:
-      return kUsage;
-    case absl::StatusCode::kNotFound:
-    case absl::StatusCode::kFailedPrecondition:
-      return kMissing;
-    default:
-      return kNotCompleted;
-  }
 }
 
 absl::StatusOr<Run> RunShown(const Lab& lab, const RunOptions& options, const Manner& manner) {
@@ -134,6 +107,11 @@ int RunALab(const Session& session, const Arguments& arguments) {
 
   if (const absl::Status disk = CheckDisk(session.root, options->quick); !disk.ok()) return Fail(kNotCompleted, disk);
 
+  for (const live::UpFolder& folder : live::UpFolders(session.root)) {
+    if (!folder.record) continue;
+    std::fprintf(stderr, "lab: %s is up and shares the cores with this run; ./lab down %s ends it\n",
+                 folder.lab.c_str(), folder.lab.c_str());
+  }
   const Manner manner = MannerOf(arguments);
   options->interrupted = &CatchSignals(!manner.ask);
   if (manner.ask) AskPredictions(*lab, std::cin, std::cout, *options);

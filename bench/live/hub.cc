@@ -35,6 +35,11 @@ void Hub::SetState(const std::string& key, const std::string& json) {
   Tell();
 }
 
+void Hub::KeepState(const std::string& key, const std::string& json) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  state_[key] = json;
+}
+
 uint64_t Hub::Append(const std::string& type, const std::string& json) {
   ring_.push_back({++last_, type, json});
   ring_bytes_ += SizeOf(ring_.back());

@@ -35,6 +35,8 @@ class Hub {
   // A member of the state document, at the top of it; `json` is any JSON value. Replaces what stood there, and when
   // that was another text, publishes it as an event "state" {key: value}: for what changes seldom.
   void SetState(const std::string& key, const std::string& json);
+  // The same without an event: for what other events tell, so that a reader of the document alone has it too.
+  void KeepState(const std::string& key, const std::string& json);
   // {"last_event":17,…}: the state, and the last event that was published by then.
   std::string State() const;
   uint64_t last_event() const;

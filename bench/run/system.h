@@ -34,6 +34,8 @@ class System {
   // What did not end by itself, a line each. Brief: the patience of somebody who pressed Ctrl-C.
   std::vector<std::string> Stop(bool brief);
 
+  // In the order of Describe and of their start.
+  const std::vector<std::unique_ptr<Part>>& parts() const { return parts_; }
   Part* Find(const std::string& name, int replica) const;
   // "ratelimit.grpc" → the addresses of that port of all replicas of the part, or the kind of part, of that name.
   std::vector<std::string> Endpoints(const std::string& target) const;

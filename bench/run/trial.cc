@@ -4,9 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <deque>
-#include <functional>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -14,6 +11,7 @@
 #include "bench/fault/schedule.h"
 #include "bench/observe/observer.h"
 #include "bench/run/evidence.h"
+#include "bench/run/mailbox.h"
 #include "bench/run/system.h"
 #include "bench/run/trial_files.h"
 #include "services/runtime/base/text.h"
@@ -37,38 +35,6 @@ std::vector<Phase> Timeline(const Lab& lab, bool quick) {
   }
   return timeline;
 }
-
-// The lab's loads with the request fields that the variant changes.
-std::vector<LoadSpec> LoadsOf(const Lab& lab, const VariantSpec& variant) {
-  std::vector<LoadSpec> loads = lab.load;
-  for (LoadSpec& load : loads) {
-    const auto changed = variant.request.find(load.name);
-    if (changed == variant.request.end()) continue;
-    for (const auto& [field, value] : changed->second) load.request[field] = value;
-  }
-  return loads;
-}
-
-// What other threads have to say to the runner's, which alone calls Progress.
-class Mailbox {
- public:
-  void Post(std::function<void()> message) {
-    const std::lock_guard lock(mutex_);
-    messages_.push_back(std::move(message));
-  }
-  void Deliver() {
-    std::deque<std::function<void()>> messages;
-    {
-      const std::lock_guard lock(mutex_);
-      messages.swap(messages_);
-    }
-    for (const std::function<void()>& message : messages) message();
-  }
-
- private:
-  std::mutex mutex_;
-  std::deque<std::function<void()>> messages_;
-};
 
 class TrialRun {
  public:
@@ -292,6 +258,16 @@ void TrialRun::Finish() {
 }
 
 }  // namespace
+
+std::vector<LoadSpec> LoadsOf(const Lab& lab, const VariantSpec& variant) {
+  std::vector<LoadSpec> loads = lab.load;
+  for (LoadSpec& load : loads) {
+    const auto changed = variant.request.find(load.name);
+    if (changed == variant.request.end()) continue;
+    for (const auto& [field, value] : changed->second) load.request[field] = value;
+  }
+  return loads;
+}
 
 absl::StatusOr<Trial> RunTrial(const TrialRequest& request, Spawner& spawner, Journal& journal, Progress& progress) {
   return TrialRun(request, spawner, journal, progress).Run();

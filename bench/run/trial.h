@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "bench/model/trial.h"
@@ -17,6 +18,9 @@ struct TrialRequest {
   int repeat = 1;
   std::string folder;  // of the trial, made by the caller
 };
+
+// The lab's loads with the request fields that the variant changes.
+std::vector<LoadSpec> LoadsOf(const Lab& lab, const VariantSpec& variant);
 
 // One variant from fresh state: boot, load with faults, final reads, an orderly stop. Whatever it returns, everything
 // it started has ended. An error: a part could not start, the generator could not connect, the disk is full.

@@ -41,6 +41,8 @@ class ReadmeCommands(unittest.TestCase):
         state = tempfile.mkdtemp(prefix="lab-readme-")
         self.addCleanup(shutil.rmtree, state, ignore_errors=True)
         env = dict(os.environ, LAB_ROOT=ROOT, LAB_STATE=state, NO_COLOR="1")
+        # What a README keeps up it also takes down; in case it does not.
+        self.addCleanup(subprocess.run, [LAB, "down", "--all"], env=env, cwd=ROOT, capture_output=True, timeout=60)
         all_commands = commands()
         self.assertGreater(len(all_commands), 5)
         done = set()

@@ -91,7 +91,7 @@ class Script(unittest.TestCase):
             os.remove(os.path.join(self.bin, name))
 
     def lab(self, *words, stdin=subprocess.DEVNULL, **env):
-        return subprocess.run([os.path.join(self.root, "lab"), *words], env={**self.env, **env}, stdin=stdin, text=True,
+        return subprocess.run([os.path.join(self.root, "lab"), *words], cwd=self.root, env={**self.env, **env}, stdin=stdin, text=True,
                               capture_output=True, timeout=60)
 
     def calls(self, program):
@@ -209,6 +209,22 @@ class Building(Script):
             self.assertEqual(self.calls("runner"), ["runner targets " + " ".join(words), "runner run " + " ".join(words)])
             self.assertIn("ninja -C " + os.path.join(self.root, "build/release") + " ratelimit", self.calls("ninja"))
 
+    def test_up_builds_its_services_too(self):
+        self.assert_ends(self.lab("up", "rate-limit-outage", "--for", "1h"), 0)
+        self.assertEqual(self.calls("runner")[0], "runner targets rate-limit-outage --for 1h")
+        self.assertIn("ninja -C " + os.path.join(self.root, "build/release") + " ratelimit", self.calls("ninja"))
+
+    def test_what_talks_to_a_system_that_is_up_builds_nothing_under_it(self):
+        self.assert_ends(self.lab("__complete", "r"), 0)
+        self.assertEqual(self.calls("ninja") + self.calls("runner"), [], "completion does not begin a build")
+        self.assert_ends(self.lab("list"), 0)
+        for words in (("status",), ("break", "redis.pause"), ("heal",), ("load", "2x"), ("logs", "-f"), ("down",),
+                      ("completion", "bash"), ("__complete", "r")):
+            open(self.journal, "w").close()
+            self.assert_ends(self.lab(*words), 0)
+            self.assertEqual(self.calls("ninja") + self.calls("cmake"), [])
+            self.assertEqual(self.calls("runner"), ["runner " + " ".join(words)])
+
     def test_a_usage_error_is_left_to_the_run(self):
         self.assert_ends(self.lab("run", "rate-limt", TARGETS_FAIL="64"), 0)
         self.assertEqual(self.calls("runner")[-1], "runner run rate-limt")
@@ -248,14 +264,14 @@ class Building(Script):
             os.chmod(path, 0o666)
         for folder in (".lab", "build"):
             os.makedirs(os.path.join(self.root, folder))
-        done = subprocess.run([os.path.join(self.root, "lab"), "list"], env=self.env, stdin=subprocess.DEVNULL, text=True,
+        done = subprocess.run([os.path.join(self.root, "lab"), "list"], cwd=self.root, env=self.env, stdin=subprocess.DEVNULL, text=True,
                               capture_output=True, timeout=60, user=65534, group=65534, extra_groups=[])
         self.assert_ends(done, 70, "cannot write", "Permission denied")
 
 
 class Interrupted(Script):
     def interrupt(self, number, **env):
-        running = subprocess.Popen([os.path.join(self.root, "lab"), "list"], env={**self.env, **env}, text=True,
+        running = subprocess.Popen([os.path.join(self.root, "lab"), "list"], cwd=self.root, env={**self.env, **env}, text=True,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                    start_new_session=True)
         waiting = self.journal + ".waiting"

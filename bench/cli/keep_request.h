@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "bench/cli/arguments.h"
+#include "bench/labfile/lab.h"
+
+namespace lab::bench::cli {
+
+// What `up` asks of a keeper.
+struct KeepRequest {
+  std::string variant, phase;
+  std::map<std::string, std::map<std::string, std::string>> set;
+  uint64_t seed = 1;
+  Nanos length = std::chrono::hours(2);
+};
+
+// The options of `lab up` against its lab, checked completely before anything starts. INVALID_ARGUMENT with all errors,
+// a line each.
+absl::StatusOr<KeepRequest> ReadKeepRequest(const Arguments& arguments, const Lab& lab, const Catalogue& catalogue);
+
+}  // namespace lab::bench::cli
