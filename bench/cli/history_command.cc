@@ -7,8 +7,11 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "bench/cli/calibration.h"
 #include "bench/cli/checkout.h"
 #include "bench/cli/commands.h"
+#include "bench/cli/compare_runs.h"
+#include "bench/cli/table.h"
 #include "bench/cli/terminal.h"
 #include "bench/judge/judge.h"
 #include "bench/report/report.h"
@@ -41,21 +44,6 @@ Row RowOf(const RunHeadline& run, const std::vector<std::string>& ids) {
   return row;
 }
 
-std::string TableText(const std::vector<Row>& rows, const Ansi& ansi) {
-  std::vector<int> widths(rows[0].size());
-  for (const Row& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], DisplayWidth(row[i]));
-  }
-  std::string out;
-  for (size_t r = 0; r < rows.size(); ++r) {
-    std::string line;
-    for (size_t i = 0; i < rows[r].size(); ++i) absl::StrAppend(&line, "  ", PadRight(rows[r][i], widths[i]));
-    line.erase(line.find_last_not_of(' ') + 1);
-    absl::StrAppend(&out, r == 0 ? ansi.Bold(line) : line, "\n");
-  }
-  return out;
-}
-
 std::string PredictionTally(const std::vector<RunHeadline>& runs) {
   int given = 0;
   std::map<std::string, int> bands;
@@ -79,7 +67,9 @@ std::string LabHistory(const std::string& lab, const std::vector<RunHeadline>& r
   header.insert(header.end(), {"seed", "revision"});
   std::vector<Row> rows = {header};
   for (const RunHeadline& run : runs) rows.push_back(RowOf(run, ids));
-  return absl::StrCat(ansi.Bold(lab), "\n", TableText(rows, ansi), PredictionTally(runs), "\n");
+  const std::string calibration = CalibrationText(runs, ansi);
+  return absl::StrCat(ansi.Bold(lab), "\n", TableText(rows, ansi), PredictionTally(runs),
+                      calibration.empty() ? "" : "\n", calibration, "\n");
 }
 
 // A list of runs, oldest first; what was not predicted or not measured is null.
@@ -109,7 +99,37 @@ std::string HistoryJson(const std::vector<RunHeadline>& runs) {
   return list.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+int Compare(const Session& session, const Arguments& arguments) {
+  if (arguments.operands.size() != 3) {
+    return Fail(kUsage, "history compare takes two runs: <lab>/<time> as below .lab/runs, or folders");
+  }
+  std::vector<Report> reports;
+  for (const std::string& run : {arguments.operands[1], arguments.operands[2]}) {
+    const absl::StatusOr<std::string> folder = FindRun(session.root, run);
+    if (!folder.ok()) return Fail(absl::IsInvalidArgument(folder.status()) ? kUsage : kMissing, folder.status());
+    absl::StatusOr<Report> report = ReadReport(*folder);
+    if (!report.ok()) return Fail(kNotCompleted, report.status());
+    reports.push_back(*std::move(report));
+  }
+  const std::string& lab = reports[0].run.lab;
+  if (lab != reports[1].run.lab) {
+    return Fail(kUsage, absl::StrCat("these are runs of different labs, ", lab, " and ", reports[1].run.lab,
+                                     "; compare two of one"));
+  }
+  const Ansi ansi(StyleOf(STDOUT_FILENO, false).color);
+  std::fputs((arguments.Has("--json") ? CompareRunsJson(reports[0], reports[1])
+                                      : CompareRunsText(reports[0], reports[1], ansi))
+                 .c_str(),
+             stdout);
+  return 0;
+}
+
 int History(const Session& session, const Arguments& arguments) {
+  if (!arguments.operands.empty() && arguments.operands[0] == "compare") return Compare(session, arguments);
+  if (arguments.operands.size() > 1) {
+    return Fail(kUsage, absl::StrCat("history takes one lab; to compare two runs: ./lab history compare ",
+                                     arguments.operands[0], " ", arguments.operands[1]));
+  }
   const std::string only = arguments.operands.empty() ? "" : arguments.operands[0];
   const std::vector<std::string> names = LabNames(session.root);
   if (!only.empty() && std::find(names.begin(), names.end(), only) == names.end() &&
@@ -143,14 +163,19 @@ int History(const Session& session, const Arguments& arguments) {
 }  // namespace
 
 Command HistoryCommand() {
-  return {{"history",
-           "[lab]",
-           0,
-           1,
-           {{"--json", "", "a JSON list of the runs, oldest first"}},
-           "Earlier runs: verdicts, headline values, and how your predictions fared",
-           "Only the last 20 runs of a lab are kept.\n"},
-          &History};
+  return {
+      {"history",
+       "[lab] | compare <run> <run>",
+       0,
+       3,
+       {{"--json", "", "the same as JSON: a list of the runs, oldest first, or the comparison"}},
+       "Earlier runs: verdicts, headline values, how your predictions fared; two runs side by side",
+       "A run is <lab>/<time> as below .lab/runs, a lab (its latest), or a folder. Only the last 20 runs of a lab are "
+       "kept.\n\n"
+       "Examples\n"
+       "  ./lab history rate-limit-outage\n"
+       "  ./lab history compare rate-limit-outage/20261121-155012 rate-limit-outage\n"},
+      &History};
 }
 
 }  // namespace lab::bench::cli

@@ -293,6 +293,11 @@ class Results(Running):
             if verdict == "pass":
                 self.assertGreater(score["measured"], 0)
             self.assertEqual(self.lab("history", "rate-limit-algorithms", "--json").stdout, "[]\n")
+            done = self.lab("history", "compare", run, "rate-limit-outage")
+            self.assert_status(done, 0)
+            self.assertIn("same host, revision, load and configuration", done.stdout)
+            self.assert_status(self.lab("history", "compare", run), 64)
+            self.assert_status(self.lab("history", "compare", run, "/nowhere/at/all"), 69)
 
         with self.subTest(what="a killed run is cleaned up, the foreign Redis is not"):
             runner = self.start("--variants", "deny")
