@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "bench/judge/difference.h"
 #include "bench/judge/judge.h"
 #include "bench/load/check.h"
 #include "bench/load/target.h"
@@ -47,6 +48,7 @@ Catalogue MakeCatalogue(const std::string& root) {
   catalogue.invariants = InvariantNames();
   catalogue.check_load = CheckLoad;
   catalogue.check_expression = CheckExpression;
+  catalogue.comparisons = CountComparisons;
   return catalogue;
 }
 

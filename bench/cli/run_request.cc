@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "bench/judge/difference.h"
 #include "bench/judge/judge.h"
 #include "services/runtime/base/nearest.h"
 
@@ -105,6 +106,8 @@ absl::StatusOr<RunOptions> ReadRunOptions(const Arguments& arguments, const Lab&
   ReadNumber(arguments, "--seed", 0, UINT64_MAX, options.seed, errors);
   ReadNumber(arguments, "--repeat", 1, kMaxRepeat, options.repeat, errors);
   ReadVariants(arguments, lab, options, errors);
+  // A quick run does not compare: nothing to show the noise of.
+  if (!options.quick) options.again = NoiseVariant(lab, options.variants);
   ReadSettings(arguments, lab, catalogue, options, errors);
   ReadPredictions(arguments, lab, options, errors);
   if (arguments.Has("--starve-load")) {

@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "bench/judge/constant.h"
+#include "bench/judge/difference.h"
 #include "bench/judge/expression.h"
-#include "bench/judge/findings.h"
 #include "bench/judge/functions.h"
 #include "bench/judge/invariants.h"
 #include "bench/judge/judge.h"

@@ -175,6 +175,7 @@ Compared Compare(const Comparison& comparison, const Resolver& resolve) {
   const Evidence high = comparison.high ? EvaluateReferences(*comparison.high, resolve) : right;
   result.left = left.value;
   result.right = right.value;
+  result.high = high.value;
   for (const Evidence* side : {&left, &right, &high}) {
     if (side->value) continue;
     result.why = side->why;

@@ -18,9 +18,9 @@ Evidence EvaluateReferences(const Node& node, const Resolver& resolve);
 
 struct Compared {
   State state = State::kInconclusive;
-  std::optional<double> left, right;
-  std::string text;   // "6.1 ms <= 25 ms", or "5 s > 25 ms" when it does not hold
-  std::string why;    // for inconclusive
+  std::optional<double> left, right, high;  // high: of "within", else as right
+  std::string text;                         // "6.1 ms <= 25 ms", or "5 s > 25 ms" when it does not hold
+  std::string why;                          // for inconclusive
   double excess = 0;  // by how much it is missed; negative: by how much it holds; comparable among repeats
   double factor = 0;  // how many times worse than its bound; at or below 1 when it holds
 };

@@ -31,29 +31,6 @@ std::string MissingFault(const Trial& trial, const Lab& lab, bool quick) {
   return "";
 }
 
-Evidence Median(std::vector<Evidence> list, size_t of) {
-  std::vector<Evidence> present;
-  std::string why;
-  for (Evidence& evidence : list) {
-    if (evidence.value) {
-      present.push_back(std::move(evidence));
-    } else {
-      why = evidence.why;
-    }
-  }
-  if (present.empty()) return Evidence::None(why.empty() ? "no repeat can be judged" : why);
-  std::sort(present.begin(), present.end(), [](const Evidence& a, const Evidence& b) {
-    return a.at_least != b.at_least ? b.at_least : *a.value < *b.value;
-  });
-  Evidence median = present[present.size() / 2];
-  const Evidence& lower = present[(present.size() - 1) / 2];
-  if (!median.at_least) median.value = (*median.value + *lower.value) / 2;
-  median.samples = 0;
-  for (const Evidence& evidence : present) median.samples += evidence.samples;
-  if (present.size() < of) median.why = Concat("of ", present.size(), " of ", of, " repeats only");
-  return median;
-}
-
 // The steady-state hypothesis: what the lab says of every trial before its faults (`steady:`). Where it does not hold,
 // what came after says more about the host than about the design.
 std::string WhyUnsteady(const Lab& lab, const std::map<std::string, Evidence>& values) {
@@ -107,15 +84,18 @@ std::vector<VariantEvidence> CollectEvidence(const Lab& lab, const Run& run) {
     VariantEvidence variant;
     variant.name = spec.name;
     for (const Trial& trial : run.trials) {
-      if (trial.variant == spec.name) variant.repeats.push_back(OfTrial(trial, lab, run.quick, values));
+      if (trial.variant != spec.name) continue;
+      (trial.again ? variant.again : variant.repeats).push_back(OfTrial(trial, lab, run.quick, values));
     }
     if (variant.repeats.empty()) continue;
-    std::sort(variant.repeats.begin(), variant.repeats.end(),
-              [](const TrialEvidence& a, const TrialEvidence& b) { return a.trial->repeat < b.trial->repeat; });
+    for (std::vector<TrialEvidence>* list : {&variant.repeats, &variant.again}) {
+      std::sort(list->begin(), list->end(),
+                [](const TrialEvidence& a, const TrialEvidence& b) { return a.trial->repeat < b.trial->repeat; });
+    }
     for (const auto& [name, tree] : values) {
       std::vector<Evidence> list;
       for (const TrialEvidence& repeat : variant.repeats) list.push_back(repeat.values.at(name));
-      Evidence median = Median(std::move(list), variant.repeats.size());
+      Evidence median = MedianOf(std::move(list), variant.repeats.size());
       if (!median.value) {
         // Even without a value its unit is known: what the functions say of themselves.
         median.unit = variant.repeats.front().values.at(name).unit;
@@ -125,6 +105,29 @@ std::vector<VariantEvidence> CollectEvidence(const Lab& lab, const Run& run) {
     all.push_back(std::move(variant));
   }
   return all;
+}
+
+Evidence MedianOf(std::vector<Evidence> list, size_t of) {
+  std::vector<Evidence> present;
+  std::string why;
+  for (Evidence& evidence : list) {
+    if (evidence.value) {
+      present.push_back(std::move(evidence));
+    } else {
+      why = evidence.why;
+    }
+  }
+  if (present.empty()) return Evidence::None(why.empty() ? "no repeat can be judged" : why);
+  std::sort(present.begin(), present.end(), [](const Evidence& a, const Evidence& b) {
+    return a.at_least != b.at_least ? b.at_least : *a.value < *b.value;
+  });
+  Evidence median = present[present.size() / 2];
+  const Evidence& lower = present[(present.size() - 1) / 2];
+  if (!median.at_least) median.value = (*median.value + *lower.value) / 2;
+  median.samples = 0;
+  for (const Evidence& evidence : present) median.samples += evidence.samples;
+  if (present.size() < of) median.why = Concat("of ", present.size(), " of ", of, " repeats only");
+  return median;
 }
 
 const VariantEvidence* FindVariant(const std::vector<VariantEvidence>& all, const std::string& name) {

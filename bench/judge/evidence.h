@@ -24,11 +24,15 @@ struct TrialEvidence {
 struct VariantEvidence {
   std::string name;
   std::vector<TrialEvidence> repeats;       // by number
-  std::map<std::string, Evidence> medians;  // over the fit repeats, for display and predictions
+  std::vector<TrialEvidence> again;         // the same design once more, by number; of one variant, to show the noise
+  std::map<std::string, Evidence> medians;  // over the fit ones of `repeats`, for display and predictions
 };
 
 // By variant in the order of the lab file; variants without trials are not there.
 std::vector<VariantEvidence> CollectEvidence(const Lab& lab, const Run& run);
+
+// The median of these values of `of` repeats; those without one are left out, which `why` then tells.
+Evidence MedianOf(std::vector<Evidence> list, size_t of);
 
 const VariantEvidence* FindVariant(const std::vector<VariantEvidence>& all, const std::string& name);
 

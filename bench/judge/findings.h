@@ -17,11 +17,7 @@ struct Judged {
 
 // One expectation: a finding for each variant it speaks of, or one for a comparison of variants. Reads no `control`.
 std::vector<Judged> JudgeExpectation(const ExpectSpec& rule, const Lab& lab, const Run& run,
-                                     const std::vector<VariantEvidence>& all);
-
-// How many interleaved repeats this expectation of the lab needs before it can be decided at all: more, the more
-// comparisons of variants the lab declares; 0 for one that compares no variants.
-size_t BlocksNeeded(const std::string& expression, const Lab& lab);
+                                     const std::vector<VariantEvidence>& all, const std::vector<Noise>& noise);
 
 // One invariant on one variant, over all repeats.
 Judged JudgeInvariant(const std::string& rule, const Lab& lab, const VariantEvidence& variant);

@@ -35,6 +35,7 @@ const std::vector<Function>& Functions() {
     AddLatencies(list);
     AddLimiterValues(list);
     AddRecovery(list);
+    AddFaultAccounts(list);
     AddSeriesValues(list);
     return list;
   }();

@@ -81,6 +81,7 @@ void AddCounts(std::vector<Function>& functions);
 void AddLatencies(std::vector<Function>& functions);
 void AddLimiterValues(std::vector<Function>& functions);
 void AddRecovery(std::vector<Function>& functions);
+void AddFaultAccounts(std::vector<Function>& functions);
 void AddSeriesValues(std::vector<Function>& functions);
 
 // A function whose unit does not depend on its selectors.

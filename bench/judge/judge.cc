@@ -4,7 +4,9 @@
 #include <cmath>
 
 #include "bench/judge/evidence.h"
+#include "bench/judge/fault_account.h"
 #include "bench/judge/findings.h"
+#include "bench/judge/together.h"
 #include "services/runtime/base/text.h"
 
 namespace lab::bench {
@@ -19,10 +21,11 @@ const VariantSpec* SpecOf(const Lab& lab, const std::string& name) {
   return nullptr;
 }
 
-std::vector<Judged> JudgeAll(const Lab& lab, const Run& run, const std::vector<VariantEvidence>& all) {
+std::vector<Judged> JudgeAll(const Lab& lab, const Run& run, const std::vector<VariantEvidence>& all,
+                             const std::vector<Noise>& noise) {
   std::vector<Judged> judged;
   for (const ExpectSpec& rule : lab.expect) {
-    for (Judged& one : JudgeExpectation(rule, lab, run, all)) judged.push_back(std::move(one));
+    for (Judged& one : JudgeExpectation(rule, lab, run, all, noise)) judged.push_back(std::move(one));
   }
   for (const std::string& rule : lab.invariants) {
     for (const VariantEvidence& variant : all) judged.push_back(JudgeInvariant(rule, lab, variant));
@@ -137,7 +140,8 @@ struct Tally {
 std::string Line(const Finding& finding) {
   const std::string about = finding.variant.empty() ? "" : Concat(" (", finding.variant, ")");
   const std::string detail = finding.state == State::kInconclusive ? finding.why : finding.measured;
-  const std::string first = finding.offenders.empty() ? "" : Concat("; ", finding.offenders.front());
+  const bool named = finding.state == State::kFail && !finding.offenders.empty();
+  const std::string first = named ? Concat("; ", finding.offenders.front()) : "";
   return Concat(finding.rule, about, ": ", detail, first);
 }
 
@@ -165,8 +169,10 @@ void Conclude(const Tally& tally, Verdict& verdict) {
 Verdict Judge(const Lab& lab, const Run& run) {
   Verdict verdict;
   const std::vector<VariantEvidence> all = CollectEvidence(lab, run);
-  std::vector<Judged> judged = JudgeAll(lab, run, all);
+  verdict.noise = NoiseOf(lab, all);
+  std::vector<Judged> judged = JudgeAll(lab, run, all, verdict.noise);
   verdict.values = Values(lab, all);
+  verdict.recoveries = AccountsOf(lab, all);
   verdict.predictions = Predictions(lab, run, all);
 
   // Only from here on does it matter which variants are broken on purpose.

@@ -210,6 +210,8 @@ Run Blocks(std::vector<std::pair<int64_t, int64_t>> latencies) {
   for (size_t i = 0; i < latencies.size(); ++i) {
     run.trials.push_back(SteadyTrial("a", latencies[i].first, static_cast<int>(i)));
     run.trials.push_back(SteadyTrial("b", latencies[i].second, static_cast<int>(i)));
+    run.trials.push_back(SteadyTrial("a", latencies[i].first, static_cast<int>(i)));
+    run.trials.back().again = true;
   }
   return run;
 }
@@ -242,6 +244,63 @@ TEST(JudgeTest, ComparisonsNeedFourBlocksThatAgree) {
   bench::Run quick = Blocks({{2, 20}});
   quick.quick = true;
   EXPECT_EQ(Judge(lab, quick).findings[0].state, State::kNotAsked);
+}
+
+TEST(JudgeTest, ShowsTheIntervalOfTheRatioAndWhatTheSameDesignDiffersBy) {
+  bench::Run run = Blocks({{10, 30}, {10, 30}, {10, 40}, {10, 40}});
+  for (Trial& trial : run.trials) {
+    if (!trial.again) continue;
+    trial = SteadyTrial("a", 11, trial.repeat);  // against itself a differs by a tenth
+    trial.again = true;
+  }
+  const Verdict verdict = Judge(ComparingLab(), run);
+  const Finding& finding = verdict.findings[0];
+  EXPECT_EQ(finding.state, State::kFail);
+  EXPECT_NEAR(*finding.low, 3.0 / 5, 1e-9);
+  EXPECT_NEAR(*finding.high, 4.0 / 5, 1e-9);
+  EXPECT_THAT(finding.measured, HasSubstr("0.6 … 0.8x of the bound, 4 blocks, held in 0 of 16 pairs"));
+  ASSERT_EQ(verdict.noise.size(), 1u);
+  EXPECT_EQ(verdict.noise[0].variant, "a");
+  EXPECT_EQ(verdict.noise[0].value, "p99");
+  EXPECT_NEAR(*verdict.noise[0].low, 1.1, 1e-9);
+  EXPECT_EQ(verdict.noise[0].blocks, 4u);
+}
+
+TEST(JudgeTest, WhatLiesWithinTheNoiseIsNoDifference) {
+  Lab lab = ComparingLab();
+  lab.expect = {{"not-slower", "b.p99 <= a.p99", 0}};
+  const auto judged = [&](int64_t again_ms) {
+    bench::Run run = Blocks({{10, 11}, {10, 11}, {10, 11}, {10, 11}});
+    for (Trial& trial : run.trials) {
+      if (!trial.again) continue;
+      trial = SteadyTrial("a", trial.repeat % 2 == 0 ? again_ms : 10, trial.repeat);
+      trial.again = true;
+    }
+    return Judge(lab, run).findings[0];
+  };
+  EXPECT_EQ(judged(10).state, State::kFail) << "11 ms is more than 10 ms, in every pair of blocks";
+  EXPECT_EQ(judged(12).state, State::kInconclusive) << "and so is the same design than itself";
+  EXPECT_THAT(judged(12).why, HasSubstr("the same design against itself differs by 1 … 1.2x"));
+}
+
+TEST(JudgeTest, AComparisonWithoutItsNoiseIsInconclusive) {
+  bench::Run run = Blocks({{2, 20}, {2, 20}, {2, 20}, {2, 20}});
+  run.trials.back().complete = false;  // of a, again
+  Verdict verdict = Judge(ComparingLab(), run);
+  EXPECT_EQ(verdict.findings[0].state, State::kInconclusive);
+  EXPECT_THAT(verdict.findings[0].why, HasSubstr("the noise of p99 is not known"));
+  std::erase_if(run.trials, [](const Trial& trial) { return trial.again; });
+  verdict = Judge(ComparingLab(), run);
+  EXPECT_EQ(verdict.findings[0].state, State::kInconclusive);
+  EXPECT_THAT(verdict.findings[0].why, HasSubstr("no variant was run against itself"));
+}
+
+TEST(JudgeTest, WhatHoldsOfADesignHoldsOfItsSecondTrialToo) {
+  bench::Run run = RunOf({SteadyTrial("a", kGoodMs), SteadyTrial("a", kNearMs)});
+  run.trials[1].again = true;
+  const Verdict verdict = Judge(TestLab(), run);
+  EXPECT_EQ(verdict.state, State::kFail);
+  EXPECT_DOUBLE_EQ(*verdict.values[0].value, 0.006) << "the table shows the first alone";
 }
 
 TEST(JudgeTest, EachAgainstANamedVariantLeavesThatOneOut) {

@@ -1,10 +1,10 @@
+#include "bench/judge/recovery.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "absl/strings/str_format.h"
-#include "bench/judge/functions.h"
-#include "bench/judge/selection.h"
 #include "bench/model/quantile.h"
 #include "services/runtime/base/text.h"
 
@@ -20,37 +20,8 @@ constexpr double kLatencyFactor = 5;  // times the p99 of the reference phase
 constexpr double kRateLow = 0.5, kRateHigh = 1.5;
 constexpr double kSlackSigmas = 3;  // of a Poisson count
 
-// What "right" is: the state of the reference phase.
-struct Normal {
-  double p99_s = 0;
-  double per_bin = 0;  // admitted, or, of a system without answers of that kind, ok
-  bool of_admitted = false;
-};
-
-bool Counts(const Op& op, bool of_admitted) {
-  return op.outcome == Outcome::kOk && (!of_admitted || op.answer == Answer::kAdmitted);
-}
-
 double P99(std::vector<int64_t>& times) {
   return times.empty() ? 0 : static_cast<double>(QuantileOf(times, 0.99)) * 1e-9;
-}
-
-std::optional<Normal> NormalOf(const Trial& trial, const Selection& streams, const Phase& phase) {
-  const int64_t begin = ToNanos(phase.begin_s), end = ToNanos(phase.end_s);
-  Normal normal;
-  std::vector<int64_t> times;
-  double admitted = 0, ok = 0;
-  for (const Op& op : trial.ops) {
-    if (!streams.InStream(op) || op.intended_ns < begin || op.intended_ns >= end) continue;
-    if (op.outcome != Outcome::kDropped) times.push_back(op.latency_ns());
-    if (Counts(op, true)) ++admitted;
-    if (Counts(op, false)) ++ok;
-  }
-  if (ok == 0) return std::nullopt;
-  normal.p99_s = P99(times);
-  normal.of_admitted = admitted > 0;
-  normal.per_bin = (normal.of_admitted ? admitted : ok) * kBinNs / static_cast<double>(end - begin);
-  return normal;
 }
 
 struct Bin {
@@ -113,27 +84,7 @@ Evidence Recovery(const Trial& trial, const Lab& lab, const Selectors& selectors
   if (!fault->heal_asked_s) return Evidence::None(Concat(fault->id, " has no end"));
   const std::optional<Normal> normal = NormalOf(trial, streams, *like);
   if (!normal) return Evidence::None(Concat("nothing was answered in ", like->name));
-
-  const int64_t heal = ToNanos(*fault->heal_asked_s);
-  std::vector<Bin> bins = BinsOf(trial, streams, heal, ToNanos(phase->end_s), *normal);
-  if (bins.size() < kRateBins) {
-    return Evidence::None(absl::StrFormat("%s ends less than %.1f s after the heal", phase->name, kRateBins * 0.1));
-  }
-  uint64_t samples = 0;
-  std::vector<bool> calm;
-  const double limit_s = std::max(kLatencyFloorS, kLatencyFactor * normal->p99_s);
-  for (Bin& bin : bins) {
-    samples += bin.times.size();
-    calm.push_back(!bin.failed && P99(bin.times) <= limit_s);
-  }
-  if (samples == 0) return Evidence::None("nothing was sent after the heal");
-  for (size_t from = 0; from + kRateBins <= bins.size(); ++from) {
-    if (RightFrom(bins, calm, from, *normal)) return Evidence::Of(static_cast<double>(from) * 0.1, samples);
-  }
-  // Not right at any moment that could still be judged; it may have become right after the last of them.
-  Evidence late = Evidence::Of(static_cast<double>(bins.size() - kRateBins) * 0.1, samples);
-  late.at_least = true;
-  return late;
+  return RightAgain(trial, streams, *normal, ToNanos(*fault->heal_asked_s), ToNanos(phase->end_s), phase->name);
 }
 
 Evidence Detect(const Trial& trial, const Lab&, const Selectors& selectors) {
@@ -150,6 +101,54 @@ Evidence Detect(const Trial& trial, const Lab&, const Selectors& selectors) {
 }
 
 }  // namespace
+
+bool Counts(const Op& op, bool of_admitted) {
+  return op.outcome == Outcome::kOk && (!of_admitted || op.answer == Answer::kAdmitted);
+}
+
+std::optional<Normal> NormalOf(const Trial& trial, const Selection& streams, const Phase& phase) {
+  const int64_t begin = ToNanos(phase.begin_s), end = ToNanos(phase.end_s);
+  Normal normal;
+  std::vector<int64_t> times;
+  double offered = 0, admitted = 0, ok = 0;
+  for (const Op& op : trial.ops) {
+    if (!streams.InStream(op) || op.intended_ns < begin || op.intended_ns >= end) continue;
+    ++offered;
+    if (op.outcome != Outcome::kDropped) times.push_back(op.latency_ns());
+    if (Counts(op, true)) ++admitted;
+    if (Counts(op, false)) ++ok;
+  }
+  if (ok == 0) return std::nullopt;
+  normal.p99_s = P99(times);
+  normal.of_admitted = admitted > 0;
+  const double counted = normal.of_admitted ? admitted : ok;
+  normal.per_bin = counted * kBinNs / static_cast<double>(end - begin);
+  normal.share = counted / offered;
+  return normal;
+}
+
+Evidence RightAgain(const Trial& trial, const Selection& streams, const Normal& normal, int64_t heal_ns, int64_t end_ns,
+                    const std::string& until) {
+  std::vector<Bin> bins = BinsOf(trial, streams, heal_ns, end_ns, normal);
+  if (bins.size() < kRateBins) {
+    return Evidence::None(absl::StrFormat("%s ends less than %.1f s after the heal", until, kRateBins * 0.1));
+  }
+  uint64_t samples = 0;
+  std::vector<bool> calm;
+  const double limit_s = std::max(kLatencyFloorS, kLatencyFactor * normal.p99_s);
+  for (Bin& bin : bins) {
+    samples += bin.times.size();
+    calm.push_back(!bin.failed && P99(bin.times) <= limit_s);
+  }
+  if (samples == 0) return Evidence::None("nothing was sent after the heal");
+  for (size_t from = 0; from + kRateBins <= bins.size(); ++from) {
+    if (RightFrom(bins, calm, from, normal)) return Evidence::Of(static_cast<double>(from) * 0.1, samples);
+  }
+  // Not right at any moment that could still be judged; it may have become right after the last of them.
+  Evidence late = Evidence::Of(static_cast<double>(bins.size() - kRateBins) * 0.1, samples);
+  late.at_least = true;
+  return late;
+}
 
 void AddRecovery(std::vector<Function>& functions) {
   functions.push_back(

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "bench/judge/functions.h"
+#include "bench/judge/recovery.h"
 #include "bench/judge/selection.h"
 #include "services/runtime/base/text.h"
 
@@ -238,6 +239,15 @@ Unit MetricUnit(const Selectors& selectors) {
 }
 
 }  // namespace
+
+Evidence IncreaseBetween(const Trial& trial, const std::string& part, const std::string& name, double begin_s,
+                         double end_s) {
+  const std::vector<const Series*> list = Matching(trial, Selectors({{"part", part, 0}}), name);
+  if (list.empty()) return Evidence::None(Concat(part, " reported no ", name));
+  Selection times;
+  times.windows_ns = {{ToNanos(begin_s), ToNanos(end_s)}};
+  return Increase(list, times);
+}
 
 void AddSeriesValues(std::vector<Function>& functions) {
   const SelectorSpec part{"part", SelectorKind::kPart, true};

@@ -138,6 +138,7 @@ struct Lab {
   std::vector<ExpectSpec> expect;
   std::vector<std::string> invariants; // names, with options: "limit-holds{limit=1, window=1s}"
   int repeat = 1;                      // of a full run; --quick runs once
+  bool compares = false;               // variants with each other: a full run then runs one of them against itself too
 };
 
 // What a run does: the phases of a full or a quick run, and the faults on them, with `offset` (from the begin of
@@ -173,6 +174,8 @@ struct Catalogue {
   // Checks one expression against this lab; "" or what is wrong with it and the nearest right name. Set to bench/judge's
   // CheckExpression.
   std::string (*check_expression)(const Lab& lab, const std::string& text, ExpressionUse use) = nullptr;
+  // How many comparisons of variants a lab expects something of. Set to bench/judge's CountComparisons.
+  size_t (*comparisons)(const Lab& lab) = nullptr;
 };
 
 // All errors at once as INVALID_ARGUMENT, a line each: "labs/x/lab.yaml:12: load[0].rate: …; did you mean …?".

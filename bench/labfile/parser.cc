@@ -179,12 +179,15 @@ void CheckVariants(const yaml::Value& reference, Reading& reading) {
 void CheckBudget(const yaml::Value& place, const Lab& lab, bool quick) {
   Nanos one = kBootAllowance;
   for (const PhaseSpec& phase : PhasesOf(lab, quick)) one += phase.length;
-  const int64_t trials = static_cast<int64_t>(lab.variants.size()) * (quick ? 1 : lab.repeat);
+  const int64_t arms = static_cast<int64_t>(lab.variants.size()) + (lab.compares && !quick ? 1 : 0);
+  const int64_t trials = arms * (quick ? 1 : lab.repeat);
   const Nanos total = one * trials;
   const Nanos budget = quick ? lab.budget_quick : lab.budget_run;
   if (total <= budget) return;
   place.Error(Concat(quick ? "the quick run" : "the run", " takes ", FormatDuration(total), " (", trials, " trials of ",
-                     FormatDuration(one), ", boot included), more than its budget of ", FormatDuration(budget)));
+                     FormatDuration(one), ", boot included",
+                     lab.compares && !quick ? ", the reference twice to show the noise" : "",
+                     "), more than its budget of ", FormatDuration(budget)));
 }
 
 // Each load as each variant sends it.
@@ -300,6 +303,7 @@ absl::StatusOr<Lab> ParseLab(const std::string& text, const std::string& file, c
   ReadRules(root.Optional("expect"), root.Optional("invariants"), reading);
   root.Finish();
   CheckVariants(reference, reading);
+  reading.lab.compares = catalogue.comparisons != nullptr && catalogue.comparisons(reading.lab) > 0;
   CheckBudget(phases, reading.lab, false);
   CheckBudget(root.Optional("quick").defined() ? root.Optional("quick") : phases, reading.lab, true);
   CheckExpressions(reading);

@@ -295,6 +295,19 @@ TEST(LabParserTest, OneFaultOfTheFileIsOneError) {
   }
 }
 
+TEST(LabParserTest, ALabThatComparesPaysForItsNoise) {
+  Catalogue catalogue = TestCatalogue();
+  EXPECT_FALSE(ParseLab(kGood, "lab.yaml", catalogue)->compares);
+  catalogue.comparisons = [](const Lab&) -> size_t { return 1; };
+  EXPECT_TRUE(ParseLab(kGood, "lab.yaml", catalogue)->compares);
+  const std::string tight = absl::StrReplaceAll(kGood, {{"run: 3m", "run: 30s"}});  // enough for two trials
+  EXPECT_THAT(std::string(ParseLab(tight, "lab.yaml", catalogue).status().message()),
+              HasSubstr("the run takes 42 s (3 trials of 14 s, boot included, the reference twice to show the noise), "
+                        "more than its budget of 30 s"));
+  catalogue.comparisons = nullptr;
+  EXPECT_TRUE(ParseLab(tight, "lab.yaml", catalogue).ok());
+}
+
 TEST(LabParserTest, LoadsAreCheckedAsEachVariantSendsThem) {
   Catalogue catalogue = TestCatalogue();
   catalogue.check_load = [](const LoadSpec& load, const std::vector<PhaseSpec>& phases) -> std::string {

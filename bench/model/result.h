@@ -32,6 +32,7 @@ struct Finding {
   std::string measured;           // "6.1 ms <= 25 ms"
   std::string why;                // for inconclusive and not asked
   std::optional<double> left, right;   // the two sides, base units
+  std::optional<double> low, high;     // of a comparison of variants: the interval of left / right
   std::vector<std::string> offenders;  // of an invariant: ids with their place on the timeline, at most 20
   bool control = false;           // of a broken variant: shown, counted only through the catch
 };
@@ -42,6 +43,23 @@ struct Catch {
   std::string rule;
   State state = State::kInconclusive;  // kPass: caught; kFail: got away
   std::string text;                    // "no-deadline breaks bounded-latency: 5.0 s > 25 ms"
+};
+
+// One value of a design against the same design, in blocks of the same run: what is not larger than this is noise.
+struct Noise {
+  std::string variant;
+  std::string value;                   // "p99"
+  std::optional<double> middle, low, high;  // ratio of the two
+  uint64_t blocks = 0;
+  std::string why;                     // when there is no ratio
+};
+
+// What one fault cost one variant and how it ended, by name: the medians over its repeats.
+struct RecoveryAccount {
+  std::string variant;
+  std::string fault;                   // its id, "redis.pause#1"
+  std::string phase;
+  std::vector<Measured> values;        // in one order for all: detect, heal, right_again, …
 };
 
 struct PredictionScore {
@@ -60,6 +78,8 @@ struct Verdict {
   std::vector<Measured> values;
   std::vector<Finding> findings;
   std::vector<Catch> catches;
+  std::vector<Noise> noise;             // of a run that compares variants
+  std::vector<RecoveryAccount> recoveries;
   std::vector<PredictionScore> predictions;
 };
 

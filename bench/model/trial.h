@@ -70,6 +70,7 @@ struct Event {
 struct Trial {
   std::string variant;
   int repeat = 0;
+  bool again = false;                    // the variant once more in this repeat, to show what it differs from itself by
   uint64_t seed = 0;
   double duration_s = 0;
   int64_t started_unix_ns = 0;           // wall clock at t = 0

@@ -5,6 +5,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "bench/report/accounts.h"
 #include "bench/report/text.h"
 #include "services/runtime/base/nearest.h"
 
@@ -38,6 +39,10 @@ std::string RunField(const std::string& field, const Report& report) {
   if (field == "revision") return run.revision;
   if (field == "started") return run.started;
   if (field == "load") return report.load;
+  if (field == "noise") {
+    const std::string noise = NoiseLine(report);
+    return noise.empty() ? "nothing was compared" : noise;
+  }
   return StateWord(run.verdict.state);
 }
 
@@ -138,7 +143,10 @@ absl::StatusOr<std::string> CardOf(const Report& report, const std::string& text
   if (!AnythingMeasured(report)) return CardWithoutNumbers(report) + Provenance(report);
   const absl::StatusOr<std::string> body = RenderCard(text.empty() ? PlainCard(report) : text, file, report);
   if (!body.ok()) return body;
-  return *body + Provenance(report);
+  // A comparison without its noise is half of one: a card that does not place it itself ends with it.
+  const std::string noise = NoiseLine(report);
+  const bool placed = noise.empty() || body->find(noise) != std::string::npos;
+  return absl::StrCat(*body, placed ? "" : absl::StrCat("\n**Noise.** ", noise, ".\n"), Provenance(report));
 }
 
 absl::Status CheckCard(const std::string& text, const std::string& file, const Lab& lab) {

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "bench/judge/judge.h"
+#include "bench/report/accounts.h"
 #include "bench/report/text.h"
 
 namespace lab::bench {
@@ -112,6 +113,10 @@ std::string Expectations(const Report& report) {
     }
     absl::StrAppend(&out, "</ul>\n");
   }
+  if (const std::string noise = NoiseLine(report); !noise.empty()) {
+    absl::StrAppend(&out, "<p class=\"noise\"><b>Noise.</b> ", EscapeHtml(noise),
+                    ". A difference that lies within this is none.</p>\n");
+  }
   return out + "</section>\n";
 }
 
@@ -188,14 +193,36 @@ std::string Faults(const Report& report) {
         if (fault.id != summary.id) continue;
         const State state = fault.seen_s && fault.error.empty() ? State::kPass : State::kInconclusive;
         absl::StrAppend(&out, "<tr><th scope=\"row\">", Mark(state), " ", EscapeHtml(fault.fault),
-                        "</th><td class=\"text\">", EscapeHtml(trial.variant),
-                        trial.repeat > 1 ? absl::StrCat(" (", trial.repeat, ")") : "", "</td><td>",
-                        AtSeconds(fault.asked_s), "</td><td>", Time(fault.applied_s), "</td><td>", Time(fault.seen_s),
-                        "</td><td>", Time(fault.heal_asked_s), "</td><td>", Time(fault.healed_s),
-                        "</td><td class=\"text\">", EscapeHtml(fault.evidence),
+                        "</th><td class=\"text\">", EscapeHtml(TrialName(trial)), "</td><td>", AtSeconds(fault.asked_s),
+                        "</td><td>", Time(fault.applied_s), "</td><td>", Time(fault.seen_s), "</td><td>",
+                        Time(fault.heal_asked_s), "</td><td>", Time(fault.healed_s), "</td><td class=\"text\">",
+                        EscapeHtml(fault.evidence),
                         fault.error.empty() ? "" : " <b>" + EscapeHtml(fault.error) + "</b>", "</td></tr>\n");
       }
     }
+  }
+  return out + "</tbody></table></div></section>\n";
+}
+
+std::string Recoveries(const Report& report) {
+  if (report.run.verdict.recoveries.empty()) return "";
+  std::string out =
+      "<section id=\"recovery\"><h2>Recovery</h2>\n<p class=\"hint\">Medians over the repeats. Right again and drained "
+      "count from the asking for the fault's end, or from the blow.</p>\n<div class=\"scroll\" tabindex=\"0\"><table "
+      "class=\"numbers faults\"><thead><tr><th scope=\"col\">fault</th><th scope=\"col\">variant</th>";
+  for (const AccountColumn& column : AccountColumns()) {
+    absl::StrAppend(&out, "<th scope=\"col\">", EscapeHtml(column.heading), "</th>");
+  }
+  absl::StrAppend(&out, "</tr></thead><tbody>\n");
+  for (const RecoveryAccount& account : report.run.verdict.recoveries) {
+    absl::StrAppend(&out, "<tr><th scope=\"row\">", EscapeHtml(account.fault), "</th><td class=\"text\">",
+                    EscapeHtml(account.variant), "</td>");
+    for (const AccountColumn& column : AccountColumns()) {
+      const std::string why = AccountWhy(account, column.name);
+      absl::StrAppend(&out, "<td", why.empty() ? "" : absl::StrCat(" title=\"", EscapeHtml(why), "\""), ">",
+                      EscapeHtml(AccountText(account, column.name)), "</td>");
+    }
+    absl::StrAppend(&out, "</tr>\n");
   }
   return out + "</tbody></table></div></section>\n";
 }
@@ -288,7 +315,7 @@ std::string Conditions(const Report& report) {
 
 std::string HtmlReport(const Report& report) {
   return absl::StrCat(Head(report), VerdictBlock(report), Expectations(report), Problems(report), Variants(report),
-                      Predictions(report), HtmlCharts(report), Faults(report), Conditions(report),
+                      Predictions(report), HtmlCharts(report), Faults(report), Recoveries(report), Conditions(report),
                       "</main>\n<footer><p>Every number on this page was measured on the host named above; "
                       "<a href=\"./result.json\">result.json</a> holds them all.</p></footer>\n</body>\n</html>\n");
 }

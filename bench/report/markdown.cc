@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "bench/judge/judge.h"
+#include "bench/report/accounts.h"
 #include "bench/report/text.h"
 
 namespace lab::bench {
@@ -59,6 +60,9 @@ std::string Expectations(const Report& report) {
   }
   for (const Catch& caught : report.run.verdict.catches) {
     absl::StrAppend(&out, "\n- ", StateGlyph(caught.state), " caught: ", EscapeMarkdown(caught.text));
+  }
+  if (const std::string noise = NoiseLine(report); !noise.empty()) {
+    absl::StrAppend(&out, "\nNoise: ", EscapeMarkdown(noise), "\n");
   }
   return out + "\n";
 }
@@ -128,7 +132,7 @@ std::string Faults(const Report& report) {
   std::string rows;
   for (const Trial& trial : report.run.trials) {
     for (const FaultRecord& fault : trial.faults) {
-      rows += Row({EscapeMarkdown(fault.fault), EscapeMarkdown(trial.variant), AtSeconds(fault.asked_s),
+      rows += Row({EscapeMarkdown(fault.fault), EscapeMarkdown(TrialName(trial)), AtSeconds(fault.asked_s),
                    at(fault.applied_s), at(fault.seen_s), at(fault.heal_asked_s), at(fault.healed_s),
                    EscapeMarkdown(fault.evidence + (fault.error.empty() ? "" : absl::StrCat(" (", fault.error, ")")))});
     }
@@ -137,6 +141,22 @@ std::string Faults(const Report& report) {
   return "\n## Faults\n\nA fault counts only when a probe has seen its effect. Seconds since the start of the "
          "load.\n\n" +
          TextHeader({"fault", "variant", "asked", "applied", "seen", "heal asked", "healed", "evidence"}) + rows;
+}
+
+std::string Recoveries(const Report& report) {
+  if (report.run.verdict.recoveries.empty()) return "";
+  std::vector<std::string> header = {"fault, variant"};
+  for (const AccountColumn& column : AccountColumns()) header.push_back(column.heading);
+  std::string out = absl::StrCat(
+      "\n## Recovery\n\nMedians over the repeats. Right again and drained count from the asking for the end.\n\n",
+      HeaderRow(header));
+  for (const RecoveryAccount& account : report.run.verdict.recoveries) {
+    std::vector<std::string> row = {EscapeMarkdown(absl::StrCat(account.fault, ", ", account.variant))};
+    for (const AccountColumn& column : AccountColumns())
+      row.push_back(EscapeMarkdown(AccountText(account, column.name)));
+    out += Row(row);
+  }
+  return out;
 }
 
 std::string Conditions(const Report& report) {
@@ -181,7 +201,8 @@ std::string MarkdownReport(const Report& report) {
     }
   }
   if (!problems.empty()) absl::StrAppend(&out, "\n## Why not to trust this\n\n", problems);
-  return absl::StrCat(out, Variants(report), Predictions(report), Phases(report), Faults(report), Conditions(report));
+  return absl::StrCat(out, Variants(report), Predictions(report), Phases(report), Faults(report), Recoveries(report),
+                      Conditions(report));
 }
 
 }  // namespace lab::bench

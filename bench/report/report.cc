@@ -195,6 +195,11 @@ std::string ValueText(const Report& report, const std::string& variant, const st
   return measured == nullptr ? "–" : FormatMeasured(*measured);
 }
 
+std::string TrialName(const Trial& trial) {
+  if (trial.repeat <= 1 && !trial.again) return trial.variant;
+  return absl::StrCat(trial.variant, " (", trial.repeat, trial.again ? ", again)" : ")");
+}
+
 std::string StateWord(State state) {
   switch (state) {
     case State::kPass:

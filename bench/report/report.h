@@ -73,6 +73,9 @@ const Measured* FindValue(const Report& report, const std::string& variant, cons
 // "6.1 ms"; "–" where nothing was measured.
 std::string ValueText(const Report& report, const std::string& variant, const std::string& name);
 
+// "deny", "deny (2)", "deny (2, again)": a trial among those of its variant.
+std::string TrialName(const Trial& trial);
+
 std::string StateWord(State state);   // "PASS", "FAIL", "INCONCLUSIVE", "NOT ASKED"
 std::string StateGlyph(State state);  // "✓", "✗", "?", "·"
 // The verdict's reasons, the headline first; one that several rules or variants share is given once. Then the problems

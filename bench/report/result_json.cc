@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "bench/report/archive.h"
+#include "bench/report/pretty_json.h"
 #include "services/runtime/base/file.h"
 
 namespace lab::bench {
@@ -158,6 +159,7 @@ template <typename Archive>
 void Fields(Archive& archive, Trial& trial) {
   archive("variant", trial.variant);
   archive("repeat", trial.repeat);
+  archive.Added("again", trial.again);
   archive("seed", trial.seed);
   archive("complete", trial.complete);
   archive("problems", trial.problems);
@@ -194,6 +196,8 @@ void Fields(Archive& archive, Finding& finding) {
   archive("why", finding.why);
   archive("left", finding.left);
   archive("right", finding.right);
+  archive.Added("low", finding.low);
+  archive.Added("high", finding.high);
   archive("offenders", finding.offenders);
   archive("control", finding.control);
 }
@@ -204,6 +208,25 @@ void Fields(Archive& archive, Catch& caught) {
   archive("rule", caught.rule);
   archive("state", caught.state);
   archive("text", caught.text);
+}
+
+template <typename Archive>
+void Fields(Archive& archive, Noise& noise) {
+  archive("variant", noise.variant);
+  archive("value", noise.value);
+  archive("middle", noise.middle);
+  archive("low", noise.low);
+  archive("high", noise.high);
+  archive("blocks", noise.blocks);
+  archive("why", noise.why);
+}
+
+template <typename Archive>
+void Fields(Archive& archive, RecoveryAccount& recovery) {
+  archive("variant", recovery.variant);
+  archive("fault", recovery.fault);
+  archive("phase", recovery.phase);
+  archive("values", recovery.values);
 }
 
 template <typename Archive>
@@ -224,6 +247,8 @@ void Fields(Archive& archive, Verdict& verdict) {
   archive("values", verdict.values);
   archive("findings", verdict.findings);
   archive("catches", verdict.catches);
+  archive.Added("noise", verdict.noise);
+  archive.Added("recoveries", verdict.recoveries);
   archive("predictions", verdict.predictions);
 }
 
@@ -277,34 +302,6 @@ void Fields(Archive& archive, Report& report) {
 
 namespace {
 
-std::string OneLine(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
-bool IsFlat(const Json& json) {
-  for (const Json& item : json) {
-    if (!item.is_array() && item.is_structured()) return false;
-    if (item.is_array() && !IsFlat(item)) return false;
-  }
-  return true;
-}
-
-// Indented, but a list of numbers stays on one line: a person can read the file and a diff of two is short.
-void Pretty(const Json& json, int depth, std::string& out) {
-  if (!json.is_structured() || json.empty() || (json.is_array() && IsFlat(json))) {
-    out += OneLine(json);
-    return;
-  }
-  const std::string indent(2 * (depth + 1), ' ');
-  out += json.is_array() ? "[" : "{";
-  const char* separator = "\n";
-  for (const auto& item : json.items()) {
-    out += separator + indent;
-    if (json.is_object()) out += OneLine(Json(item.key())) + ": ";
-    Pretty(item.value(), depth + 1, out);
-    separator = ",\n";
-  }
-  absl::StrAppend(&out, "\n", indent.substr(2), json.is_array() ? "]" : "}");
-}
-
 absl::Status CheckSchema(const Json& json, const std::string& file) {
   if (!json.is_object()) return absl::InvalidArgumentError(file + ": not a result of a run (no JSON object)");
   const auto schema = json.find("schema");
@@ -324,9 +321,7 @@ std::string ResultJson(const Report& report) {
   json["exit_status"] = ExitStatus(report.run);
   Json body = Writer::ToJson(report);
   for (auto& item : body.items()) json[item.key()] = std::move(item.value());
-  std::string out;
-  Pretty(json, 0, out);
-  return out + "\n";
+  return PrettyJson(json) + "\n";
 }
 
 absl::StatusOr<Report> ParseResult(const std::string& text, const std::string& file) {

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "bench/judge/judge.h"
+#include "bench/report/accounts.h"
 #include "bench/report/text.h"
 
 namespace lab::bench {
@@ -219,6 +220,11 @@ std::string RuleLines(const Report& report, int width, const Ansi& ansi) {
   return out;
 }
 
+std::string NoiseLines(const Report& report, int width) {
+  const std::string noise = NoiseLine(report);
+  return noise.empty() ? "" : Wrap(absl::StrCat(" noise: ", PrintableText(noise)), width, 3);
+}
+
 std::string PredictionLines(const Report& report, int width) {
   std::string out;
   for (const PredictionScore& score : report.run.verdict.predictions) {
@@ -356,7 +362,9 @@ std::string Summary(const Report& report, const TerminalStyle& style, const std:
   };
   out += FaultLines(report, width, ansi);
   section(VariantTable(report, width, ansi));
+  section(RecoveryTable(report, width, ansi));
   section(RuleLines(report, width, ansi));
+  section(NoiseLines(report, width));
   section(PredictionLines(report, width));
   section(VerdictLines(report, width, ansi, report_path));
   return out;

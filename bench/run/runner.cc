@@ -41,13 +41,25 @@ absl::StatusOr<std::vector<const VariantSpec*>> Chosen(const Lab& lab, const std
   return chosen;
 }
 
-// A B C, then C B A, then A B C …: what drifts over a run hits all variants alike.
-std::vector<std::pair<const VariantSpec*, int>> Interleaved(const std::vector<const VariantSpec*>& variants,
-                                                            int repeats) {
-  std::vector<std::pair<const VariantSpec*, int>> order;
-  for (int repeat = 1; repeat <= repeats; ++repeat) {
-    for (size_t i = 0; i < variants.size(); ++i) {
-      order.emplace_back(variants[repeat % 2 == 1 ? i : variants.size() - 1 - i], repeat);
+struct Turn {
+  const VariantSpec* variant = nullptr;
+  int repeat = 1;
+  bool again = false;
+};
+
+// A B C, then C B A, then A B C …: what drifts over a run hits all variants alike. The one that runs again is one more
+// of them and comes last, so that it is as far from its first turn as two variants can be from each other.
+std::vector<Turn> Interleaved(const std::vector<const VariantSpec*>& variants, const RunOptions& options) {
+  std::vector<Turn> turns;
+  for (const VariantSpec* variant : variants) turns.push_back({variant, 1, false});
+  for (const VariantSpec* variant : variants) {
+    if (variant->name == options.again) turns.push_back({variant, 1, true});
+  }
+  std::vector<Turn> order;
+  for (int repeat = 1; repeat <= std::max(1, options.repeat); ++repeat) {
+    for (size_t i = 0; i < turns.size(); ++i) {
+      order.push_back(turns[repeat % 2 == 1 ? i : turns.size() - 1 - i]);
+      order.back().repeat = repeat;
     }
   }
   return order;
@@ -73,9 +85,10 @@ Run Describe(const Lab& lab, const RunOptions& options, std::string folder) {
   return run;
 }
 
-// "deny-1".
-absl::StatusOr<std::string> MakeTrialFolder(const std::string& run_folder, const std::string& variant, int repeat) {
-  const std::string folder = Concat(run_folder, "/trials/", variant, "-", repeat);
+// "deny-1", "deny-1-again".
+absl::StatusOr<std::string> MakeTrialFolder(const std::string& run_folder, const Turn& turn) {
+  const std::string folder =
+      Concat(run_folder, "/trials/", turn.variant->name, "-", turn.repeat, turn.again ? "-again" : "");
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) return absl::UnavailableError(Concat("cannot make ", folder, ": ", error.message()));
@@ -86,7 +99,8 @@ absl::StatusOr<std::string> MakeTrialFolder(const std::string& run_folder, const
 // than its share of it, so that what a trial costs shows in every run.
 double BudgetOf(const Lab& lab, const RunOptions& options, size_t trials) {
   const Nanos budget = options.quick ? lab.budget_quick : lab.budget_run;
-  const size_t declared = lab.variants.size() * static_cast<size_t>(options.quick ? 1 : std::max(1, lab.repeat));
+  const size_t arms = lab.variants.size() + (lab.compares && !options.quick ? 1 : 0);
+  const size_t declared = arms * static_cast<size_t>(options.quick ? 1 : std::max(1, lab.repeat));
   return std::chrono::duration<double>(budget).count() * static_cast<double>(trials) /
          static_cast<double>(std::max<size_t>(1, declared));
 }
@@ -98,14 +112,17 @@ absl::Status RunTrials(const Lab& lab, const RunOptions& options, const std::vec
   // Ends before the journal, and with it every child.
   Spawner spawner([&journal](pid_t pid, const std::string& name) { return (*journal)->Process(pid, name); });
   const auto interrupted = [&] { return options.interrupted != nullptr && options.interrupted->load() != 0; };
-  const auto order = Interleaved(variants, std::max(1, options.repeat));
+  const std::vector<Turn> order = Interleaved(variants, options);
   for (size_t i = 0; i < order.size() && !interrupted(); ++i) {
-    const auto& [variant, repeat] = order[i];
-    progress.TrialStarts(variant->name, repeat, static_cast<int>(i), static_cast<int>(order.size()));
-    const absl::StatusOr<std::string> folder = MakeTrialFolder(run.folder, variant->name, repeat);
+    const Turn& turn = order[i];
+    progress.TrialStarts(turn.variant->name + (turn.again ? " (again)" : ""), turn.repeat, static_cast<int>(i),
+                         static_cast<int>(order.size()));
+    const absl::StatusOr<std::string> folder = MakeTrialFolder(run.folder, turn);
     if (!folder.ok()) return folder.status();
-    absl::StatusOr<Trial> trial = RunTrial({lab, *variant, options, repeat, *folder}, spawner, **journal, progress);
+    absl::StatusOr<Trial> trial =
+        RunTrial({lab, *turn.variant, options, turn.repeat, *folder}, spawner, **journal, progress);
     if (!trial.ok()) return trial.status();
+    trial->again = turn.again;
     progress.TrialEnds(*trial);
     run.trials.push_back(std::move(*trial));
   }

@@ -29,6 +29,7 @@ class Progress {
 struct RunOptions {
   std::vector<std::string> variants;  // empty: all
   int repeat = 1;
+  std::string again;  // this variant runs twice in each repeat, to show what the same design differs from itself by
   uint64_t seed = 1;
   bool quick = false;
   std::map<std::string, std::map<std::string, std::string>> set;  // part → configuration
@@ -40,7 +41,7 @@ struct RunOptions {
   const std::atomic<int>* interrupted = nullptr;  // set by a signal: heal, stop everything, return what there is
 };
 
-// Boots, loads, breaks and watches: each variant in each repeat from fresh state, interleaved (A B B A). Fills all of
+// Boots, loads, breaks and watches: each variant in each repeat from fresh state, interleaved (A B, B A). Fills all of
 // Run but the verdict; writes the trials' files (ops.csv, series.csv, faults.json, logs) into run.folder. Whatever
 // happens, no process, port or file outside the run folder is left behind.
 absl::StatusOr<Run> RunLab(const Lab& lab, const RunOptions& options, Progress& progress);

@@ -118,6 +118,21 @@ TEST_F(RunnerTest, RunsInterleavedWithReceiptsSeriesAndFiles) {
   EXPECT_TRUE(fs::equivalent(state_.path() + "/runs/tiny/latest", run->folder));
 }
 
+TEST_F(RunnerTest, OneVariantRunsAgainInEachRepeatToShowTheNoise) {
+  options_.repeat = 2;
+  options_.again = "first";
+  const absl::StatusOr<bench::Run> run = RunIt();
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_THAT(recorder_.trials,
+              testing::ElementsAre("first-1", "second-1", "first (again)-1", "first (again)-2", "second-2", "first-2"));
+  ASSERT_EQ(run->trials.size(), 6u);
+  EXPECT_EQ(run->trials[2].variant, "first");
+  EXPECT_TRUE(run->trials[2].again && run->trials[3].again);
+  EXPECT_FALSE(run->trials[0].again || run->trials[5].again);
+  EXPECT_EQ(run->trials[0].seed, run->trials[2].seed) << "the same arrivals";
+  EXPECT_GT(fs::file_size(run->folder + "/trials/first-1-again/ops.csv"), 0u);
+}
+
 TEST_F(RunnerTest, ADefusedFaultLeavesNoReceipt) {
   options_.variants = {"first"};
   options_.defuse = {"redis.pause"};
