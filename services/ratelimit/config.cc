@@ -44,6 +44,21 @@ void DeclareRules(app::Schema& schema, Options& options) {
               "Broken on purpose: sliding counters also count what they reject");
 }
 
+// What shows a mistake, or a clock that is wrong.
+void DeclareTeaching(app::Schema& schema, Options& options) {
+  schema.OneOf(
+      "redis.mode", {"script", "read_then_write"}, static_cast<size_t>(options.redis_mode),
+      [&options](size_t index) { options.redis_mode = static_cast<RedisMode>(index); },
+      "Atomic, by a script; or broken on purpose: one command reads a count, another writes it");
+  schema.OneOf(
+      "clock.source", {"store", "replica"}, static_cast<size_t>(options.clock),
+      [&options](size_t index) { options.clock = static_cast<ClockSource>(index); },
+      "Whose clock places a request in its window: the store's, or each replica's own");
+  schema.Duration("clock.skew", &options.clock_skew, Nanos(0), std::chrono::hours(1),
+                  "For teaching: with clock.source: replica, the clock is fast by replica.number times this");
+  schema.Int("replica.number", &options.replica, 0, 9'999, "Which of the replicas this is, from 0; for clock.skew");
+}
+
 }  // namespace
 
 void Declare(app::Schema& schema, Options& options) {
@@ -53,9 +68,13 @@ void Declare(app::Schema& schema, Options& options) {
       [&options](size_t index) { options.store = static_cast<StoreKind>(index); },
       "Where the counts are: in Redis, shared by all replicas, or in this process");
   DeclareRedis(schema, options.redis);
+  DeclareTeaching(schema, options);
   DeclareRules(schema, options);
   schema.Int("local.replicas", &options.replicas, 1, 10'000, "Replicas that share a limit while the store is away");
-  schema.Int("local.max_keys", &options.local_max_keys, 1, 10'000'000, "Keys held in memory; the oldest unused go");
+  schema.Bool("local.share", &options.share,
+              "With store: memory, each replica allows its share of a rule's limit, limit / local.replicas");
+  schema.Int("local.max_keys", &options.local_max_keys, 1, 10'000'000,
+             "Keys held in memory, and keys leased; the oldest unused go");
   schema.Bool("coalesce", &options.coalesce, "Equal requests of one turn share one entry of the store call");
   schema.Int("batch.max_requests", &options.max_batch, 1, 1024, "Entries in one atomic store call");
   schema.Int("batch.max_in_flight", &options.max_in_flight, 1, 100'000,
@@ -68,10 +87,14 @@ void Declare(app::Schema& schema, Options& options) {
 }
 
 RuleDefaults RuleDefaultsOf(const Options& options) {
-  return {options.on_store_failure, options.replicas, options.count_rejected};
+  return {options.on_store_failure, options.replicas, options.count_rejected, options.share,
+          options.redis_mode == RedisMode::kReadThenWrite};
 }
 
 absl::Status Check(Options& options) {
+  if (options.share && options.store != StoreKind::kMemory) {
+    return absl::InvalidArgumentError("local.share: true divides the limits of store: memory; Redis holds whole ones");
+  }
   absl::StatusOr<std::string> password = app::SecretFromEnvironment("REDIS_PASSWORD");
   if (!password.ok()) return password.status();
   options.redis.password = *std::move(password);

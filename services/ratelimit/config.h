@@ -13,16 +13,23 @@
 namespace lab::ratelimit {
 
 enum class StoreKind { kRedis, kMemory };
+enum class RedisMode { kScript, kReadThenWrite };
+enum class ClockSource { kStore, kReplica };
 
 // The configuration of the process, as its parts take it.
 struct Options {
   rpc::Server::Options grpc{.port = 8081};
   StoreKind store = StoreKind::kRedis;
   redis::Options redis;
+  RedisMode redis_mode = RedisMode::kScript;
+  ClockSource clock = ClockSource::kStore;
+  Nanos clock_skew{0};
+  int replica = 0;
   std::string rules_path;
   Nanos reload_every = std::chrono::seconds(1);
   FailurePolicy on_store_failure = FailurePolicy::kAllow;
   int replicas = 1;
+  bool share = false;
   int local_max_keys = 100'000;
   bool coalesce = true;
   int max_batch = 64;

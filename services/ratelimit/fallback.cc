@@ -17,14 +17,14 @@ FailurePolicy Fallback::Decide(Pending& pending, const Batch& batch, const Batch
   absl::InlinedVector<bool, 4> denies(group.size, false);
   for (uint32_t i = 0; i < group.size; ++i) {
     const Rule* rule = pending.wanted_[i].rule;
-    const Term& term = batch.terms[group.first + i];
+    const Limit* limit = batch.terms[group.first + i].limit;
+    const Term& term = pending.wanted_[i].term;  // a question for a lease asks for other hits than its requests do
     const FailurePolicy policy = rule != nullptr ? rule->on_store_failure : of_overrides_;
     denies[i] = policy == FailurePolicy::kDeny && !term.shadow;
     pending.over_limit |= denies[i];
     if (policy != FailurePolicy::kLocal) continue;
     local_of[i] = static_cast<int32_t>(batch_.terms.size());
-    const Limit* share =
-        OwnedBy(rule, term.limit) ? &rule->local : &limits_.emplace_back(Share(*term.limit, replicas_));
+    const Limit* share = OwnedBy(rule, limit) ? &rule->local : &limits_.emplace_back(Share(*limit, replicas_));
     batch_.AddTerm(batch.key(group.first + i), {share, term.hits, term.shadow});
   }
   const bool ask = !pending.over_limit && !batch_.terms.empty();

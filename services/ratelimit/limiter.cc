@@ -1,8 +1,8 @@
-#include "services/ratelimit/limiter.h"
-
 #include <algorithm>
 #include <functional>
 #include <utility>
+
+#include "services/ratelimit/limiter_flight.h"
 
 namespace lab::ratelimit {
 
@@ -16,23 +16,12 @@ constexpr double kForgets = 0.95;
 
 }  // namespace
 
-struct Limiter::Flight {
-  Batch batch;
-  std::shared_ptr<const RuleSet> rules;
-  std::deque<Limit> overrides;  // limits that no rule owns
-  struct Members {
-    Pending* first = nullptr;
-    Pending* last = nullptr;
-  };
-  std::vector<Members> members;  // by group
-  uint32_t requests = 0;
-};
-
 Limiter::Limiter(Options options, Store& store, MemoryStore& local, Metrics& metrics)
     : options_(options),
       store_(store),
       metrics_(metrics),
       rules_(std::make_shared<RuleSet>()),
+      leases_(options.max_leased_keys),
       fallback_(local, options.replicas, options.on_store_failure) {
   places_.resize(256);
 }
@@ -43,6 +32,7 @@ void Limiter::SetRules(std::shared_ptr<const RuleSet> rules) {
   ++turn_;  // nothing asked from now on joins a group of the old rules
   placed_ = 0;
   rules_ = std::move(rules);
+  ++rules_number_;
 }
 
 absl::Status Limiter::Decide(const Question& question, Pending& pending, Clock::time_point now) {
@@ -58,7 +48,7 @@ absl::Status Limiter::Decide(const Question& question, Pending& pending, Clock::
   if (random_.Next() % kHotKeySample == 0) {
     for (const Pending::Wanted& wanted : pending.wanted_) hot_keys_.Add(resolver_.key(wanted));
   }
-  Enqueue(pending);
+  if (!DecideByLease(pending)) Enqueue(pending);
   return absl::OkStatus();
 }
 
@@ -164,6 +154,8 @@ std::optional<Nanos> Limiter::Flush(Clock::time_point now) {
   std::vector<Flight*> leaving;
   leaving.swap(open_);
   for (Flight* flight : leaving) {
+    flight->sent = now;
+    SizeLeases(*flight);
     metrics_.batches.Increment();
     metrics_.batch_requests.Observe(flight->requests);
     ++in_store_;
@@ -198,44 +190,54 @@ void Limiter::Complete(Flight& flight, const absl::Status& status) {
 }
 
 void Limiter::Answer(Flight& flight) {
-  Batch& batch = flight.batch;
-  const auto now = Clock::now();
-  absl::InlinedVector<TermResult, 4> results;
-  for (size_t g = 0; g < batch.groups.size(); ++g) {
-    const Batch::Group& group = batch.groups[g];
-    const absl::Span<const Term> terms(batch.terms.data() + group.first, group.size);
-    const absl::Span<State> states(batch.states.data() + group.first, group.size);
-    results.resize(group.size);
-    for (Pending* pending = flight.members[g].first; pending != nullptr;) {
-      Pending* next = pending->next_;  // Decided may reuse it
-      pending->over_limit = !DecideRequest(terms, states, batch.now, absl::MakeSpan(results));
-      for (size_t d = 0; d < pending->statuses.size(); ++d) {
-        if (const int32_t term = pending->term_of_[d]; term >= 0) pending->Tell(d, results[static_cast<size_t>(term)]);
-      }
-      bool shadowed = false;
-      for (size_t i = 0; i < results.size(); ++i) shadowed |= terms[i].shadow && !results[i].passed;
-      Finish(*pending, now, shadowed);
-      pending = next;
+  for (size_t g = 0; g < flight.batch.groups.size(); ++g) {
+    if (flight.members[g].lease != nullptr) {
+      AnswerLease(flight, g);
+    } else {
+      AnswerGroup(flight, g);
     }
+  }
+}
+
+void Limiter::AnswerGroup(Flight& flight, size_t group_index) {
+  Batch& batch = flight.batch;
+  const Batch::Group& group = batch.groups[group_index];
+  const auto now = Clock::now();
+  const absl::Span<const Term> terms(batch.terms.data() + group.first, group.size);
+  const absl::Span<State> states(batch.states.data() + group.first, group.size);
+  absl::InlinedVector<TermResult, 4> results(group.size);
+  for (Pending* pending = flight.members[group_index].first; pending != nullptr;) {
+    Pending* next = pending->next_;  // Decided may reuse it
+    pending->over_limit = !DecideRequest(terms, states, batch.now, absl::MakeSpan(results));
+    for (size_t d = 0; d < pending->statuses.size(); ++d) {
+      if (const int32_t term = pending->term_of_[d]; term >= 0) pending->Tell(d, results[static_cast<size_t>(term)]);
+    }
+    bool shadowed = false;
+    for (size_t i = 0; i < results.size(); ++i) shadowed |= terms[i].shadow && !results[i].passed;
+    Finish(*pending, now, shadowed);
+    pending = next;
   }
 }
 
 void Limiter::Finish(Pending& pending, Clock::time_point now, bool shadowed) {
   (pending.over_limit ? metrics_.over_limit : shadowed ? metrics_.shadow : metrics_.ok).Increment();
   metrics_.decision_duration.Observe(std::chrono::duration<double>(now - pending.began_).count());
+  const std::shared_ptr<const RuleSet> rules = std::move(pending.rules_);  // until it has returned
   pending.Decided();
 }
 
 void Limiter::AnswerByPolicy(Flight& flight) {
   const auto now = Clock::now();
   for (size_t g = 0; g < flight.batch.groups.size(); ++g) {
-    for (Pending* pending = flight.members[g].first; pending != nullptr;) {
+    LeasedKey* leased = flight.members[g].lease;
+    for (Pending* pending = leased != nullptr ? leased->TakeWaiting() : flight.members[g].first; pending != nullptr;) {
       Pending* next = pending->next_;
       const FailurePolicy decided = fallback_.Decide(*pending, flight.batch, flight.batch.groups[g]);
       metrics_.store_failures[static_cast<size_t>(decided)]->Increment();
       Finish(*pending, now, false);
       pending = next;
     }
+    if (leased != nullptr) LeaseAnswered(*leased);
   }
 }
 

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "services/ratelimit/fallback.h"
 #include "services/ratelimit/hot_keys.h"
+#include "services/ratelimit/lease_table.h"
 #include "services/ratelimit/memory_store.h"
 #include "services/ratelimit/metrics.h"
 #include "services/ratelimit/pending.h"
@@ -21,7 +22,9 @@ namespace lab::ratelimit {
 
 // Joins rules, stores and metrics. What is asked in one turn of the loop leaves in few store calls: equal requests
 // (same keys, limits and hits) share one entry and are granted in arrival order, and up to max_batch entries go in one
-// atomic call. Where the store fails, each rule's policy decides, at once. Single-threaded.
+// atomic call. Where the store fails, each rule's policy decides, at once. A request whose one limit is leased is
+// decided here, without a store call; when the lease does not know, it waits for the next, with all that come
+// meanwhile: for two store calls at most, three around the edge of a window. Single-threaded.
 class Limiter {
  public:
   struct Options {
@@ -30,6 +33,7 @@ class Limiter {
     int max_in_flight = 2;                                   // store calls, before more wait for an answer
     int replicas = 1;                                        // local shares of overrides
     FailurePolicy on_store_failure = FailurePolicy::kAllow;  // of overrides that no rule matches
+    size_t max_leased_keys = 100'000;
   };
 
   // `store` answers; `local` is what FailurePolicy::kLocal decides with.
@@ -70,8 +74,17 @@ class Limiter {
   Flight& OpenFlight(size_t terms);
   std::optional<Nanos> Wait(Clock::time_point now) const;
 
+  bool DecideByLease(Pending& pending);
+  bool TryLease(LeasedKey& leased, Pending& pending, Clock::time_point at, Clock::time_point now);
+  void WaitForLease(LeasedKey& leased, Pending& pending);
+  void AskForLease(LeasedKey& leased);
+  static void SizeLeases(Flight& flight);
+  void AnswerLease(Flight& flight, size_t group);
+  void LeaseAnswered(LeasedKey& leased);
+
   void Complete(Flight& flight, const absl::Status& status);
   void Answer(Flight& flight);
+  void AnswerGroup(Flight& flight, size_t group);
   void AnswerByPolicy(Flight& flight);
   void Finish(Pending& pending, Clock::time_point now, bool shadowed);
 
@@ -79,6 +92,8 @@ class Limiter {
   Store& store_;
   Metrics& metrics_;
   std::shared_ptr<const RuleSet> rules_;
+  uint64_t rules_number_ = 1;  // leases of older rules are worth nothing
+  LeaseTable leases_;
   HotKeys hot_keys_{64};
   Random random_{1};
   Resolver resolver_;

@@ -34,6 +34,8 @@ Metrics::Metrics(obs::Metrics& registry)
                      Failures(registry, FailurePolicy::kLocal)},
       coalesced_requests(registry.AddCounter("ratelimit_coalesced_requests_total",
                                              "Requests that shared the entry of an equal one in the same turn")),
+      leased(registry.AddCounter("ratelimit_leased_decisions_total", "Requests decided by a lease of this replica")),
+      leases(registry.AddCounter("ratelimit_lease_requests_total", "Times the store was asked for a lease")),
       batches(registry.AddCounter("ratelimit_batches_total", "Calls of the store")),
       batch_requests(registry.AddHistogram("ratelimit_batch_requests", "Requests in a call of the store",
                                            {1, 2, 4, 8, 16, 32, 64, 128, 256, 512})),

@@ -19,6 +19,8 @@ struct Metrics {
   obs::Histogram& decision_duration;
   std::array<obs::Counter*, 3> store_failures;  // requests, by the policy that decided them
   obs::Counter& coalesced_requests;
+  obs::Counter& leased;  // requests decided by a lease
+  obs::Counter& leases;  // questions for one
   obs::Counter& batches;
   obs::Histogram& batch_requests;
   obs::Counter& reloads_ok;

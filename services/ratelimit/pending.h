@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -85,6 +86,7 @@ class Pending {
   absl::InlinedVector<Wanted, 4> wanted_;    // one a key
   std::vector<Limit> overrides_;             // by descriptor, where any has one
   absl::InlinedVector<int32_t, 4> term_of_;  // by descriptor; -1: none
+  std::shared_ptr<const RuleSet> rules_;     // kept by one that waits for a lease; else its batch keeps them
   Clock::time_point began_;
   Pending* next_ = nullptr;  // of its group
 };

@@ -9,6 +9,7 @@
 
 #include "absl/types/span.h"
 #include "services/ratelimit/key.h"
+#include "services/ratelimit/lease.h"
 #include "services/ratelimit/limit.h"
 #include "services/ratelimit/string_map.h"
 
@@ -33,6 +34,7 @@ struct Rule {
   bool shadow = false;  // shadow_mode or quota_mode: observed, never enforced
   Limit limit;
   Limit local;  // this replica's share, for FailurePolicy::kLocal
+  LeaseTerms lease;
   Unit unit = Unit::kUnknown;
   FailurePolicy on_store_failure = FailurePolicy::kAllow;
   std::vector<std::string> replaces;  // names of rules that do not count in a request that matches this one

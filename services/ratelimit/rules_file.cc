@@ -48,6 +48,7 @@ class Reader {
   void ReadDescriptor(const yaml::Value& descriptor, const Place& parent, RuleNode& node);
   std::unique_ptr<Rule> ReadRule(const yaml::Value& value, const Place& place);
   void ReadLimit(const yaml::Value& value, Rule& rule);
+  void ReadLease(const yaml::Value& hits, const yaml::Value& ttl, Rule& rule);
   int64_t ReadWindow(const yaml::Value& unit, const yaml::Value& every, const yaml::Value& at);
   void CheckReplaced();
   void Describe(const Rule& rule);
@@ -148,11 +149,13 @@ void Reader::ReadLimit(const yaml::Value& value, Rule& rule) {
   const yaml::Value unit = value.Optional("unit");
   const yaml::Value every = value.Optional("every");
   const yaml::Value burst_at = value.Optional("burst");
+  const yaml::Value lease = value.Optional("lease");
+  const yaml::Value lease_ttl = value.Optional("lease_ttl");
   const auto algorithm = static_cast<Algorithm>(value.Optional("algorithm").OneOf(algorithms, 0) + 1);
   const auto burst = static_cast<uint32_t>(burst_at.Int(1, kMaxRequests, 0));
   if (rule.unlimited) {
     value.Optional("requests_per_unit").Int(0, kMaxRequests, 0);
-    for (const yaml::Value& field : {unit, every, burst_at}) {
+    for (const yaml::Value& field : {unit, every, burst_at, lease, lease_ttl}) {
       if (field.defined()) field.Error("an unlimited rule has no limit: leave it out, or leave out unlimited");
     }
     return;
@@ -164,8 +167,31 @@ void Reader::ReadLimit(const yaml::Value& value, Rule& rule) {
   if (!limit.ok()) return value.Error(std::string(limit.status().message()));
   rule.limit = *limit;
   rule.limit.count_rejected = defaults_.count_rejected && rule.limit.algorithm == Algorithm::kSlidingCounter;
+  if (defaults_.read_then_write && rule.limit.algorithm == Algorithm::kSlidingLog) {
+    value.Error("a sliding_log is no single value: redis.mode: read_then_write takes any other algorithm");
+  }
   rule.local = Share(rule.limit, defaults_.replicas);
+  if (defaults_.share) rule.limit = rule.local;
   rule.unit = UnitOf(window_us);
+  ReadLease(lease, lease_ttl, rule);
+}
+
+// Only a fixed window has an edge up to which a part of it can be handed out: of a limit without one, what was handed
+// out would have to be given back while others refill it.
+void Reader::ReadLease(const yaml::Value& hits, const yaml::Value& ttl, Rule& rule) {
+  if (!hits.defined()) {
+    if (ttl.defined()) ttl.Error("is of a lease: say how many hits, such as lease: 10");
+    return;
+  }
+  rule.lease.hits = static_cast<uint32_t>(hits.Int(1, kMaxLease, 1));
+  if (ttl.defined()) rule.lease.ttl = ttl.Duration(Millis(1), std::chrono::hours(24 * 365), Millis(1));
+  if (rule.limit.algorithm != Algorithm::kFixedWindow) {
+    hits.Error(Concat("a ", Name(rule.limit.algorithm),
+                      " cannot be leased, only a fixed_window: leave out lease, or the algorithm"));
+  } else if (rule.lease.hits > rule.limit.requests) {
+    hits.Error(Concat("a lease of ", rule.lease.hits, " is more than the limit of ", rule.limit.requests,
+                      ": one replica would hold all of it; a tenth of limit / replicas is a good beginning"));
+  }
 }
 
 // 0 after an error.
@@ -204,6 +230,7 @@ void Reader::Describe(const Rule& rule) {
     parts.emplace_back(Name(rule.limit.algorithm));
     parts.push_back(Concat(rule.limit.requests, " / ", FormatDuration(Micros(rule.limit.window_us))));
     if (rule.limit.burst != 0) parts.push_back(Concat("burst ", rule.limit.burst));
+    if (rule.lease.hits != 0) parts.push_back(Concat("lease ", rule.lease.hits));
     parts.push_back(Concat("on_store_failure ", Name(rule.on_store_failure)));
   }
   if (rule.shadow) parts.emplace_back("shadow");

@@ -12,8 +12,10 @@ namespace lab::ratelimit {
 // What the process decides for its rules.
 struct RuleDefaults {
   FailurePolicy on_store_failure = FailurePolicy::kAllow;
-  int replicas = 1;             // the local share is the limit divided by this
-  bool count_rejected = false;  // a broken variant, for teaching
+  int replicas = 1;              // the local share is the limit divided by this
+  bool count_rejected = false;   // a broken variant, for teaching
+  bool share = false;            // the limit itself is this replica's share
+  bool read_then_write = false;  // the store can keep single values only
 };
 
 struct RulesFile {

@@ -110,6 +110,8 @@ descriptors:
       on_store_failure: local
   - key: block
     rate_limit: {unit: SECOND, requests_per_unit: 0}
+  - key: leased
+    rate_limit: {unit: second, requests_per_unit: 50, lease: 5, lease_ttl: 200ms}
   - key: quota
     quota_mode: true
     rate_limit: {unit: week, requests_per_unit: 7, replaces: [{name: 'per "user"'}]}
@@ -126,6 +128,10 @@ descriptors:
   EXPECT_EQ(user->unit, Unit::kUnknown) << "10 s is no unit of the API";
   EXPECT_EQ(user->on_store_failure, FailurePolicy::kLocal);
   EXPECT_EQ(user->policy_field, "\"per \\\"user\\\"\";q=30;w=10");
+  const Rule* leased = Match(*rules, {{"leased", "x"}});
+  ASSERT_NE(leased, nullptr);
+  EXPECT_EQ(leased->lease, (LeaseTerms{5, Millis(200)}));
+  EXPECT_EQ(user->lease.hits, 0u);
   const Rule* block = Match(*rules, {{"block", "x"}});
   ASSERT_NE(block, nullptr);
   EXPECT_EQ(block->limit.requests, 0u) << "0 is a rule that denies everything";
@@ -136,6 +142,15 @@ descriptors:
   EXPECT_EQ(quota->unit, Unit::kWeek);
   EXPECT_EQ(quota->replaces, std::vector<std::string>{"per \"user\""});
   EXPECT_THAT(rules->ToText(), HasSubstr("shop  user  gcra  30 / 10 s  burst 5  on_store_failure local  shadow"));
+}
+
+TEST(RulesTest, AShareIsTheLimitOfAReplica) {
+  const auto rules = ParseRules({{"r",
+                                  "domain: shop\ndescriptors:\n  - {key: k, rate_limit: {unit: day, "
+                                  "requests_per_unit: 10}}\n"}},
+                                {.replicas = 4, .share = true})
+                         .value();
+  EXPECT_EQ(Match(*rules, {{"k", "1"}})->limit.requests, 2u);
 }
 
 TEST(RulesTest, UnitsAreThoseOfTheReference) {
@@ -219,6 +234,19 @@ INSTANTIATE_TEST_SUITE_P(
                  "domain: d\ndescriptors:\n  - key: k\n    rate_limit: {unit: second, requests_per_unit: 1, algorithm: "
                  "tokenbucket}\n",
                  "token_bucket"},
+        BadRules{"LeaseOfAnotherAlgorithm",
+                 "domain: d\ndescriptors:\n  - key: k\n    rate_limit: {unit: second, requests_per_unit: 10, lease: 5, "
+                 "algorithm: gcra}\n",
+                 "rules.yaml:4: descriptors[0].rate_limit.lease: a gcra cannot be leased"},
+        BadRules{
+            "LeaseAboveTheLimit",
+            "domain: d\ndescriptors:\n  - key: k\n    rate_limit: {unit: second, requests_per_unit: 10, lease: 11}\n",
+            "more than the limit of 10"},
+        BadRules{
+            "LeaseTtlAlone",
+            "domain: d\ndescriptors:\n  - key: k\n    rate_limit: {unit: second, requests_per_unit: 10, lease_ttl: "
+            "1s}\n",
+            "say how many hits"},
         BadRules{"UnknownPolicy",
                  "domain: d\ndescriptors:\n  - key: k\n    rate_limit: {unit: second, requests_per_unit: 1, "
                  "on_store_failure: alow}\n",

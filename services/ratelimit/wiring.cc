@@ -5,6 +5,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <utility>
 
+#include "services/ratelimit/read_then_write_store.h"
+#include "services/ratelimit/redis_store.h"
 #include "services/runtime/base/text.h"
 #include "services/runtime/obs/log.h"
 
@@ -13,7 +15,23 @@ namespace lab::ratelimit {
 namespace {
 
 Limiter::Options LimiterOptions(const Options& options) {
-  return {options.coalesce, options.max_batch, options.max_in_flight, options.replicas, options.on_store_failure};
+  return {options.coalesce, options.max_batch,        options.max_in_flight,
+          options.replicas, options.on_store_failure, static_cast<size_t>(options.local_max_keys)};
+}
+
+std::unique_ptr<Store> MakeRedisStore(RedisMode mode, redis::Client& client) {
+  if (mode == RedisMode::kReadThenWrite) return std::make_unique<ReadThenWriteStore>(client);
+  return std::make_unique<RedisStore>(client);
+}
+
+// The outermost that there is.
+Store& StoreOf(Store* clock, Store* redis, Store& memory) {
+  if (clock != nullptr) return *clock;
+  return redis != nullptr ? *redis : memory;
+}
+
+int64_t ClockOffset(const Options& options) {
+  return options.replica * std::chrono::duration_cast<Micros>(options.clock_skew).count();
 }
 
 double UnixSeconds() { return static_cast<double>(MemoryStore::SystemMicros()) / static_cast<double>(kSecondUs); }
@@ -57,8 +75,12 @@ Service::Service(app::Environment& environment, const Options& options)
                  ? std::make_unique<redis::Client>(environment.loop, options.redis, environment.metrics,
                                                    environment.failpoints)
                  : nullptr),
-      redis_store_(redis_ ? std::make_unique<RedisStore>(*redis_) : nullptr),
-      limiter_(LimiterOptions(options), redis_ ? static_cast<Store&>(*redis_store_) : memory_, memory_, metrics_),
+      redis_store_(redis_ ? MakeRedisStore(options.redis_mode, *redis_) : nullptr),
+      replica_clock_(
+          options.clock == ClockSource::kReplica
+              ? std::make_unique<ReplicaClock>(StoreOf(nullptr, redis_store_.get(), memory_), ClockOffset(options))
+              : nullptr),
+      limiter_(LimiterOptions(options), StoreOf(replica_clock_.get(), redis_store_.get(), memory_), memory_, metrics_),
       rpc_(environment.loop, limiter_, metrics_, {options.bounds, options.headers}),
       server_(environment.loop, options.grpc, environment.metrics, environment.tracer),
       wake_(std::make_unique<boost::asio::steady_timer>(environment.loop.io())) {}

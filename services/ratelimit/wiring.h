@@ -12,7 +12,7 @@
 #include "services/ratelimit/limiter.h"
 #include "services/ratelimit/memory_store.h"
 #include "services/ratelimit/metrics.h"
-#include "services/ratelimit/redis_store.h"
+#include "services/ratelimit/replica_clock.h"
 #include "services/ratelimit/rpc_service.h"
 #include "services/ratelimit/rules_watcher.h"
 #include "services/runtime/app/app.h"
@@ -41,7 +41,8 @@ class Service final : public app::Service {
   Metrics metrics_;
   MemoryStore memory_;
   std::unique_ptr<redis::Client> redis_;  // null with store: memory
-  std::unique_ptr<RedisStore> redis_store_;
+  std::unique_ptr<Store> redis_store_;
+  std::unique_ptr<ReplicaClock> replica_clock_;  // null unless clock.source: replica
   Limiter limiter_;
   RpcService rpc_;
   rpc::Server server_;                               // after its handlers
