@@ -1,6 +1,7 @@
 #include "bench/judge/limiter_oracle.h"
 
 #include <algorithm>
+#include <map>
 
 namespace lab::bench {
 namespace {
@@ -113,6 +114,34 @@ Burst MostInAlignedWindow(const std::vector<Decision>& decisions, int64_t window
     if (end - begin > most.count) most = {end - begin, windows[begin] * window - origin};
   }
   return most;
+}
+
+WindowDifference CompareWithExactWindows(const std::vector<Decision>& decisions, uint64_t limit, int64_t window,
+                                         int64_t origin) {
+  struct Counts {
+    uint64_t came = 0, admitted = 0;  // for certain, of those that are judged
+    uint64_t possible = 0;            // admissions, of all
+  };
+  std::map<int64_t, Counts> windows;
+  for (const Decision& decision : decisions) {
+    const int64_t first = FloorDivide(origin + decision.from, window);
+    const int64_t last = FloorDivide(origin + decision.to, window);
+    const bool admitted = decision.kind == Decision::Kind::kAdmitted;
+    if (admitted || decision.kind == Decision::Kind::kUnknown) {
+      for (int64_t number = first; number <= last; ++number) ++windows[number].possible;
+    }
+    if (!decision.judged || first != last) continue;
+    ++windows[first].came;
+    if (admitted) ++windows[first].admitted;
+  }
+  WindowDifference difference;
+  for (const auto& [number, counts] : windows) {
+    const uint64_t exact = std::min(limit, counts.came);
+    difference.exact += exact;
+    difference.over += counts.admitted - std::min(counts.admitted, limit);
+    difference.under += exact - std::min(exact, counts.possible);
+  }
+  return difference;
 }
 
 FalseDecisions CompareWithExactLog(const std::vector<Decision>& decisions, uint64_t limit, int64_t window) {

@@ -39,6 +39,19 @@ struct FalseDecisions {
   uint64_t answered = 0;  // judged decisions that were answered
 };
 
+struct WindowDifference {
+  uint64_t over = 0;   // certainly admitted beyond the limit of their window
+  uint64_t under = 0;  // certainly not admitted, although there was room and they asked for it
+  uint64_t exact = 0;  // what the exact limiter admits of what certainly came in one window
+};
+
+// Holds what was admitted, of one key and by however many processes, against one exact limiter that counts fixed windows
+// and sees all arrivals: it admits the first `limit` of each window. Windows as in MostInAlignedWindow; requests of one
+// hit. Over: only admissions that lie in one window for certain. Under: what came in one window for certain, up to the
+// limit, beyond all admissions that can have lain there. O(n log n).
+WindowDifference CompareWithExactWindows(const std::vector<Decision>& decisions, uint64_t limit, int64_t window,
+                                         int64_t origin);
+
 // Judges each decision by an exact sliding log of the limiter's own admissions. O(n log n).
 FalseDecisions CompareWithExactLog(const std::vector<Decision>& decisions, uint64_t limit, int64_t window);
 

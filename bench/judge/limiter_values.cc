@@ -106,6 +106,24 @@ Evidence FalseShare(const Trial& trial, const Lab& lab, const Selectors& selecto
   return Evidence::Of(wrong / static_cast<double>(sum.answered), sum.answered);
 }
 
+// What was admitted too much, or too little, as a share of what one exact limiter admits.
+Evidence AgainstExactWindows(const Trial& trial, const Lab& lab, const Selectors& selectors, bool over) {
+  const Selection selection = Select(trial, lab, selectors);
+  if (!selection.why.empty()) return Evidence::None(selection.why);
+  if (trial.started_unix_ns == 0) return Evidence::None("the wall clock of the start is not known");
+  const Limit limit = LimitOf(selectors);
+  WindowDifference sum;
+  for (const History& history : HistoriesOf(trial, selection)) {
+    const WindowDifference found = CompareWithExactWindows(history.decisions, static_cast<uint64_t>(limit.count),
+                                                           limit.window_ns, trial.started_unix_ns);
+    sum.over += found.over;
+    sum.under += found.under;
+    sum.exact += found.exact;
+  }
+  if (sum.exact == 0) return Evidence::None("nothing came that an exact limiter would admit");
+  return Evidence::Of(static_cast<double>(over ? sum.over : sum.under) / static_cast<double>(sum.exact), sum.exact);
+}
+
 }  // namespace
 
 std::vector<History> HistoriesOf(const Trial& trial, const Selection& selection) {
@@ -159,6 +177,12 @@ void AddLimiterValues(std::vector<Function>& functions) {
   });
   add("false_deny", Unit::Share(), {}, [](const Trial& trial, const Lab& lab, const Selectors& selectors) {
     return FalseShare(trial, lab, selectors, false);
+  });
+  add("over_admission", Unit::Share(), {}, [](const Trial& trial, const Lab& lab, const Selectors& selectors) {
+    return AgainstExactWindows(trial, lab, selectors, true);
+  });
+  add("under_admission", Unit::Share(), {}, [](const Trial& trial, const Lab& lab, const Selectors& selectors) {
+    return AgainstExactWindows(trial, lab, selectors, false);
   });
 }
 

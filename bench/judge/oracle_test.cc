@@ -128,6 +128,58 @@ TEST(LimiterOracleTest, NeverAccusesAnExactLimiterAndConvictsAGenerousOne) {
   EXPECT_GT(convicted, 250u);
 }
 
+// Replicas that share a limit by fixed windows, each deciding at a hidden moment: `slack` hits more a window than the
+// limit, or fewer.
+std::vector<Decision> WindowLimiter(Random& random, uint64_t limit, int64_t window, int64_t slack) {
+  std::vector<std::pair<int64_t, Decision>> made;
+  for (int i = 0; i < 300; ++i) {
+    const int64_t moment = static_cast<int64_t>(random.Below(2000));
+    const int64_t before = static_cast<int64_t>(random.Below(5)), after = static_cast<int64_t>(random.Below(5));
+    made.push_back({moment, {moment - before, moment + after, Kind::kLimited, true}});
+  }
+  std::sort(made.begin(), made.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::map<int64_t, int64_t> counts;
+  std::vector<Decision> decisions;
+  for (auto& [moment, decision] : made) {
+    if (counts[moment / window]++ < static_cast<int64_t>(limit) + slack) decision.kind = Kind::kAdmitted;
+    decisions.push_back(decision);
+  }
+  return decisions;
+}
+
+TEST(LimiterOracleTest, OneExactLimiterIsTheMeasureOfManyReplicas) {
+  Random random(11);
+  uint64_t over = 0, under = 0;
+  for (int round = 0; round < 200; ++round) {
+    const uint64_t limit = 4 + random.Below(5);
+    const int64_t window = 100 + static_cast<int64_t>(random.Below(100));
+    const WindowDifference exact = CompareWithExactWindows(WindowLimiter(random, limit, window, 0), limit, window, 0);
+    EXPECT_EQ(exact.over, 0u);
+    EXPECT_EQ(exact.under, 0u);
+    EXPECT_GT(exact.exact, 0u);
+    over += CompareWithExactWindows(WindowLimiter(random, limit, window, 3), limit, window, 0).over > 0 ? 1 : 0;
+    under += CompareWithExactWindows(WindowLimiter(random, limit, window, -3), limit, window, 0).under > 0 ? 1 : 0;
+  }
+  EXPECT_GT(over, 190u);
+  EXPECT_GT(under, 190u);
+}
+
+TEST(LimiterOracleTest, CountsAgainstTheExactLimiterOnlyWhatIsCertain) {
+  const auto compare = [](const std::vector<Decision>& decisions) {
+    return CompareWithExactWindows(decisions, 2, 100, 50);
+  };
+  // Windows end at 50 and 150. Three admitted in one: one too many; the one across the edge may belong to the other.
+  EXPECT_EQ(compare({{60, 70}, {61, 70}, {62, 70}}).over, 1u);
+  EXPECT_EQ(compare({{60, 70}, {61, 70}, {40, 70}}).over, 0u);
+  // Two came and one was admitted: one too few; not so where another, or one unknown, may have been admitted there.
+  const Decision limited{62, 70, Kind::kLimited};
+  EXPECT_EQ(compare({{60, 70}, limited}).under, 1u);
+  EXPECT_EQ(compare({{60, 70}, limited, {40, 70}}).under, 0u);
+  EXPECT_EQ(compare({{60, 70}, limited, {10, 400, Kind::kUnknown}}).under, 0u);
+  EXPECT_EQ(compare({{60, 70}, limited, {80, 90, Kind::kAdmitted, false}}).under, 0u) << "outside of the phase";
+  EXPECT_EQ(compare({{60, 70}, limited}).exact, 2u);
+}
+
 TEST(LimiterOracleTest, WindowsAreHalfOpenAndSayWhereTheyBegin) {
   const std::vector<Decision> apart = {{0, 0}, {100, 100}};
   EXPECT_EQ(MostInWindow(apart, 100).count, 1u);
