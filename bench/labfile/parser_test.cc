@@ -32,6 +32,7 @@ Catalogue TestCatalogue() {
       {"redis.connections", "int", "1", "1 … 64", "", {}},
       {"redis.share", "number", "0.5", "0 … 1", "", {}},
       {"debug", "bool", "false", "", "", {}},
+      {"replicas", "int", "1", "1 … 16", "", {}},
       {"rules.path", "string", "", "", "", {}},
       {"rules.on_store_failure", "one of: allow, deny, local", "deny", "", "", {"allow", "deny", "local"}}};
   catalogue.faults = {
@@ -197,6 +198,8 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"\"@rules.yaml\"", "\"@rulez.yaml\"", "did you mean \"@rules.yaml\"?"},
         Wrong{"  redis: {}", "  redos: {}", "unknown part \"redos\"; did you mean \"redis\"?"},
         Wrong{"replicas: 2", "replicas: 0", "replicas"},
+        Wrong{"on_store_failure: deny}", "replicas: 17}", "out of range; allowed: 1 … 16"},
+        Wrong{"on_store_failure: deny}", "replicas: 1}", "replica"},
         Wrong{"reference: deny", "reference: denny", "unknown variant \"denny\"; did you mean \"deny\"?"},
         Wrong{"reference: deny", "reference: no-deadline", "a broken variant cannot be the reference"},
         Wrong{"on_store_failure: deny", "on_store_failure: denny", "did you mean \"deny\"?"},

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/strip.h"
 #include "bench/labfile/parsing.h"
 #include "bench/labfile/quantity.h"
@@ -95,13 +97,28 @@ void ReadRepeat(const yaml::Value& repeat, FaultSpec& fault) {
   fault.every = *every;
 }
 
+// Of all variants: a fault is the same in each.
+int LeastReplicas(const Lab& lab, const PartSpec& part) {
+  if (lab.variants.empty()) return part.replicas;
+  int least = std::numeric_limits<int>::max();
+  for (const VariantSpec& variant : lab.variants) {
+    int replicas = part.replicas;
+    if (const auto set = variant.set.find(part.name); set != variant.set.end()) {
+      const auto own = set->second.find("replicas");
+      if (own != set->second.end() && !absl::SimpleAtoi(own->second, &replicas)) continue;  // said already
+    }
+    least = std::min(least, replicas);
+  }
+  return least;
+}
+
 void ReadTarget(const yaml::Value& entry, const yaml::Value& name, const Lab& lab, FaultSpec& fault) {
   const yaml::Value on = entry.Optional("on");
   const std::string prefix = fault.fault.substr(0, fault.fault.find('.'));
   fault.part = on.String(prefix);
   const PartSpec* part = FindPart(lab, fault.part);
   if (part != nullptr) {
-    fault.replica = static_cast<int>(entry.Optional("replica").Int(0, part->replicas - 1, 0));
+    fault.replica = static_cast<int>(entry.Optional("replica").Int(0, LeastReplicas(lab, *part) - 1, 0));
     return;
   }
   entry.Optional("replica");

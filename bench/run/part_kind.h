@@ -34,6 +34,7 @@ struct LaunchRequest {
   std::string data_folder;                 // its working folder; gone after the trial
   Ports ports;                             // of port_names()
   std::map<std::string, Ports> others;     // kind → ports of the part of that kind that was started before
+  int replica = 0;                         // its number, from 0
 };
 
 // A kind of part: how it is started, asked and read. Registered by name in PartKinds(); one file each.

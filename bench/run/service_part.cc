@@ -56,6 +56,7 @@ class ServicePart : public PartKind {
     if (!knobs.ok()) return knobs;
     const std::set<std::string> ours = Wired();
     std::erase_if(*knobs, [&](const Catalogue::Knob& knob) { return ours.count(knob.path) > 0; });
+    knobs->push_back({"replicas", "int", "1", "1 … 16", "processes of it, instead of the system's replicas", {}});
     knobs->push_back({"binary", "string", "", "", "another binary that takes the same configuration", {}});
     return knobs;
   }
@@ -63,7 +64,7 @@ class ServicePart : public PartKind {
   // Ports are free ones on loopback. Where its store is, too: pointed elsewhere, it would not notice the faults of the
   // store that is broken.
   std::set<std::string> Wired() const override {
-    return {"http.port", "http.host", "grpc.port", "grpc.host", "redis.port", "redis.host"};
+    return {"http.port", "http.host", "grpc.port", "grpc.host", "redis.port", "redis.host", "replica.number"};
   }
 
   absl::StatusOr<std::string> Version(const Build&, const std::map<std::string, std::string>& set) const override {
@@ -134,6 +135,7 @@ class ServicePart : public PartKind {
   static std::string Config(const LaunchRequest& request, const std::vector<Catalogue::Knob>& knobs) {
     std::map<std::string, std::string> values = {{"http.host", kHost}, {"grpc.host", kHost}};
     values["trace.file"] = Concat(TraceFolder(request), "/", request.name, ".jsonl");
+    values["replica.number"] = std::to_string(request.replica);
     for (const auto& [port, number] : request.ports) values[port + ".port"] = std::to_string(number);
     for (const auto& [kind, ports] : request.others) {
       const auto port = ports.find(kind);  // the port of a kind that is called like it: redis.port

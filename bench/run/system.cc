@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "absl/strings/numbers.h"
 #include "services/runtime/base/file.h"
 #include "services/runtime/base/text.h"
 
@@ -18,6 +19,15 @@ absl::Status MakeFolder(const std::string& path) {
   std::error_code error;
   fs::create_directories(path, error);
   return error ? absl::UnavailableError(Concat("cannot make ", path, ": ", error.message())) : absl::OkStatus();
+}
+
+// "replicas" may be set like configuration; it is the runner's, not the part's.
+PartSpec WithReplicas(PartSpec spec, std::map<std::string, std::string>& set) {
+  const auto given = set.find("replicas");
+  if (given == set.end()) return spec;
+  if (!absl::SimpleAtoi(given->second, &spec.replicas)) spec.replicas = 1;  // the parser has checked it
+  set.erase(given);
+  return spec;
 }
 
 }  // namespace
@@ -66,11 +76,12 @@ absl::StatusOr<std::map<std::string, std::string>> System::Configure(const PartS
   return set;
 }
 
-absl::Status System::StartPart(const PartSpec& spec, Progress& progress) {
-  const PartKind* kind = FindPartKind(spec.kind.empty() ? spec.name : spec.kind);
-  if (kind == nullptr) return absl::InvalidArgumentError(Concat("there is no part of the kind ", spec.kind));
-  absl::StatusOr<std::map<std::string, std::string>> set = Configure(spec);
+absl::Status System::StartPart(const PartSpec& as_declared, Progress& progress) {
+  const PartKind* kind = FindPartKind(as_declared.kind.empty() ? as_declared.name : as_declared.kind);
+  if (kind == nullptr) return absl::InvalidArgumentError(Concat("there is no part of the kind ", as_declared.kind));
+  absl::StatusOr<std::map<std::string, std::string>> set = Configure(as_declared);
   if (!set.ok()) return set.status();
+  const PartSpec spec = WithReplicas(as_declared, *set);
   absl::StatusOr<std::string> version = kind->Version(build_, *set);
   if (!version.ok()) return version.status();
   versions_[spec.name] = *version;
@@ -93,7 +104,7 @@ absl::Status System::StartPart(const PartSpec& spec, Progress& progress) {
     if (absl::Status made = MakeFolder(data); !made.ok()) return made;
     const Clock::time_point begin = Clock::now();
     const absl::Status started = part.Start(
-        {build_, part.full_name(), *set, options_.trial_folder + "/config", data, {}, others},
+        {build_, part.full_name(), *set, options_.trial_folder + "/config", data, {}, others, replica},
         Concat(options_.trial_folder, "/logs/", part.full_name(), ".log"), environment, kReady, options_.interrupted);
     if (!started.ok()) return started;
     std::string ports;
