@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "bench/live/commands.h"
+#include "bench/ui/page.h"
 #include "services/runtime/base/json.h"
 #include "services/runtime/base/text.h"
 
@@ -81,11 +82,11 @@ Pages::Pages(Hub& hub, Control* control, Server::Options options)
 
 absl::Status Pages::Start() {
   http_.Handle("GET", "/", Guarded([this](const http::Request&, http::Server::Respond respond) {
-                 if (!options_.page) return respond(http::Problem(404, "not found", "this server has no page"));
-                 http::Response response{
-                     200, "text/html; charset=utf-8", options_.page(Concat("{\"token\":\"", token_, "\"}")), {}};
-                 response.headers.emplace_back("Content-Security-Policy", options_.content_security_policy);
-                 respond(response);
+                 ui::PageContent content;
+                 content.data = Concat("{\"token\":\"", token_, "\"}");
+                 http::Response response{200, "text/html; charset=utf-8", ui::MakePage(content), {}};
+                 response.headers.emplace_back("Content-Security-Policy", ui::ContentSecurityPolicy());
+                 respond(std::move(response));
                }));
   http_.Handle("GET", "/api/state", Guarded([this](const http::Request&, http::Server::Respond respond) {
                  respond({200, "application/json", hub_.State(), {}});

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -33,10 +32,7 @@ class Pages;
 class Server {
  public:
   struct Options {
-    int port = 0;  // 0: a free one
-    // The page around a bootstrap document {"token": …}; its Content-Security-Policy.
-    std::function<std::string(const std::string& bootstrap)> page;
-    std::string content_security_policy;
+    int port = 0;                                    // 0: a free one
     int max_clients = 16;                            // that read events; one more is answered 503
     Nanos heartbeat = std::chrono::seconds(10);      // a comment, so that a lost client is noticed
     Nanos stalled_after = std::chrono::seconds(10);  // a client that takes nothing for so long is closed

@@ -115,8 +115,6 @@ class FakeControl : public Control {
 class LiveServerTest : public testing::Test {
  protected:
   void Start(Server::Options options = {}, bool judged = false, Hub::Options ring = {}) {
-    options.page = [](const std::string& bootstrap) { return "<html>" + bootstrap + "</html>"; };
-    options.content_security_policy = "default-src 'none'";
     hub_ = std::make_unique<Hub>(ring);
     server_ = std::make_unique<Server>(*hub_, judged ? nullptr : &control_, options);
     ASSERT_TRUE(server_->Start().ok());
@@ -164,10 +162,10 @@ TEST_F(LiveServerTest, ServesThePageWithItsTokenAndPolicy) {
   Start();
   const std::string page = Get("/", Host());
   EXPECT_THAT(page, StartsWith("HTTP/1.1 200 OK\r\n"));
-  EXPECT_THAT(page, HasSubstr("Content-Security-Policy: default-src 'none'\r\n"));
+  EXPECT_THAT(page, HasSubstr("Content-Security-Policy: default-src 'none'; script-src 'sha256-"));
   EXPECT_THAT(page, HasSubstr("Cache-Control: no-store\r\n"));
   EXPECT_THAT(page, HasSubstr("X-Frame-Options: DENY\r\n"));
-  EXPECT_THAT(page, HasSubstr(Concat("<html>{\"token\":\"", server_->token(), "\"}</html>")));
+  EXPECT_THAT(page, HasSubstr(Concat("{\"token\":\"", server_->token(), "\"}</script>")));
   EXPECT_EQ(server_->token().size(), 32u);
   EXPECT_EQ(server_->url(), Concat("http://", Host(), "/"));
   Server other(*hub_, nullptr, {});

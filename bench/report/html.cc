@@ -9,6 +9,7 @@
 #include "bench/judge/judge.h"
 #include "bench/report/accounts.h"
 #include "bench/report/text.h"
+#include "bench/ui/page.h"
 
 namespace lab::bench {
 namespace {
@@ -34,15 +35,16 @@ std::string Mark(State state) {
                       kWords[static_cast<int>(state)], "\">", StateGlyph(state), "</span>");
 }
 
-std::string Head(const Report& report) {
-  const std::string title = report.run.title.empty() ? report.run.lab : report.run.title;
-  return absl::StrCat(
-      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-      "<meta name=\"color-scheme\" content=\"light dark\">\n<title>",
-      StateWord(report.run.verdict.state), " · ", EscapeHtml(title), " · ", EscapeHtml(report.run.started),
-      "</title>\n<style>\n", HtmlStyle(), "</style>\n</head>\n<body>\n");
+std::string Title(const Report& report) {
+  return absl::StrCat(StateWord(report.run.verdict.state), " · ",
+                      report.run.title.empty() ? report.run.lab : report.run.title, " · ", report.run.started);
 }
+
+// The page's script draws here, and shows the section; without one it stays away.
+constexpr char kExplorer[] =
+    "<section id=\"explore\" hidden><h2>Trial by trial</h2>\n<p class=\"hint\">Move through the time of a trial, with "
+    "the "
+    "slider or over a chart; what stands below compares all of them.</p>\n<div id=\"app\"></div></section>\n";
 
 std::string VerdictBlock(const Report& report) {
   const Run& run = report.run;
@@ -266,7 +268,7 @@ std::string PartSettings(const Report& report) {
       }
     }
     if (settings.empty()) continue;
-    absl::StrAppend(&out, "<h4>", EscapeHtml(trial.variant), "</h4><ul class=\"settings\">", settings, "</ul>");
+    absl::StrAppend(&out, "<h3>", EscapeHtml(trial.variant), "</h3><ul class=\"settings\">", settings, "</ul>");
   }
   if (out.empty()) return "";
   return "<details><summary>Settings that differ from a part's default</summary>" + out + "</details>\n";
@@ -313,11 +315,15 @@ std::string Conditions(const Report& report) {
 
 }  // namespace
 
-std::string HtmlReport(const Report& report) {
-  return absl::StrCat(Head(report), VerdictBlock(report), Expectations(report), Problems(report), Variants(report),
-                      Predictions(report), HtmlCharts(report), Faults(report), Recoveries(report), Conditions(report),
+std::string HtmlBody(const Report& report) {
+  return absl::StrCat("\n", VerdictBlock(report), Expectations(report), Problems(report), Variants(report),
+                      Predictions(report), kExplorer, HtmlCharts(report), Faults(report), Recoveries(report), Conditions(report),
                       "</main>\n<footer><p>Every number on this page was measured on the host named above; "
-                      "<a href=\"./result.json\">result.json</a> holds them all.</p></footer>\n</body>\n</html>\n");
+                      "<a href=\"./result.json\">result.json</a> holds them all.</p></footer>\n");
+}
+
+std::string HtmlReport(const Report& report) {
+  return ui::MakePage({Title(report), HtmlBody(report), HtmlData(report)});
 }
 
 }  // namespace lab::bench

@@ -68,7 +68,7 @@ std::string StepTable(const Panel& panel, bool answers) {
 }
 
 std::string SpectrumTable(const std::vector<const Panel*>& panels, const std::string& phase) {
-  std::string out = "<div class=\"scroll\" tabindex=\"0\"><table class=\"numbers\"><thead><tr><th scope=\"col\"></th>";
+  std::string out = "<div class=\"scroll\" tabindex=\"0\"><table class=\"numbers\"><thead><tr><td></td>";
   for (const double quantile : kSpectrum) absl::StrAppend(&out, "<th scope=\"col\">", QuantileName(quantile), "</th>");
   absl::StrAppend(&out, "<th scope=\"col\">samples</th></tr></thead><tbody>\n");
   for (const Panel* panel : panels) {

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "bench/model/quantile.h"
 #include "bench/report/card.h"
@@ -19,6 +20,7 @@
 namespace lab::bench {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -168,16 +170,32 @@ TEST(ReasonsTest, SharedOnesAreToldOnceAndProblemsAreAdded) {
 }
 
 TEST(HtmlTest, IsWellFormedAndSelfContained) {
-  const std::string html = HtmlReport(Sample());
+  const std::string html = HtmlBody(Sample());
   EXPECT_EQ(FirstUnbalanced(html), "");
   EXPECT_THAT(html, Not(HasSubstr("<script")));
   EXPECT_THAT(html, Not(HasSubstr("http://")));
   EXPECT_THAT(html, Not(HasSubstr("https://")));
-  EXPECT_THAT(html, HasSubstr("<html lang=\"en\">"));
+  EXPECT_THAT(HtmlReport(Sample()), AllOf(HasSubstr("<html lang=\"en\">"), HasSubstr(html)));
   EXPECT_THAT(html, HasSubstr("limit 25 ms"));
   EXPECT_THAT(html, HasSubstr("no-deadline breaks bounded-latency"));
   EXPECT_THAT(html, HasSubstr("nothing was decided while the fault was in force"));
   EXPECT_LT(html.find("PASS"), html.find("id=\"expectations\""));
+}
+
+TEST(HtmlTest, CarriesEachTrialForItsScript) {
+  const Report report = Sample();
+  const nlohmann::json data = nlohmann::json::parse(HtmlData(report));
+  ASSERT_EQ(data["trials"].size(), report.run.trials.size());
+  const nlohmann::json& trial = data["trials"][0];
+  const Timeline& timeline = report.timelines[0];
+  EXPECT_EQ(trial["variant"], report.run.trials[0].variant);
+  EXPECT_EQ(trial["faults"].size(), report.run.trials[0].faults.size());
+  for (const char* column : {"offered", "achieved", "errors", "dropped", "admitted", "p50_s", "p99_s", "max_s"}) {
+    ASSERT_EQ(trial["columns"][column].size(), timeline.buckets.size()) << column;
+  }
+  const Bucket& bucket = timeline.buckets[3];
+  EXPECT_NEAR(trial["columns"]["offered"][3], static_cast<double>(bucket.offered) / timeline.step_s, 1);
+  EXPECT_NEAR(trial["columns"]["p99_s"][3], bucket.p99_s, bucket.p99_s / 1000);
 }
 
 TEST(HtmlTest, BalanceCheckSeesWhatIsWrong) {
@@ -207,7 +225,7 @@ TEST(HtmlTest, EscapesWhatComesFromFiles) {
   run.command = {"lab", evil};
   run.host[evil] = run.changed[evil] = evil;
   const Report report = MakeReport(lab, std::move(run));
-  const std::string html = HtmlReport(report);
+  const std::string html = HtmlBody(report);
   EXPECT_THAT(html, Not(HasSubstr("<img")));
   EXPECT_EQ(FirstUnbalanced(html), "");
   EXPECT_THAT(MarkdownReport(report), Not(ContainsRegex("[^`(]<img src=x onerror=alert\\(1\\)>.*\\|")));
@@ -217,7 +235,7 @@ TEST(HtmlTest, NothingMeasuredIsStillAPage) {
   bench::Run run;
   run.lab = "x";
   run.interrupted = true;
-  const std::string html = HtmlReport(MakeReport(Lab(), std::move(run)));
+  const std::string html = HtmlBody(MakeReport(Lab(), std::move(run)));
   EXPECT_EQ(FirstUnbalanced(html), "");
   EXPECT_THAT(html, HasSubstr("INCONCLUSIVE"));
   EXPECT_THAT(html, HasSubstr("interrupted"));
