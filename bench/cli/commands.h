@@ -11,6 +11,7 @@
 namespace lab::bench::cli {
 
 // Exit statuses besides those of a run (0 pass, 1 fail, 2 inconclusive).
+inline constexpr int kSkipped = 2;        // the host does not allow what a lab needs: inconclusive, nothing was started
 inline constexpr int kUsage = 64;         // the command line, a lab file, an unknown name
 inline constexpr int kMissing = 69;       // a needed part is not here and could not be got
 inline constexpr int kNotCompleted = 70;  // everything else that went wrong

@@ -2,6 +2,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +13,7 @@
 #include "bench/cli/commands.h"
 #include "bench/cli/terminal.h"
 #include "bench/cli/try_faults.h"
+#include "bench/host/cgroup.h"
 #include "bench/judge/judge.h"
 #include "bench/report/text.h"
 #include "bench/run/host.h"
@@ -37,6 +39,10 @@ class Findings {
   // Something is worse than it should be, but labs run.
   void Weak(const std::string& what, const std::string& found, const std::string& remedy) {
     Line(State::kInconclusive, what, found, remedy);
+  }
+  // The host does not allow it: labs that need it are skipped, all others run.
+  void NotHere(const std::string& what, const std::string& found, const std::string& remedy) {
+    Line(State::kFail, what, found, remedy);
   }
   void Missing(const std::string& what, const std::string& found, const std::string& remedy) {
     Line(State::kFail, what, found, remedy);
@@ -69,14 +75,15 @@ double AvailableMemory() {
 }
 
 void CheckMachine(Findings& findings) {
-  const unsigned cores = std::thread::hardware_concurrency();
+  const HostLimits limits = LimitsOfOurs();
+  const double cores = std::min(limits.cpu_cores.value_or(1e9), 1.0 * std::thread::hardware_concurrency());
   if (cores >= 2) {
     findings.Good("cores", absl::StrCat(cores));
   } else {
-    findings.Weak("cores", absl::StrCat(cores),
+    findings.Weak("cores", absl::StrCat(cores, limits.cpu_cores ? " by a CPU quota" : ""),
                   "labs want 2: with one the load generator often starves, and runs are inconclusive");
   }
-  const double memory = AvailableMemory();
+  const double memory = std::min(limits.memory_bytes.value_or(1e18), AvailableMemory());
   if (memory >= kMinMemory) {
     findings.Good("memory available", FormatQuantity(memory, "bytes"));
   } else {
@@ -84,7 +91,7 @@ void CheckMachine(Findings& findings) {
                      "labs want 1 GiB: close something, or give the machine more");
   }
   const auto host = DescribeHost();
-  for (const char* key : {"cpu", "kernel", "distribution", "virtualised", "governor"}) {
+  for (const char* key : {"cpu", "kernel", "distribution", "virtualised", "governor", "cgroups", "limits"}) {
     const auto found = host.find(key);
     if (found != host.end() && !found->second.empty()) findings.Note(key, found->second);
   }
@@ -153,7 +160,11 @@ void CheckParts(const std::string& root, Findings& findings) {
 
 void CheckFaults(const std::string& root, Findings& findings) {
   for (const FaultTrial& trial : TryFaults(root)) {
-    if (trial.error.empty()) {
+    if (!trial.why_not_here.empty()) {
+      const size_t split = trial.why_not_here.find("; ");
+      const std::string remedy = split == std::string::npos ? "" : trial.why_not_here.substr(split + 2);
+      findings.NotHere(trial.fault, trial.why_not_here.substr(0, split), remedy);
+    } else if (trial.error.empty()) {
       findings.Good(trial.fault, trial.evidence);
     } else {
       findings.Weak(trial.fault, trial.error, "labs that need it are inconclusive on this host");

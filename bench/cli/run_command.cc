@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "bench/cli/checkout.h"
 #include "bench/cli/commands.h"
 #include "bench/cli/predictions.h"
@@ -17,6 +18,7 @@
 #include "bench/report/report.h"
 #include "bench/report/result_json.h"
 #include "bench/report/text.h"
+#include "bench/run/needs.h"
 #include "bench/run/part_kind.h"
 #include "bench/run/run_folder.h"
 #include "bench/run/runner.h"
@@ -106,6 +108,11 @@ int RunALab(const Session& session, const Arguments& arguments) {
   if (const absl::Status checked = CheckCard(card->text, card->file, *lab); !checked.ok()) return Fail(kUsage, checked);
 
   if (const absl::Status disk = CheckDisk(session.root, options->quick); !disk.ok()) return Fail(kNotCompleted, disk);
+
+  if (const std::vector<std::string> not_here = NotHere(*lab); !not_here.empty()) {
+    return Fail(kSkipped, absl::StrCat(lab->name, " is skipped, this host does not allow what it needs:\n",
+                                       absl::StrJoin(not_here, "\n"), "\nnothing was started"));
+  }
 
   for (const live::UpFolder& folder : live::UpFolders(session.root)) {
     if (!folder.record) continue;

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "bench/fault/fault.h"
+#include "bench/host/namespaces.h"
 #include "bench/run/journal.h"
 #include "bench/run/process.h"
 #include "bench/run/run_folder.h"
@@ -32,8 +33,8 @@ bool Within(Nanos time, const std::function<bool()>& condition) {
 }
 
 FaultTrial TryFault(const FaultKind& kind, FaultTarget& target) {
-  FaultTrial trial{absl::StrCat(target.kind(), ".", kind.action), "", ""};
-  const std::unique_ptr<Fault> fault = kind.make({target, {}, kind.instantaneous ? Nanos{} : Nanos(kLength)});
+  FaultTrial trial{absl::StrCat(target.kind(), ".", kind.action), "", "", ""};
+  const std::unique_ptr<Fault> fault = kind.make({target, kind.on_idle, kind.instantaneous ? Nanos{} : Nanos(kLength)});
   absl::Status status = fault->Prepare();
   if (status.ok()) status = fault->Apply();
   const bool seen = status.ok() && Within(kSeen, [&] {
@@ -66,10 +67,17 @@ FaultTrial TryOn(const std::string& root, const std::string& kind, const FaultKi
   Lab lab;
   PartSpec part;
   part.name = part.kind = kind;
+  if (fault.needs == "disk") {
+    part.disk_bytes = 16 << 20;
+    part.set = {{"appendonly", "yes"}};
+  }
+  lab.private_network = fault.needs == "network";
   lab.system.push_back(part);
+  FaultTrial trial{absl::StrCat(kind, ".", fault.action), "", "", ""};
+  if (fault.why_not_here != nullptr) trial.why_not_here = fault.why_not_here();
+  if (!trial.why_not_here.empty()) return trial;
   Progress silent;
   System system(lab, {root, folder + "/trial", folder + "/data", {}, [] { return false; }}, spawner, journal);
-  FaultTrial trial{absl::StrCat(kind, ".", fault.action), "", ""};
   if (const absl::Status started = system.Start(silent); started.ok()) {
     trial = TryFault(fault, *system.Find(kind, 0));
   } else {
@@ -83,7 +91,10 @@ FaultTrial TryOn(const std::string& root, const std::string& kind, const FaultKi
 
 std::vector<FaultTrial> TryFaults(const std::string& root) {
   const absl::StatusOr<std::unique_ptr<Journal>> journal = Journal::Open(StateFolder(root));
-  if (!journal.ok()) return {{"all", "", std::string(journal.status().message())}};
+  if (!journal.ok()) return {{"all", "", std::string(journal.status().message()), ""}};
+  // Before the spawner makes its thread, so that all parts are in them.
+  const Namespaces ours{.network = true, .mounts = true};
+  if (WhyNoNamespaces(ours).empty()) (void)EnterNamespaces(ours);
   Spawner spawner([&journal](pid_t pid, const std::string& name) { return (*journal)->Process(pid, name); });
   const std::string folder = (*journal)->folder() + "/doctor";
   std::error_code error;

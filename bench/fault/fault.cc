@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "bench/fault/host_access.h"
+#include "bench/host/namespaces.h"
+#include "bench/labfile/quantity.h"
 #include "services/runtime/base/nearest.h"
 #include "services/runtime/base/text.h"
 
@@ -10,7 +13,9 @@ namespace lab::bench {
 const std::vector<FaultKind>& FaultKinds() {
   static const std::vector<FaultKind> kinds = [] {
     std::vector<FaultKind> all = ProcessFaults();
-    for (FaultKind& kind : RedisFaults()) all.push_back(std::move(kind));
+    for (auto* table : {&RedisFaults, &CgroupFaults, &NetworkFaults}) {
+      for (FaultKind& kind : table()) all.push_back(std::move(kind));
+    }
     return all;
   }();
   return kinds;
@@ -23,6 +28,23 @@ std::vector<const FaultKind*> FaultsFor(const std::string& part_kind) {
   }
   return found;
 }
+
+namespace {
+
+// "" or why this is no quantity of the unit.
+std::string QuantityError(const std::string& unit, const std::string& value) {
+  if (unit == "%") {
+    const absl::StatusOr<double> share = ShareOf(value);
+    if (share.ok() && *share > 0 && *share <= 1) return "";
+    return Concat("\"", value, "\" is not a share between 1% and 100%");
+  }
+  const absl::StatusOr<Quantity> quantity = QuantityOf(value);
+  if (!quantity.ok()) return std::string(quantity.status().message());
+  if (quantity->unit.SameKind(UnitNamed(unit).unit) && quantity->value >= 0) return "";
+  return Concat("\"", value, "\" is not ", KindName(UnitNamed(unit).unit));
+}
+
+}  // namespace
 
 const FaultKind* FindFault(const std::string& part_kind, const std::string& action) {
   for (const FaultKind* kind : FaultsFor(part_kind)) {
@@ -43,8 +65,22 @@ std::string CheckFaultOptions(const FaultKind& kind, const std::map<std::string,
     if (!found->names.empty() && std::find(found->names.begin(), found->names.end(), value) == found->names.end()) {
       return Concat(kind.action, ".", name, " cannot be \"", value, "\"", Suggestion(value, found->names));
     }
+    if (!found->unit.empty()) {
+      const std::string wrong = QuantityError(found->unit, value);
+      if (!wrong.empty()) return Concat(kind.action, ".", name, ": ", wrong);
+    }
   }
   return "";
+}
+
+std::string WhyNotOn(const FaultKind& kind, FaultTarget& part) {
+  if (kind.needs == "network" && !OwnNamespaces().network) {
+    return "its packets cross the host's own network; \"network: private\" in a lab file gives a run one of its own";
+  }
+  if (kind.needs == "disk" && (part.host() == nullptr || part.host()->OwnDisk().empty())) {
+    return Concat("it has no disk of its own; \"disk: 16mb\" at ", part.name(), " in the lab file gives it one");
+  }
+  return kind.why_not_here == nullptr ? "" : kind.why_not_here();
 }
 
 }  // namespace lab::bench

@@ -32,6 +32,7 @@ class Fault {
 struct FaultOption {
   std::string name, fallback, doc;
   std::vector<std::string> names;  // allowed; empty: see doc
+  std::string unit;                // "%", "bytes": a quantity of that kind; "": a text
 };
 
 // What a fault gets to work with.
@@ -49,6 +50,13 @@ struct FaultKind {
   bool instantaneous = false;  // nothing to heal; `for:` means nothing
   std::vector<FaultOption> options;
   std::unique_ptr<Fault> (*make)(const FaultRequest&) = nullptr;
+  // "" or why this host does not allow it, with the remedy: found out by trying, in some milliseconds. Null: always.
+  std::string (*why_not_here)() = nullptr;
+  // What the lab file has to give for it: "disk", a file system of the part's own (`disk:` of the part), "network", one
+  // of the run's own (`network: private`); "": nothing.
+  std::string needs;
+  // Options with which it shows on a part that has nothing else to do: for doctor and tests.
+  std::map<std::string, std::string> on_idle = {};
 };
 
 // All there are; those of one kind of part; the one that is meant, or null.
@@ -59,8 +67,13 @@ const FaultKind* FindFault(const std::string& part_kind, const std::string& acti
 // "" or what is wrong with the options, with the nearest right name.
 std::string CheckFaultOptions(const FaultKind& kind, const std::map<std::string, std::string>& options);
 
+// "" or why this part cannot be broken so, as it runs here: what its lab did not give it, what the host does not allow.
+std::string WhyNotOn(const FaultKind& kind, FaultTarget& part);
+
 // The tables that FaultKinds is made of, one a file.
 std::vector<FaultKind> ProcessFaults();
 std::vector<FaultKind> RedisFaults();
+std::vector<FaultKind> CgroupFaults();
+std::vector<FaultKind> NetworkFaults();
 
 }  // namespace lab::bench

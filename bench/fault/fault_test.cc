@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <filesystem>
 #include <functional>
 #include <thread>
 
@@ -22,11 +23,23 @@ bool Within(Nanos time, const std::function<bool()>& happens) {
   return false;
 }
 
-// Every fault that a Redis can have: those of any process, and its own.
+// Every fault that a Redis can have without anything from its lab: those of any process, and its own.
+std::vector<const FaultKind*> FaultsOfAPlainRedis() {
+  std::vector<const FaultKind*> plain;
+  for (const FaultKind* kind : FaultsFor("redis")) {
+    if (kind->needs.empty()) plain.push_back(kind);
+  }
+  return plain;
+}
+
 class RedisFaultTest : public testing::TestWithParam<const FaultKind*> {
  protected:
-  RedisFaultTest() : fault_(GetParam()->make({target_, {}, Millis(300)})) {}
-  void SetUp() override { target_.server().Command({"SET", "kept", "1"}); }
+  RedisFaultTest() : fault_(GetParam()->make({target_, GetParam()->on_idle, Millis(300)})) {}
+  void SetUp() override {
+    const std::string why = GetParam()->why_not_here == nullptr ? "" : GetParam()->why_not_here();
+    if (!why.empty()) GTEST_SKIP() << why;
+    target_.server().Command({"SET", "kept", "1"});
+  }
 
   RedisTarget target_;
   std::unique_ptr<Fault> fault_;
@@ -55,7 +68,7 @@ TEST_P(RedisFaultTest, IsNotSeenWhenApplyDoesNothing) {
   EXPECT_EQ(target_.server().Command({"GET", "kept"}), "1") << "a heal without a fault changed something";
 }
 
-INSTANTIATE_TEST_SUITE_P(All, RedisFaultTest, testing::ValuesIn(FaultsFor("redis")),
+INSTANTIATE_TEST_SUITE_P(All, RedisFaultTest, testing::ValuesIn(FaultsOfAPlainRedis()),
                          [](const auto& each) { return each.param->action; });
 
 TEST(RedisDataTest, ReadOnlyKeepsDataAndFlushDoesNot) {
@@ -72,6 +85,27 @@ TEST(RedisDataTest, ReadOnlyKeepsDataAndFlushDoesNot) {
   }
 }
 
+// Written down before it is made, and gone with the fault.
+TEST(CgroupFaultTest, LeavesNoGroupBehind) {
+  for (const char* action : {"cpu_limit", "out_of_memory"}) {
+    RedisTarget target;
+    const FaultKind& kind = *FindFault("redis", action);
+    if (const std::string why = kind.why_not_here(); !why.empty()) GTEST_SKIP() << why;
+    const auto fault = kind.make({target, kind.on_idle, Millis(300)});
+    ASSERT_TRUE(fault->Prepare().ok());
+    EXPECT_THAT(target.written(), testing::IsEmpty());
+    ASSERT_TRUE(fault->Apply().ok());
+    ASSERT_EQ(target.written().size(), 1u);
+    ASSERT_THAT(target.written()[0], testing::StartsWith("cgroup /"));
+    const std::string folder = target.written()[0].substr(7);
+    EXPECT_TRUE(std::filesystem::is_directory(folder)) << folder;
+    EXPECT_TRUE(Within(Millis(2000), [&] { return fault->Seen().has_value(); })) << action;
+    EXPECT_TRUE(Within(Millis(2000), [&] { return fault->Heal().ok(); }));
+    EXPECT_FALSE(std::filesystem::exists(folder));
+    EXPECT_EQ(target.oom_kills(), std::string(action) == "out_of_memory" ? 1u : 0u);
+  }
+}
+
 TEST(RedisDataTest, MemoryLimitGivesTheOldConfigurationBack) {
   RedisTarget target({"--maxmemory", "77mb", "--maxmemory-policy", "allkeys-lru"});
   const auto fault = FindFault("redis", "memory_limit")->make({target, {}, Millis(300)});
@@ -81,6 +115,30 @@ TEST(RedisDataTest, MemoryLimitGivesTheOldConfigurationBack) {
   ASSERT_TRUE(fault->Heal().ok());
   EXPECT_THAT(target.server().Command({"CONFIG", "GET", "maxmemory-policy"}), testing::HasSubstr("allkeys-lru"));
   EXPECT_THAT(target.server().Command({"CONFIG", "GET", "maxmemory"}), testing::HasSubstr("80740352"));
+}
+
+TEST(FaultOptionsTest, QuantitiesAreCheckedByTheirUnit) {
+  const FaultKind& cpu = *FindFault("redis", "cpu_limit");
+  EXPECT_EQ(CheckFaultOptions(cpu, {{"share", "5%"}}), "");
+  EXPECT_EQ(CheckFaultOptions(cpu, {{"share", "0.5"}}), "");
+  for (const char* wrong : {"0%", "120%", "20ms", "half"}) {
+    EXPECT_THAT(CheckFaultOptions(cpu, {{"share", wrong}}), testing::HasSubstr("share")) << wrong;
+  }
+  const FaultKind& memory = *FindFault("redis", "out_of_memory");
+  EXPECT_EQ(CheckFaultOptions(memory, {{"room", "4mb"}}), "");
+  EXPECT_THAT(CheckFaultOptions(memory, {{"room", "4ms"}}), testing::HasSubstr("a size"));
+}
+
+TEST(FaultOptionsTest, WhatThePartWasNotGivenIsToldByName) {
+  RedisTarget target;  // of a lab without "network: private" and "disk:"
+  EXPECT_EQ(WhyNotOn(*FindFault("redis", "pause"), target), "");
+  EXPECT_THAT(WhyNotOn(*FindFault("redis", "disk_full"), target), testing::HasSubstr("disk: 16mb"));
+  EXPECT_THAT(WhyNotOn(*FindFault("redis", "partition"), target), testing::HasSubstr("network: private"));
+  for (const char* action : {"disk_full", "partition"}) {
+    const auto fault = FindFault("redis", action)->make({target, {}, Millis(300)});
+    EXPECT_FALSE(fault->Prepare().ok()) << action;
+    EXPECT_TRUE(fault->Heal().ok()) << action;
+  }
 }
 
 TEST(FaultOptionsTest, AreCheckedWithTheNearestName) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "bench/fault/fault.h"
+#include "bench/fault/host_access.h"
+#include "bench/host/namespaces.h"
 #include "bench/observe/resp.h"
 #include "services/runtime/base/text.h"
 
@@ -162,6 +164,40 @@ class ReadOnly : public RedisFault {
   absl::Status Heal() override { return Tell({"REPLICAOF", "NO", "ONE"}); }
 };
 
+// The disk of its append-only file is full: Redis refuses writes, or ends when it promised to sync each of them.
+class DiskFull : public RedisFault {
+ public:
+  using RedisFault::RedisFault;
+  absl::Status Prepare() override {
+    if (target_.host() == nullptr || target_.host()->OwnDisk().empty()) {
+      return absl::FailedPreconditionError("this Redis has no disk of its own; write \"disk: 16mb\" at it");
+    }
+    const absl::StatusOr<RespValue> log = hand_.Command({"CONFIG", "GET", "appendonly"}, kAnswer);
+    if (absl::Status read = StatusOf(log); !read.ok()) return read;
+    if (log->items.size() != 2 || log->items[1].text != "yes") {
+      return absl::FailedPreconditionError("this Redis writes nothing to its disk; set appendonly: yes");
+    }
+    return RedisFault::Prepare();
+  }
+  absl::Status Apply() override {
+    target_.ExpectEnd();
+    return FillDisk(target_.host()->OwnDisk());
+  }
+  // What it is told is larger than the rest of a page that it may still have, and not sent while there is room.
+  std::optional<std::string> Seen() override {
+    if (!DiskIsFull(target_.host()->OwnDisk())) return std::nullopt;
+    const absl::StatusOr<RespValue> reply = probe_.Command({"SET", kCanary, std::string(8192, 'x')}, kAnswer);
+    if (!reply.ok() && target_.WaitEnd(Nanos(0))) return "no room is left on its disk, and its process has ended";
+    if (!reply.ok() || !reply->IsError("MISCONF")) return std::nullopt;
+    return Concat("no room is left on its disk, and SET answered ", reply->text.substr(0, reply->text.find(". ")));
+  }
+  absl::Status Heal() override {
+    if (target_.host() == nullptr || target_.host()->OwnDisk().empty()) return absl::OkStatus();
+    if (absl::Status freed = FreeDisk(target_.host()->OwnDisk()); !freed.ok()) return freed;
+    return target_.Restart(true);  // nothing when it runs
+  }
+};
+
 template <typename T>
 std::unique_ptr<Fault> Make(const FaultRequest& request) {
   return std::make_unique<T>(request);
@@ -170,6 +206,10 @@ std::unique_ptr<Fault> Make(const FaultRequest& request) {
 }  // namespace
 
 std::vector<FaultKind> RedisFaults() {
+  FaultKind disk_full{"redis", "disk_full", "the disk of its append-only file is filled; healed by freeing it",
+                      false,   {},          &Make<DiskFull>};
+  disk_full.why_not_here = [] { return WhyNoNamespaces({.mounts = true}); };
+  disk_full.needs = "disk";
   return {
       {"redis",
        "client_pause",
@@ -196,6 +236,7 @@ std::vector<FaultKind> RedisFaults() {
        false,
        {},
        &Make<ReadOnly>},
+      std::move(disk_full),
   };
 }
 

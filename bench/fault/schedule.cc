@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "bench/host/namespaces.h"
 #include "services/runtime/base/nearest.h"
 #include "services/runtime/base/text.h"
 
@@ -91,6 +92,7 @@ void FaultSchedule::Start() {
 
 void FaultSchedule::Launch(Occurrence& occurrence) {
   occurrence.thread = std::thread([this, &occurrence] {
+    JoinNamespaces();  // a fault asked for by hand comes from a thread that may be outside of the run's
     Run(occurrence);
     const std::lock_guard lock(mutex_);
     occurrence.ended = true;

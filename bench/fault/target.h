@@ -10,6 +10,8 @@
 
 namespace lab::bench {
 
+class HostAccess;
+
 // What a look at a part says, on the path that its clients use.
 enum class Look {
   kAnswers,
@@ -37,6 +39,9 @@ class FaultTarget {
   virtual bool WaitEnd(Nanos timeout) = 0;
   // Starts it again after its end, on the same ports; does not wait until it is ready. Nothing when it runs.
   virtual absl::Status Restart(bool keep_data) = 0;
+
+  // What faults of the host need of whoever runs the part (host_access.h); null: there are none on it.
+  virtual HostAccess* host() { return nullptr; }
 };
 
 }  // namespace lab::bench

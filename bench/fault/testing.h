@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/fault/host_access.h"
 #include "bench/fault/target.h"
 #include "bench/observe/process_figures.h"
 #include "bench/observe/resp.h"
@@ -16,11 +17,13 @@ namespace lab::bench {
 
 // A real Redis as a fault's target, for tests. Restart only on the thread that made it: the server dies with that
 // thread.
-class RedisTarget : public FaultTarget {
+class RedisTarget : public FaultTarget, public HostAccess {
  public:
   explicit RedisTarget(std::vector<std::string> arguments = {}) : server_(std::move(arguments)) {}
   redis::TestServer& server() { return server_; }
   bool end_expected() const { return end_expected_; }
+  const std::vector<std::string>& written() const { return written_; }
+  uint64_t oom_kills() const { return oom_kills_; }
 
   const std::string& name() const override { return name_; }
   const std::string& kind() const override { return name_; }
@@ -46,6 +49,18 @@ class RedisTarget : public FaultTarget {
     server_.Start();
     return absl::OkStatus();
   }
+  HostAccess* host() override { return this; }
+  std::string OwnName() const override { return "lab-test-" + std::to_string(getpid()) + "-redis"; }
+  absl::Status WriteDown(const std::string& line) override {
+    written_.push_back(line);
+    return absl::OkStatus();
+  }
+  void OwnOomKills(uint64_t count) override { oom_kills_ += count; }
+  std::string OwnDisk() const override { return ""; }
+  std::vector<int> ServedPorts() const override { return {server_.port()}; }
+  absl::StatusOr<std::string> Capture(const std::string&, std::vector<std::string>) override {
+    return absl::UnimplementedError("no programs in this test");
+  }
 
  private:
   bool Ended() const {
@@ -56,6 +71,8 @@ class RedisTarget : public FaultTarget {
   const std::string name_ = "redis";
   redis::TestServer server_;
   bool end_expected_ = false;
+  std::vector<std::string> written_;
+  uint64_t oom_kills_ = 0;
 };
 
 }  // namespace lab::bench

@@ -21,6 +21,7 @@ struct PartSpec {
   std::map<std::string, std::string> set;    // configuration, "redis.deadline" → "5ms"
   std::map<std::string, std::string> files;  // files that the part reads, name → text ("rules.yaml"); `set` refers to
                                              // them as "@rules.yaml"
+  uint64_t disk_bytes = 0;                   // its data lies on a disk of its own, of that size; 0: with the run's
   int line = 0;
 };
 
@@ -123,6 +124,7 @@ struct Lab {
   std::string name, file, title, question;
   std::vector<std::string> answers;    // questions of the bank
   std::vector<std::string> needs;      // "redis"
+  bool private_network = false;        // network: private: parts and load run in a network of their own, loopback only
   Nanos budget_run = std::chrono::minutes(3);
   Nanos budget_quick = std::chrono::seconds(45);
   std::vector<PartSpec> system;        // in start order
@@ -166,6 +168,8 @@ struct Catalogue {
   std::map<std::string, std::set<std::string>> wired;      // part kind → configuration that the runner owns: its ports,
                                                            // and where the other parts are
   std::map<std::string, std::vector<std::string>> faults;  // fault → its options
+  // "" or what is wrong with the options of a fault, or with the lab for it; may be null.
+  std::string (*check_fault)(const Lab& lab, const FaultSpec& fault) = nullptr;
   std::map<std::string, std::vector<std::string>> targets; // "ratelimit.grpc" → request fields
   std::vector<std::string> invariants;
   bool knee = false;                                       // whether runs are calibrated ("60% of knee")

@@ -43,6 +43,7 @@ void ReadHead(const yaml::Value& root, const Catalogue& catalogue, Lab& lab) {
   RefuseEmpty(budget, !budget.Optional("run").defined() && !budget.Optional("quick").defined(),
               "names no time; write {run: 3m, quick: 45s}, or leave it out");
   if (budget.defined()) budget.Finish();
+  lab.private_network = root.Optional("network").OneOf({"host", "private"}, 0) == 1;
   lab.repeat = static_cast<int>(root.Optional("repeat").Int(1, kMaxRepeats, 1));
 }
 

@@ -98,6 +98,18 @@ void ReadKnobs(const yaml::Value& set, const PartSpec& part, const Catalogue& ca
   }
 }
 
+// "16mb"; tmpfs, so it is memory while it is used.
+uint64_t ReadDisk(const yaml::Value& disk) {
+  constexpr double kLeast = 1 << 20, kMost = 1 << 30;
+  if (!disk.defined()) return 0;
+  const absl::StatusOr<Quantity> size = QuantityOf(disk.String());
+  if (size.ok() && size->unit.SameKind(Unit::Bytes()) && size->value >= kLeast && size->value <= kMost) {
+    return static_cast<uint64_t>(size->value);
+  }
+  disk.Error(Concat(Quoted(disk.String()), " is no size between 1mb and 1gb, as 16mb"));
+  return 0;
+}
+
 void ReadPart(const std::string& name, const yaml::Value& value, Reading& reading) {
   PartSpec part;
   part.name = name;
@@ -105,6 +117,7 @@ void ReadPart(const std::string& name, const yaml::Value& value, Reading& readin
   CheckName(value, name, true);
   part.kind = value.Optional("kind").String(name);
   part.replicas = static_cast<int>(value.Optional("replicas").Int(1, kMaxReplicas, 1));
+  part.disk_bytes = ReadDisk(value.Optional("disk"));
   std::vector<std::string> kinds = NamesOf(reading.catalogue.knobs, [](const auto& known) { return known.first; });
   kinds.insert(kinds.end(), reading.catalogue.not_here.begin(), reading.catalogue.not_here.end());
   const bool known = reading.catalogue.knobs.contains(part.kind) || IsNotHere(reading.catalogue, part);

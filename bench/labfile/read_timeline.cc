@@ -176,6 +176,10 @@ void ReadFault(const yaml::Value& entry, Reading& reading) {
     if (value.defined()) fault.options[option] = value.String();
   }
   entry.Finish();
+  if (reading.catalogue.check_fault != nullptr) {
+    const std::string wrong = reading.catalogue.check_fault(reading.lab, fault);
+    if (!wrong.empty()) entry.Error(wrong);
+  }
   CheckFits(entry, reading.lab, fault, false);
   if (reading.lab.quick_phases.size() == reading.lab.phases.size()) CheckFits(entry, reading.lab, fault, true);
   if (fault.length_share > 0) {

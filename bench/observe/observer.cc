@@ -88,6 +88,7 @@ struct Observer::Impl {
     Keep(part.part, "process_cpu_seconds_total", part.labels, at, figures->cpu_s);
     Keep(part.part, "process_resident_memory_bytes", part.labels, at, figures->memory_bytes);
     Keep(part.part, "process_threads", part.labels, at, figures->threads);
+    Keep(part.part, "process_major_faults_total", part.labels, at, static_cast<double>(figures->major_faults));
   }
 
   void LookAtMetrics(const Observed& part) {

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -18,29 +17,6 @@ double Ticks(absl::string_view text) {
   static const double per_second = static_cast<double>(sysconf(_SC_CLK_TCK));
   double ticks = 0;
   return absl::SimpleAtod(text, &ticks) ? ticks / per_second : 0;
-}
-
-// The path of this process's cgroup in the hierarchy of `controller` ("" in version 2).
-std::string CgroupPath(const std::string& controller) {
-  const std::string text = ReadFile("/proc/self/cgroup").value_or("");
-  for (absl::string_view line : absl::StrSplit(text, '\n')) {
-    const std::vector<std::string> fields = absl::StrSplit(line, absl::MaxSplits(':', 2));
-    if (fields.size() != 3) continue;
-    for (absl::string_view name : absl::StrSplit(fields[1], ',')) {
-      if (name == controller) return fields[2];
-    }
-  }
-  return "";
-}
-
-std::optional<double> CpuStat(const std::string& folder, const std::string& name) {
-  const std::string text = ReadFile(folder + "/cpu.stat").value_or("");
-  for (absl::string_view line : absl::StrSplit(text, '\n')) {
-    const std::pair<absl::string_view, absl::string_view> field = absl::StrSplit(line, absl::MaxSplits(' ', 1));
-    double value = 0;
-    if (field.first == name && absl::SimpleAtod(field.second, &value)) return value;
-  }
-  return std::nullopt;
 }
 
 }  // namespace
@@ -58,6 +34,7 @@ std::optional<ProcessFigures> ReadProcess(pid_t pid) {
   (void)absl::SimpleAtoi(fields[19], &figures.start_ticks);
   figures.state = fields[0].empty() ? '?' : fields[0][0];
   figures.cpu_s = Ticks(fields[11]) + Ticks(fields[12]);
+  (void)absl::SimpleAtoi(fields[9], &figures.major_faults);
   (void)absl::SimpleAtoi(fields[17], &figures.threads);
   double pages = 0;
   (void)absl::SimpleAtod(fields[21], &pages);
@@ -74,17 +51,6 @@ std::optional<HostFigures> ReadHost() {
   for (size_t i : {1, 2, 3, 6, 7}) figures.cpu_s += Ticks(fields[i]);  // user, nice, system, irq, softirq
   figures.steal_s = Ticks(fields[8]);
   return figures;
-}
-
-std::optional<double> ReadThrottled() {
-  if (const auto micros = CpuStat("/sys/fs/cgroup" + CgroupPath(""), "throttled_usec")) return *micros / 1e6;
-  for (const std::string mount : {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"}) {
-    // In a container the path that the host sees may not exist below the mount, which then is the cgroup itself.
-    for (const std::string& folder : {mount + CgroupPath("cpu"), mount}) {
-      if (const auto nanos = CpuStat(folder, "throttled_time")) return *nanos / 1e9;
-    }
-  }
-  return std::nullopt;
 }
 
 }  // namespace lab::bench

@@ -1,17 +1,18 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <optional>
-
-#include <sys/types.h>
 
 namespace lab::bench {
 
 struct ProcessFigures {
-  double cpu_s = 0;         // user and system, since its start
-  double memory_bytes = 0;  // resident
+  double cpu_s = 0;           // user and system, since its start
+  double memory_bytes = 0;    // resident
+  uint64_t major_faults = 0;  // pages that had to be read from a disk
   int threads = 0;
-  char state = '?';         // of /proc: R, S, T (stopped), Z, …
+  char state = '?';  // of /proc: R, S, T (stopped), Z, …
   pid_t group = 0;
   uint64_t start_ticks = 0;  // since boot; with the pid it names one process for as long as the host runs
 };
@@ -25,9 +26,5 @@ struct HostFigures {
 };
 
 std::optional<HostFigures> ReadHost();
-
-// How long a CPU quota has kept this process's cgroup from running, in seconds since the cgroup was made; nothing where
-// no cgroup tells.
-std::optional<double> ReadThrottled();
 
 }  // namespace lab::bench

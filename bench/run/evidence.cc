@@ -1,9 +1,12 @@
 #include "bench/run/evidence.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <fstream>
 
 #include "absl/strings/str_format.h"
+#include "bench/host/cgroup.h"
 #include "bench/model/histogram.h"
 #include "bench/observe/process_figures.h"
 #include "services/runtime/base/text.h"
@@ -17,6 +20,8 @@ constexpr uint64_t kLagSamples = 100;
 constexpr double kDroppedLimit = 0.001;
 constexpr double kStealLimit = 0.02;
 constexpr double kThrottledLimit = 0.01;
+constexpr double kSwapLimit = 1 << 20;   // bytes a second
+constexpr double kMajorFaultLimit = 20;  // a second
 constexpr double kNeighbourLimit = 0.2;
 constexpr double kNeighbourLeast_s = 2;  // of observation: ticks and restarts make less too coarse
 constexpr double kAfterFault_s = 1.0;
@@ -65,14 +70,17 @@ std::vector<std::string> GeneratorProblems(const Trial& trial) {
   return problems;
 }
 
-HostLoad ReadHostLoad() {
+HostLoad ReadHostLoad(uint64_t own_oom_kills) {
   HostLoad load;
   if (const auto host = ReadHost()) load.steal_s = host->steal_s;
-  load.throttled_s = ReadThrottled().value_or(0);
+  load.throttled_s = OurThrottledSeconds().value_or(0);
+  load.own_oom_kills = own_oom_kills;
+  const auto page = static_cast<double>(sysconf(_SC_PAGESIZE));
   std::ifstream file("/proc/vmstat");
   uint64_t value = 0;
   for (std::string name; file >> name >> value;) {
     if (name == "oom_kill") load.oom_kills = value;
+    if (name == "pswpin" || name == "pswpout") load.swapped_bytes += static_cast<double>(value) * page;
   }
   return load;
 }
@@ -89,10 +97,40 @@ std::vector<std::string> HostProblems(const HostLoad& before, const HostLoad& af
     problems.push_back(
         absl::StrFormat("a CPU quota kept this run from running for %.1f %% of its time", throttled * 100));
   }
-  if (after.oom_kills > before.oom_kills) {
-    problems.push_back("the kernel killed a process of this host for want of memory");
+  const double swapped = (after.swapped_bytes - before.swapped_bytes) / seconds;
+  if (swapped > kSwapLimit) {
+    problems.push_back(absl::StrFormat("the host swapped: %.1f MiB a second", swapped / (1 << 20)));
+  }
+  if (after.oom_kills - before.oom_kills > after.own_oom_kills - before.own_oom_kills) {
+    problems.push_back("the kernel killed a process of this host for want of memory, and no fault asked for it");
   }
   return problems;
+}
+
+std::vector<std::string> PagingProblems(const std::vector<Series>& series) {
+  std::vector<std::string> problems;
+  for (const Series& one : series) {
+    if (one.name != "process_major_faults_total" || one.samples.size() < 2) continue;
+    double faults = 0;
+    for (size_t i = 1; i < one.samples.size(); ++i) {
+      faults += std::max(0.0, one.samples[i].second - one.samples[i - 1].second);
+    }
+    const double rate = faults / (one.samples.back().first - one.samples.front().first);
+    if (rate <= kMajorFaultLimit) continue;
+    problems.push_back(absl::StrFormat("%s waited for memory to come back from a disk: %.0f major page faults a second",
+                                       one.part, rate));
+  }
+  return problems;
+}
+
+std::vector<std::string> StallProblems(const std::vector<Stall>& stalls) {
+  if (stalls.empty()) return {};
+  const Stall& worst = *std::max_element(stalls.begin(), stalls.end(),
+                                         [](const Stall& a, const Stall& b) { return a.length_s < b.length_s; });
+  return {
+      absl::StrFormat("the runner itself stood still %d times, once for %.1f s at %.1f s (stopped by a signal, or "
+                      "the host had no time for it)",
+                      stalls.size(), worst.length_s, worst.at_s)};
 }
 
 std::vector<std::string> NeighbourProblems(const std::vector<Series>& series, int cores) {

@@ -20,13 +20,27 @@ namespace lab::bench {
 std::vector<std::string> GeneratorProblems(const Trial& trial);
 
 struct HostLoad {
-  double steal_s = 0, throttled_s = 0;
-  uint64_t oom_kills = 0;
+  double steal_s = 0;
+  double throttled_s = 0;      // our group and those above it
+  double swapped_bytes = 0;    // in and out, since boot
+  uint64_t oom_kills = 0;      // of any process, since boot; whatever group was out of memory
+  uint64_t own_oom_kills = 0;  // of these, what faults of this run asked for
 };
-HostLoad ReadHostLoad();
+HostLoad ReadHostLoad(uint64_t own_oom_kills);
 // What the host kept from the trial between two readings: more than 2 % of its cores' time stolen, more than 1 % of its
-// time throttled, anything killed for want of memory.
+// time throttled, more than 1 MiB a second swapped, anything killed for want of memory that no fault asked for.
 std::vector<std::string> HostProblems(const HostLoad& before, const HostLoad& after, double seconds, int cores);
+
+// Parts, or we, that waited for memory to come back from a disk: more than 20 major page faults a second while the
+// trial was observed. A part that begins anew reads its program; that second does not count.
+std::vector<std::string> PagingProblems(const std::vector<Series>& series);
+
+// Times in which the runner itself stood still for 300 ms or more (stall_watch.h): nothing was sent, broken or observed
+// then, however short that is of all.
+struct Stall {
+  double at_s = 0, length_s = 0;
+};
+std::vector<std::string> StallProblems(const std::vector<Stall>& stalls);
 
 // A busy neighbour: processes that are none of ours (the parts', and part "runner", which is us) took more than a fifth
 // of the CPU time of `cores` while the trial was observed. Whoever shares the cores with a stranger measures the

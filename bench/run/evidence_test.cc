@@ -54,8 +54,40 @@ TEST(EvidenceTest, DroppedRequestsAreAProblem) {
 }
 
 TEST(EvidenceTest, TheHostsThefts) {
-  EXPECT_THAT(HostProblems({1, 1, 1}, {1.1, 1.05, 1}, 10, 2), testing::IsEmpty());
-  EXPECT_THAT(HostProblems({1, 1, 1}, {2, 2, 2}, 10, 2), testing::SizeIs(3));
+  const HostLoad before{.steal_s = 1, .throttled_s = 1, .swapped_bytes = 1e9, .oom_kills = 1};
+  HostLoad calm = before;
+  calm.steal_s += 0.1;
+  calm.throttled_s += 0.05;
+  calm.swapped_bytes += 9e6;
+  EXPECT_THAT(HostProblems(before, calm, 10, 2), testing::IsEmpty());
+  HostLoad sick = before;
+  sick.steal_s += 1;
+  sick.throttled_s += 1;
+  sick.swapped_bytes += 30e6;
+  sick.oom_kills += 1;
+  EXPECT_THAT(HostProblems(before, sick, 10, 2),
+              testing::ElementsAre(testing::HasSubstr("hypervisor"), testing::HasSubstr("quota"),
+                                   testing::HasSubstr("swapped: 2.9 MiB"), testing::HasSubstr("want of memory")));
+}
+
+TEST(EvidenceTest, AKillForWantOfMemoryCountsUnlessAFaultAskedForIt) {
+  const HostLoad before{.oom_kills = 3, .own_oom_kills = 1};
+  EXPECT_THAT(HostProblems(before, {.oom_kills = 5, .own_oom_kills = 3}, 10, 2), testing::IsEmpty());
+  EXPECT_THAT(HostProblems(before, {.oom_kills = 5, .own_oom_kills = 2}, 10, 2), testing::SizeIs(1));
+}
+
+TEST(EvidenceTest, PagingIsAProblemButANewBeginningIsNot) {
+  // 90 faults in 5 s, and 400 of a process that began anew.
+  Series series{"redis", "process_major_faults_total", {}, {{0, 500}, {1, 590}, {2, 400}, {5, 400}}};
+  EXPECT_THAT(PagingProblems({series}), testing::IsEmpty());
+  series.samples.back().second = 450;
+  EXPECT_THAT(PagingProblems({series}), testing::ElementsAre(testing::HasSubstr("redis waited for memory")));
+}
+
+TEST(EvidenceTest, AStallIsAProblemHoweverShort) {
+  EXPECT_THAT(StallProblems({}), testing::IsEmpty());
+  EXPECT_THAT(StallProblems({{1, 0.4}, {7.5, 2.04}, {12, 0.3}}),
+              testing::ElementsAre(testing::HasSubstr("3 times, once for 2.0 s at 7.5 s")));
 }
 
 TEST(EvidenceTest, GapsCountWithoutAFaultOnly) {

@@ -9,6 +9,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
+#include "bench/host/cgroup.h"
 #include "bench/run/process.h"
 #include "services/runtime/base/text.h"
 
@@ -35,6 +36,17 @@ std::string FirstLine(const std::string& path) {
   std::string line;
   std::getline(file, line);
   return line;
+}
+
+// "cpu 1.5 cores, memory 2.0 GiB": what a container or a service manager leaves of the host.
+std::string Limits() {
+  const HostLimits limits = LimitsOfOurs();
+  std::string text;
+  if (limits.cpu_cores) text = absl::StrFormat("cpu %.2g cores", *limits.cpu_cores);
+  if (limits.memory_bytes) {
+    text += absl::StrFormat("%smemory %.1f GiB", text.empty() ? "" : ", ", *limits.memory_bytes / (1 << 30));
+  }
+  return text.empty() ? "none" : text;
 }
 
 std::string Virtualised() {
@@ -65,6 +77,8 @@ std::map<std::string, std::string> DescribeHost() {
   host["virtualised"] = Virtualised();
   const std::string governor = FirstLine("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
   host["governor"] = governor.empty() ? "not told" : governor;
+  host["cgroups"] = DescribeCgroups();
+  host["limits"] = Limits();
   host["co_located"] = "load, service and stores share these cores";
   return host;
 }

@@ -41,7 +41,9 @@ Journal::~Journal() {
   std::filesystem::remove_all(folder_, ignored);
 }
 
-std::string Journal::Marker() const { return "LAB_RUN=" + std::filesystem::path(folder_).filename().string(); }
+std::string Journal::run_id() const { return std::filesystem::path(folder_).filename().string(); }
+
+std::string Journal::Marker() const { return "LAB_RUN=" + run_id(); }
 
 absl::Status Journal::Write(const std::string& line) {
   const std::string text = line + "\n";

@@ -16,6 +16,7 @@ namespace lab::bench {
 //   boot <boot id of the kernel>
 //   process <pid> <start ticks> <name>      its group has the same number
 //   fault <text>
+//   cgroup <folder>                         made for a fault
 class Journal {
  public:
   // `state`: the folder below which the runner keeps its state (".lab").
@@ -25,8 +26,11 @@ class Journal {
   const std::string& folder() const { return folder_; }
   absl::Status Process(pid_t pid, const std::string& name);
   void Fault(const std::string& text);
+  // Something of the host's that is about to be made, as a line of its kind ("cgroup <folder>").
+  absl::Status Resource(const std::string& line) { return Write(line); }
   // "LAB_RUN=<pid>-<start ticks>", in the environment of every child: by it the next start knows what is ours.
   std::string Marker() const;
+  std::string run_id() const;  // "<pid>-<start ticks>"
 
  private:
   Journal(std::string folder, int fd) : folder_(std::move(folder)), fd_(fd) {}

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "absl/strings/numbers.h"
+#include "bench/host/cgroup.h"
 #include "bench/observe/process_figures.h"
 #include "bench/run/journal.h"
 #include "bench/run/run_folder.h"
@@ -30,6 +31,7 @@ struct OldState {
   std::string boot;
   std::vector<Left> processes;
   std::vector<std::string> open_faults;
+  std::vector<std::string> cgroups;
 };
 
 bool SameProcess(pid_t pid, uint64_t start_ticks) {
@@ -62,6 +64,12 @@ OldState ReadState(const fs::path& folder) {
       words >> verb >> id;
       if (verb == "apply") state.open_faults.push_back(id);
       if (verb == "healed") std::erase(state.open_faults, id);
+    } else if (kind == "cgroup") {
+      std::string group;
+      // Only of the name that a runner of this state gives: nothing else is ours, whatever stands there.
+      if (words >> group && fs::path(group).filename().string().rfind("lab-" + state.marker + "-", 0) == 0) {
+        state.cgroups.push_back(group);
+      }
     }
   }
   return state;
@@ -100,6 +108,15 @@ void End(const std::vector<Left>& all, std::vector<std::string>* done) {
   }
 }
 
+// After the end of all that was in them.
+void RemoveGroups(const OldState& state, std::vector<std::string>* done) {
+  for (const std::string& group : state.cgroups) {
+    std::error_code error;
+    if (!fs::is_directory(group, error)) continue;
+    done->push_back(Concat(RemoveEmptyCgroup(group) ? "removed " : "cannot remove ", group, " of a killed run"));
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> CleanLeftovers(const std::string& root) {
@@ -119,6 +136,7 @@ std::vector<std::string> CleanLeftovers(const std::string& root) {
       if (SameProcess(owner, start_ticks)) continue;  // it runs
       End(state.processes, &done);
       End(Marked(state.marker), &done);
+      RemoveGroups(state, &done);
       for (const std::string& fault : state.open_faults) {
         done.push_back(Concat("fault ", fault, " of a killed run: healed by the end of its part"));
       }

@@ -129,6 +129,18 @@ TEST_F(LeftoversTest, AJournalThatIsCutOffOrNonsenseHarmsNobody) {
   EXPECT_FALSE(StateExists(dead_));
 }
 
+TEST_F(LeftoversTest, RemovesControlGroupsOfItsOwnNameOnly) {
+  const std::string ours = folder_.path() + "/cgroup/lab-" + dead_ + "-redis-cpu",
+                    other = folder_.path() + "/cgroup/lab-1-1-redis-cpu";
+  fs::create_directories(ours);
+  fs::create_directories(other);
+  WriteState(dead_, "cgroup " + ours + "\ncgroup " + other + "\ncgroup " + folder_.path() + "/gone\ncgroup\n");
+  EXPECT_THAT(CleanLeftovers(folder_.path()),
+              testing::ElementsAre(testing::HasSubstr(ours), testing::HasSubstr("state/" + dead_)));
+  EXPECT_FALSE(fs::exists(ours));
+  EXPECT_TRUE(fs::exists(other));
+}
+
 TEST_F(LeftoversTest, AJournalIsGoneWithItsRunner) {
   {
     const auto journal = Journal::Open(folder_.path());

@@ -19,19 +19,22 @@ namespace {
 constexpr int kPortAttempts = 5;
 constexpr Millis kPoll{5};
 constexpr Millis kProbe{200};
+constexpr std::chrono::seconds kProgram{5};  // a short one of the host's
 constexpr off_t kLogBound = 64 << 20;
 constexpr off_t kLogKept = 1 << 20;
 constexpr std::streamoff kTail = 1500;
 
 }  // namespace
 
-Part::Part(const PartSpec& spec, int replica, const PartKind& kind, Spawner& spawner)
+Part::Part(const PartSpec& spec, int replica, const PartKind& kind, Spawner& spawner, Journal& journal)
     : name_(spec.name),
       full_name_(spec.replicas > 1 ? Concat(spec.name, "-", replica) : spec.name),
       kind_name_(kind.name()),
       replica_(replica),
+      own_disk_(spec.disk_bytes > 0),
       kind_(kind),
-      spawner_(spawner) {}
+      spawner_(spawner),
+      journal_(journal) {}
 
 std::shared_ptr<Process> Part::process() const {
   const std::lock_guard lock(mutex_);
@@ -150,6 +153,16 @@ void Part::ExpectEnd() {
 absl::Status Part::Signal(int signal) {
   const std::shared_ptr<Process> now = process();
   return now ? now->Signal(signal) : absl::FailedPreconditionError("the process does not run");
+}
+
+std::vector<int> Part::ServedPorts() const {
+  std::vector<int> ports;
+  for (const auto& [name, port] : ports_) ports.push_back(port);
+  return ports;
+}
+
+absl::StatusOr<std::string> Part::Capture(const std::string& program, std::vector<std::string> arguments) {
+  return CaptureOutput(program, std::move(arguments), kProgram);
 }
 
 bool Part::WaitEnd(Nanos timeout) {

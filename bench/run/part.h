@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -9,15 +10,18 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "bench/fault/host_access.h"
 #include "bench/model/trial.h"
+#include "bench/run/journal.h"
 #include "bench/run/part_kind.h"
+#include "services/runtime/base/text.h"
 
 namespace lab::bench {
 
 // One replica of a part of the system under test, as a process. Thread-safe: faults act on it while the runner watches.
-class Part : public FaultTarget {
+class Part : public FaultTarget, private HostAccess {
  public:
-  Part(const PartSpec& spec, int replica, const PartKind& kind, Spawner& spawner);
+  Part(const PartSpec& spec, int replica, const PartKind& kind, Spawner& spawner, Journal& journal);
 
   // On free ports, which it keeps for later starts; waits until it is ready. Tries other ports when one was taken
   // meanwhile. Errors carry the last lines of its log. `request` without ports, folders made.
@@ -47,8 +51,18 @@ class Part : public FaultTarget {
   absl::Status Signal(int signal) override;
   bool WaitEnd(Nanos timeout) override;
   absl::Status Restart(bool keep_data) override;
+  HostAccess* host() override { return this; }
+  // How many of its processes a fault had killed for want of memory.
+  uint64_t own_oom_kills() const { return own_oom_kills_; }
 
  private:
+  std::string OwnName() const override { return Concat("lab-", journal_.run_id(), "-", full_name_); }
+  absl::Status WriteDown(const std::string& line) override { return journal_.Resource(line); }
+  void OwnOomKills(uint64_t count) override { own_oom_kills_ += count; }
+  std::string OwnDisk() const override { return own_disk_ ? command_.folder : ""; }
+  std::vector<int> ServedPorts() const override;
+  absl::StatusOr<std::string> Capture(const std::string& program, std::vector<std::string> arguments) override;
+
   absl::Status StartOnce(const LaunchRequest& request, const std::vector<std::string>& environment, Nanos timeout,
                          const std::function<bool()>& interrupted);
   absl::Status AwaitReady(Process& process, Nanos timeout, const std::function<bool()>& interrupted);
@@ -57,8 +71,11 @@ class Part : public FaultTarget {
 
   const std::string name_, full_name_, kind_name_;
   const int replica_;
+  const bool own_disk_;
   const PartKind& kind_;
   Spawner& spawner_;
+  Journal& journal_;
+  std::atomic<uint64_t> own_oom_kills_{0};
   Ports ports_;  // these and the command are fixed once Start has returned
   Command command_;
   std::mutex restarting_;  // one restart at a time

@@ -38,8 +38,28 @@ const PartKind* FindPartKind(const std::string& name) {
   return nullptr;
 }
 
+namespace {
+
+// What is only known with the fault's kind: its options' values, and what the lab has to give the part.
+std::string CheckFault(const Lab& lab, const FaultSpec& fault) {
+  const size_t dot = fault.fault.find('.');
+  const FaultKind* kind = FindFault(fault.fault.substr(0, dot), fault.fault.substr(dot + 1));
+  if (kind == nullptr) return "";
+  if (kind->needs == "network" && !lab.private_network) {
+    return Concat(fault.fault, " needs a network of the lab's own: write \"network: private\" at the top of the file");
+  }
+  for (const PartSpec& part : lab.system) {
+    if (kind->needs != "disk" || part.name != fault.part || part.disk_bytes > 0) continue;
+    return Concat(fault.fault, " needs a disk of the part's own: write \"disk: 16mb\" at system.", part.name);
+  }
+  return CheckFaultOptions(*kind, fault.options);
+}
+
+}  // namespace
+
 void DescribeParts(const std::string& root, Catalogue* catalogue) {
   const Build build{root};
+  catalogue->check_fault = &CheckFault;
   for (const std::unique_ptr<PartKind>& kind : PartKinds()) {
     catalogue->wired[kind->name()] = kind->Wired();
     absl::StatusOr<std::vector<Catalogue::Knob>> knobs = kind->Knobs(build);

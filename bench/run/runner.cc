@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "bench/run/host.h"
 #include "bench/run/journal.h"
+#include "bench/run/needs.h"
 #include "bench/run/process.h"
 #include "bench/run/run_folder.h"
 #include "bench/run/trial.h"
@@ -135,6 +136,7 @@ absl::Status RunTrials(const Lab& lab, const RunOptions& options, const std::vec
 absl::StatusOr<Run> RunLab(const Lab& lab, const RunOptions& options, Progress& progress) {
   const absl::StatusOr<std::vector<const VariantSpec*>> variants = Chosen(lab, options.variants);
   if (!variants.ok()) return variants.status();
+  if (absl::Status entered = EnterNamespacesOf(lab); !entered.ok()) return entered;
   const absl::StatusOr<std::string> folder = MakeRunFolder(options.root, lab.name);
   if (!folder.ok()) return folder.status();
   const Clock::time_point begin = Clock::now();

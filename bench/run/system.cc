@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "absl/strings/numbers.h"
+#include "bench/host/namespaces.h"
 #include "services/runtime/base/file.h"
 #include "services/runtime/base/text.h"
 
@@ -37,6 +38,7 @@ System::System(const Lab& lab, Options options, Spawner& spawner, Journal& journ
 
 System::~System() {
   Stop(true);
+  for (const std::unique_ptr<Part>& part : parts_) UnmountDisk(Concat(options_.data_folder, "/", part->full_name()));
   std::error_code ignored;
   fs::remove_all(options_.data_folder, ignored);
 }
@@ -98,10 +100,13 @@ absl::Status System::StartPart(const PartSpec& as_declared, Progress& progress) 
   std::vector<std::string> environment = CleanEnvironment();
   environment.push_back(journal_.Marker());
   for (int replica = 0; replica < spec.replicas; ++replica) {
-    parts_.push_back(std::make_unique<Part>(spec, replica, *kind, spawner_));
+    parts_.push_back(std::make_unique<Part>(spec, replica, *kind, spawner_, journal_));
     Part& part = *parts_.back();
     const std::string data = Concat(options_.data_folder, "/", part.full_name());
     if (absl::Status made = MakeFolder(data); !made.ok()) return made;
+    if (spec.disk_bytes > 0) {
+      if (absl::Status mounted = MountDisk(data, spec.disk_bytes); !mounted.ok()) return mounted;
+    }
     const Clock::time_point begin = Clock::now();
     const absl::Status started = part.Start(
         {build_, part.full_name(), *set, options_.trial_folder + "/config", data, {}, others, replica},
@@ -197,6 +202,12 @@ std::vector<std::string> System::UnaskedEnds() {
     if (std::optional<std::string> end = part->UnaskedEnd()) ends.push_back(std::move(*end));
   }
   return ends;
+}
+
+uint64_t System::OwnOomKills() const {
+  uint64_t kills = 0;
+  for (const std::unique_ptr<Part>& part : parts_) kills += part->own_oom_kills();
+  return kills;
 }
 
 void System::BoundLogs() {

@@ -43,6 +43,7 @@ class System {
   std::vector<Observed> Sources() const;
   std::map<std::string, double> FinalReads() const;
   std::vector<std::string> UnaskedEnds();
+  uint64_t OwnOomKills() const;  // that faults asked for
   void BoundLogs();
 
  private:

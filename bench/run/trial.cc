@@ -12,6 +12,7 @@
 #include "bench/observe/observer.h"
 #include "bench/run/evidence.h"
 #include "bench/run/mailbox.h"
+#include "bench/run/stall_watch.h"
 #include "bench/run/system.h"
 #include "bench/run/trial_files.h"
 #include "services/runtime/base/text.h"
@@ -190,7 +191,8 @@ void TrialRun::Tick() {
 }
 
 void TrialRun::Load() {
-  const HostLoad before = ReadHostLoad();
+  const HostLoad before = ReadHostLoad(system_.OwnOomKills());
+  StallWatch stall_watch(zero_);
   std::vector<Observed> sources = system_.Sources();
   sources.push_back({.part = "runner", .pid = [] { return getpid(); }});
   observer_.emplace(std::move(sources));
@@ -217,8 +219,9 @@ void TrialRun::Load() {
   faults_->Stop();
   Tick();
   trial_.faults = faults_->records();
-  for (const std::string& problem :
-       HostProblems(before, ReadHostLoad(), Now(), static_cast<int>(std::thread::hardware_concurrency()))) {
+  for (const std::string& problem : StallProblems(stall_watch.Stop())) Problem(problem);
+  for (const std::string& problem : HostProblems(before, ReadHostLoad(system_.OwnOomKills()), Now(),
+                                                 static_cast<int>(std::thread::hardware_concurrency()))) {
     Problem(problem);
   }
 }
@@ -253,6 +256,7 @@ void TrialRun::Finish() {
   for (const std::string& problem : GeneratorProblems(trial_)) Problem(problem);
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   for (const std::string& problem : NeighbourProblems(trial_.series, cores)) Problem(problem);
+  for (const std::string& problem : PagingProblems(trial_.series)) Problem(problem);
   for (const std::string& problem : unread) Problem(problem);
   for (const std::string& problem : ScrapeProblems(gaps, trial_.faults, 0, trial_.duration_s)) Problem(problem);
 }
