@@ -126,7 +126,7 @@ load:
   - {target: ratelimit.grpc, rate: 200/s, keys: uniform(10), request: {domain: host, key: tenant}}
 phases: {calm: 1s, squeezed: 1s, full: 1s, cut: 1s, lossy: 1s, killed: 1s, well: 1s}
 faults:
-  - {at: squeezed, do: redis.cpu_limit, for: 60%, share: 5%}
+  - {at: squeezed, do: redis.cpu_limit, for: 60%, share: 1%}
   - {at: full, do: redis.disk_full, for: 40%}
   - {at: cut, do: ratelimit.partition, for: 50%}
   - {at: lossy, do: redis.packet_loss, for: 60%, share: 50%}
@@ -171,7 +171,7 @@ class HostFaults(Running):
 
     def test_a_killed_runner_leaves_no_group(self):
         text = re.sub(r"phases: .*", "phases: {calm: 1s, squeezed: 20s}", FAULTS).replace("network: private\n", "")
-        text = re.sub(r"faults:\n(  - .*\n)+", "faults:\n  - {at: squeezed, do: redis.cpu_limit, share: 5%}\n", text)
+        text = re.sub(r"faults:\n(  - .*\n)+", "faults:\n  - {at: squeezed, do: redis.cpu_limit, share: 1%}\n", text)
         text = text.replace("disk: 4mb, ", "")
         runner = subprocess.Popen([LAB, "run", self.write_lab(text), "--plain"], env=self.env, cwd=ROOT,
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -209,7 +209,7 @@ class HostFaults(Running):
 
     def test_what_a_fault_needs_of_the_lab_is_told_with_its_line(self):
         for before, after, named in (("network: private\n", "", "network: private"), ("disk: 4mb, ", "", "disk: 16mb"),
-                                     ("share: 5%", "share: 500%", "between 1% and 100%")):
+                                     ("share: 1%", "share: 500%", "between 1% and 100%")):
             done = self.lab("run", self.write_lab(FAULTS.replace(before, after, 1)), "--quick")
             self.assert_status(done, 64)
             self.assertRegex(done.stderr, r"lab\.yaml:\d+:")
