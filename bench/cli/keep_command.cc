@@ -19,6 +19,7 @@
 #include "bench/live/keeper_record.h"
 #include "bench/observe/process_figures.h"
 #include "bench/run/journal.h"
+#include "bench/run/needs.h"
 #include "bench/run/process.h"
 #include "bench/run/run_folder.h"
 
@@ -79,6 +80,8 @@ absl::StatusOr<std::string> KeepUp(const Session& session, const Lab& lab, const
                                    const std::string& folder, const std::atomic<int>& interrupted, Reports& reports) {
   const absl::StatusOr<std::unique_ptr<Journal>> journal = Journal::Open(StateFolder(session.root));
   if (!journal.ok()) return journal.status();
+  // Not into a network of its own: who breaks it by hand is outside.
+  if (const absl::Status entered = EnterNamespacesOf(lab, false); !entered.ok()) return entered;
   // Ends before the journal, and with it every child.
   Spawner spawner([&journal](pid_t pid, const std::string& name) { return (*journal)->Process(pid, name); });
   live::Keeper::Options options;

@@ -73,6 +73,7 @@ absl::Status Keeper::Start(Progress& boot) {
   if (absl::Status started = system_.Start(boot); !started.ok()) return started;
   for (const std::unique_ptr<Part>& part : system_.parts()) {
     for (const FaultKind* kind : FaultsFor(part->kind())) {
+      if (!WhyNotOn(*kind, *part).empty()) continue;  // `doctor` says why
       breakable_.push_back({Concat(part->full_name(), ".", kind->action), kind});
     }
   }

@@ -36,6 +36,10 @@ std::vector<std::string> NotHere(const Lab& lab) {
   return lines;
 }
 
-absl::Status EnterNamespacesOf(const Lab& lab) { return EnterNamespaces(NamespacesOf(lab)); }
+absl::Status EnterNamespacesOf(const Lab& lab, bool network) {
+  Namespaces wanted = NamespacesOf(lab);
+  wanted.network = wanted.network && network;
+  return EnterNamespaces(wanted);
+}
 
 }  // namespace lab::bench

@@ -59,8 +59,12 @@ class Cgroup:
         with open(os.path.join(self.folder, "cgroup.procs"), "w") as file:
             file.write(str(pid))
 
+    def is_empty(self):
+        with open(os.path.join(self.folder, "cgroup.procs")) as file:
+            return not file.read()
+
     def remove(self):
-        wait_until("the group is empty", lambda: not open(os.path.join(self.folder, "cgroup.procs")).read(), 10)
+        wait_until("the group is empty", self.is_empty, 10)
         os.rmdir(self.folder)
 
 
