@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "bench/fault/fault.h"
 #include "bench/judge/difference.h"
 #include "bench/judge/judge.h"
 #include "bench/load/check.h"
@@ -49,6 +50,7 @@ Catalogue MakeCatalogue(const std::string& root) {
   catalogue.check_load = CheckLoad;
   catalogue.check_expression = CheckExpression;
   catalogue.comparisons = CountComparisons;
+  catalogue.check_fault_option = CheckFaultOption;
   return catalogue;
 }
 

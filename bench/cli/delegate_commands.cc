@@ -68,6 +68,7 @@ int Targets(const Session& session, const Arguments& words) {
   std::vector<std::string> kinds;
   for (const PartSpec& part : lab->system) kinds.push_back(part.kind.empty() ? part.name : part.kind);
   for (const std::string& target : ServicesAmong(kinds)) std::puts(target.c_str());
+  if (!lab->links.empty()) std::puts("fault_proxy");
   return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <ostream>
 
 #include "bench/cli/try_faults.h"
@@ -27,18 +28,24 @@ void PrintTo(const Subject& subject, std::ostream* out) { *out << subject.fault(
 
 std::vector<Subject> FaultsOn(const std::string& part) {
   std::vector<Subject> subjects;
-  for (const FaultKind* kind : FaultsFor(part)) subjects.push_back({part, kind});
+  const bool link = part.find("->") != std::string::npos;
+  for (const FaultKind* kind : FaultsFor(link ? "link" : part)) subjects.push_back({part, kind});
   return subjects;
 }
 
 std::vector<Subject> AllFaults() {
   std::vector<Subject> all = FaultsOn("redis");
-  for (const Subject& subject : FaultsOn("ratelimit")) all.push_back(subject);
+  for (const char* part : {"ratelimit", "ratelimit->redis"}) {
+    for (const Subject& subject : FaultsOn(part)) all.push_back(subject);
+  }
   return all;
 }
 
 std::string NameOf(const ::testing::TestParamInfo<Subject>& info) {
-  return info.param.part + "_" + info.param.kind->action;
+  std::string name = info.param.part + "_" + info.param.kind->action;
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == '-' || c == '>'; }, '_');
+  return name;
 }
 
 // One short trial of the first variant with this fault, or with none; judged by what it shows of the fault alone: what
@@ -46,6 +53,7 @@ std::string NameOf(const ::testing::TestParamInfo<Subject>& info) {
 class FaultRunTest : public ::testing::TestWithParam<Subject> {
  protected:
   FaultRunTest() {
+    lab_.links = {{"ratelimit", "redis"}, {"load", "ratelimit"}};
     lab_.phases = {{"steady", Millis(200)}, {"fault", Millis(400)}};
     lab_.invariants = {"every-arrival-accounted"};
     options_.root = state_.path();
@@ -130,7 +138,9 @@ std::vector<Subject> NotTriedElsewhere() {
   return subjects;
 }
 
-INSTANTIATE_TEST_SUITE_P(All, AppliedTest, ::testing::ValuesIn(NotTriedElsewhere()), NameOf);
+INSTANTIATE_TEST_SUITE_P(OfAPart, AppliedTest, ::testing::ValuesIn(NotTriedElsewhere()), NameOf);
+INSTANTIATE_TEST_SUITE_P(OfALink, AppliedTest, ::testing::ValuesIn(FaultsOn("ratelimit->redis")), NameOf);
+INSTANTIATE_TEST_SUITE_P(OfTheLoad, AppliedTest, ::testing::ValuesIn(FaultsOn("load->ratelimit")), NameOf);
 
 TEST_F(FaultRunTest, DoctorSeesEachFaultOfRedisComeAndGo) {
   const std::vector<cli::FaultTrial> tried = cli::TryFaults(state_.path());

@@ -130,7 +130,7 @@ std::vector<FaultKind> CgroupFaults() {
                 "cpu_limit",
                 "a CPU quota by cgroup: it stands still for the rest of each 100 ms in which it has used its share",
                 false,
-                {{"share", "10%", "of one core", {}, "%"}},
+                {{"share", "10%", "of one core", {}, &WrongShare}},
                 &Make<CpuLimit>};
   cpu.on_idle = {{"share", "1%"}};
   cpu.why_not_here = [] { return WhyNoCgroup("cpu"); };
@@ -138,7 +138,7 @@ std::vector<FaultKind> CgroupFaults() {
                    "out_of_memory",
                    "a memory limit by cgroup: the kernel kills it when it allocates more; healed by a start",
                    false,
-                   {{"room", "0b", "what it may still allocate before that", {}, "bytes"}},
+                   {{"room", "0b", "what it may still allocate before that", {}, &WrongBytes}},
                    &Make<OutOfMemory>};
   memory.why_not_here = [] { return WhyNoCgroup("memory"); };
   return {std::move(cpu), std::move(memory)};

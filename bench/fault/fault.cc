@@ -13,7 +13,7 @@ namespace lab::bench {
 const std::vector<FaultKind>& FaultKinds() {
   static const std::vector<FaultKind> kinds = [] {
     std::vector<FaultKind> all = ProcessFaults();
-    for (auto* table : {&RedisFaults, &CgroupFaults, &NetworkFaults}) {
+    for (auto* table : {&RedisFaults, &LinkFaults, &CgroupFaults, &NetworkFaults}) {
       for (FaultKind& kind : table()) all.push_back(std::move(kind));
     }
     return all;
@@ -24,33 +24,28 @@ const std::vector<FaultKind>& FaultKinds() {
 std::vector<const FaultKind*> FaultsFor(const std::string& part_kind) {
   std::vector<const FaultKind*> found;
   for (const FaultKind& kind : FaultKinds()) {
-    if (kind.part_kind.empty() || kind.part_kind == part_kind) found.push_back(&kind);
+    if (kind.part_kind == part_kind || (kind.part_kind.empty() && part_kind != "link")) found.push_back(&kind);
   }
   return found;
 }
-
-namespace {
-
-// "" or why this is no quantity of the unit.
-std::string QuantityError(const std::string& unit, const std::string& value) {
-  if (unit == "%") {
-    const absl::StatusOr<double> share = ShareOf(value);
-    if (share.ok() && *share > 0 && *share <= 1) return "";
-    return Concat("\"", value, "\" is not a share between 1% and 100%");
-  }
-  const absl::StatusOr<Quantity> quantity = QuantityOf(value);
-  if (!quantity.ok()) return std::string(quantity.status().message());
-  if (quantity->unit.SameKind(UnitNamed(unit).unit) && quantity->value >= 0) return "";
-  return Concat("\"", value, "\" is not ", KindName(UnitNamed(unit).unit));
-}
-
-}  // namespace
 
 const FaultKind* FindFault(const std::string& part_kind, const std::string& action) {
   for (const FaultKind* kind : FaultsFor(part_kind)) {
     if (kind->action == action) return kind;
   }
   return nullptr;
+}
+
+std::string WrongShare(const std::string& text) {
+  const absl::StatusOr<double> share = ShareOf(text);
+  if (share.ok() && *share > 0 && *share <= 1) return "";
+  return Concat("\"", text, "\" is not a share between 1% and 100%");
+}
+
+std::string WrongBytes(const std::string& text) {
+  const absl::StatusOr<Quantity> quantity = QuantityOf(text);
+  if (!quantity.ok()) return std::string(quantity.status().message());
+  return quantity->unit.SameKind(Unit::Bytes()) && quantity->value >= 0 ? "" : Concat("\"", text, "\" is not a size");
 }
 
 std::string CheckFaultOptions(const FaultKind& kind, const std::map<std::string, std::string>& options) {
@@ -65,9 +60,9 @@ std::string CheckFaultOptions(const FaultKind& kind, const std::map<std::string,
     if (!found->names.empty() && std::find(found->names.begin(), found->names.end(), value) == found->names.end()) {
       return Concat(kind.action, ".", name, " cannot be \"", value, "\"", Suggestion(value, found->names));
     }
-    if (!found->unit.empty()) {
-      const std::string wrong = QuantityError(found->unit, value);
-      if (!wrong.empty()) return Concat(kind.action, ".", name, ": ", wrong);
+    if (found->wrong == nullptr) continue;
+    if (const std::string wrong = found->wrong(value); !wrong.empty()) {
+      return Concat(kind.action, ".", name, ": ", wrong);
     }
   }
   return "";
@@ -81,6 +76,13 @@ std::string WhyNotOn(const FaultKind& kind, FaultTarget& part) {
     return Concat("it has no disk of its own; \"disk: 16mb\" at ", part.name(), " in the lab file gives it one");
   }
   return kind.why_not_here == nullptr ? "" : kind.why_not_here();
+}
+
+std::string CheckFaultOption(const std::string& fault, const std::string& option, const std::string& value) {
+  const size_t dot = fault.find('.');
+  if (dot == std::string::npos) return "";
+  const FaultKind* kind = FindFault(fault.substr(0, dot), fault.substr(dot + 1));
+  return kind == nullptr ? "" : CheckFaultOptions(*kind, {{option, value}});
 }
 
 }  // namespace lab::bench

@@ -31,8 +31,8 @@ class Fault {
 
 struct FaultOption {
   std::string name, fallback, doc;
-  std::vector<std::string> names;  // allowed; empty: see doc
-  std::string unit;                // "%", "bytes": a quantity of that kind; "": a text
+  std::vector<std::string> names;                            // allowed; empty: see doc
+  std::string (*wrong)(const std::string& value) = nullptr;  // "", or what is wrong with it and the remedy
 };
 
 // What a fault gets to work with.
@@ -44,7 +44,7 @@ struct FaultRequest {
 
 // A fault as the catalogue knows it.
 struct FaultKind {
-  std::string part_kind;       // "redis"; "" for any part that is a process
+  std::string part_kind;       // "redis"; "" for any part that is a process; "link" for the proxy between two of them
   std::string action;          // "pause": used as "redis.pause", "ratelimit.pause"
   std::string doc;             // one sentence
   bool instantaneous = false;  // nothing to heal; `for:` means nothing
@@ -59,21 +59,29 @@ struct FaultKind {
   std::map<std::string, std::string> on_idle = {};
 };
 
-// All there are; those of one kind of part; the one that is meant, or null.
+// All there are; those of one kind of part, or of links (which have none of those of a process); the one that is meant,
+// or null.
 const std::vector<FaultKind>& FaultKinds();
 std::vector<const FaultKind*> FaultsFor(const std::string& part_kind);
 const FaultKind* FindFault(const std::string& part_kind, const std::string& action);
+
+// For FaultOption::wrong: a share above 0 and at most 1, a size.
+std::string WrongShare(const std::string& text);
+std::string WrongBytes(const std::string& text);
 
 // "" or what is wrong with the options, with the nearest right name.
 std::string CheckFaultOptions(const FaultKind& kind, const std::map<std::string, std::string>& options);
 
 // "" or why this part cannot be broken so, as it runs here: what its lab did not give it, what the host does not allow.
 std::string WhyNotOn(const FaultKind& kind, FaultTarget& part);
+// The same of one option of "redis.flush", for the catalogue of lab files; "" for what it does not know.
+std::string CheckFaultOption(const std::string& fault, const std::string& option, const std::string& value);
 
 // The tables that FaultKinds is made of, one a file.
 std::vector<FaultKind> ProcessFaults();
 std::vector<FaultKind> RedisFaults();
 std::vector<FaultKind> CgroupFaults();
 std::vector<FaultKind> NetworkFaults();
+std::vector<FaultKind> LinkFaults();
 
 }  // namespace lab::bench

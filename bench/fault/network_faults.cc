@@ -135,7 +135,7 @@ std::vector<FaultKind> NetworkFaults() {
                  "packet_loss",
                  "a share of the packets to and from its ports is dropped",
                  false,
-                 {{"share", "30%", "of the packets", {}, "%"}, way},
+                 {{"share", "30%", "of the packets", {}, &WrongShare}, way},
                  &MakeLoss};
   for (FaultKind* kind : {&partition, &loss}) {
     kind->why_not_here = &WhyNoNft;

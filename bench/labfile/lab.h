@@ -25,6 +25,13 @@ struct PartSpec {
   int line = 0;
 };
 
+// Every connection between two parts, or of the load to a part ("load"), goes through a proxy that faults can act on.
+struct LinkSpec {
+  std::string from, to;
+  int line = 0;
+  std::string name() const { return from + "->" + to; }
+};
+
 enum class Arrivals { kConstant, kPoisson, kRamp, kStep, kSpike, kReplay, kClosed };
 
 // How the offered rate goes over the phases: a rate a phase, or one for all.
@@ -82,7 +89,7 @@ struct FaultSpec {
   Nanos offset{};
   double offset_share = 0;     // at: pause+25%: of the phase, on top of `offset`
   std::string fault;           // "redis.pause"
-  std::string part;            // on: redis (default: the part that the fault's name begins with)
+  std::string part;            // on: redis (default: the part, or link, that the fault's name begins with)
   int replica = 0;
   std::optional<Nanos> length; // for: 4s; absent: instantaneous, or until healed by its deadline
   double length_share = 0;     // for: 100%: of the phase; `length` then holds that share of the full run's phase
@@ -128,6 +135,7 @@ struct Lab {
   Nanos budget_run = std::chrono::minutes(3);
   Nanos budget_quick = std::chrono::seconds(45);
   std::vector<PartSpec> system;        // in start order
+  std::vector<LinkSpec> links;
   std::string reference;
   std::vector<VariantSpec> variants;
   std::vector<LoadSpec> load;
@@ -167,8 +175,8 @@ struct Catalogue {
                                                            // their configuration, so it is not checked
   std::map<std::string, std::set<std::string>> wired;      // part kind → configuration that the runner owns: its ports,
                                                            // and where the other parts are
-  std::map<std::string, std::vector<std::string>> faults;  // fault → its options
-  // "" or what is wrong with the options of a fault, or with the lab for it; may be null.
+  std::map<std::string, std::vector<std::string>> faults;  // fault → its options; those of a link as "link.latency"
+  // "" or what the lab has to give for this fault and does not; may be null.
   std::string (*check_fault)(const Lab& lab, const FaultSpec& fault) = nullptr;
   std::map<std::string, std::vector<std::string>> targets; // "ratelimit.grpc" → request fields
   std::vector<std::string> invariants;
@@ -180,6 +188,10 @@ struct Catalogue {
   std::string (*check_expression)(const Lab& lab, const std::string& text, ExpressionUse use) = nullptr;
   // How many comparisons of variants a lab expects something of. Set to bench/judge's CountComparisons.
   size_t (*comparisons)(const Lab& lab) = nullptr;
+  // Checks one option of a fault; "" or what is wrong with its value and the remedy. Set to bench/fault's
+  // CheckFaultOption.
+  std::string (*check_fault_option)(const std::string& fault, const std::string& option,
+                                    const std::string& value) = nullptr;
 };
 
 // All errors at once as INVALID_ARGUMENT, a line each: "labs/x/lab.yaml:12: load[0].rate: …; did you mean …?".

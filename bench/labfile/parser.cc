@@ -291,12 +291,15 @@ absl::StatusOr<Lab> ParseLab(const std::string& text, const std::string& file, c
   reading.lab.file = file;
   ReadHead(root, reading.catalogue, reading.lab);
   ReadSystem(root.Required("system"), reading);
+  const yaml::Value links = root.Optional("links");
+  ReadLinks(links, reading);
   const yaml::Value phases = root.Required("phases");
   ReadPhases(phases, root.Optional("quick"), reading);
   const yaml::Value reference = root.Required("reference");
   reading.lab.reference = reference.String();
   ReadVariants(root.Required("variants"), reading);
   ReadLoads(root.Required("load"), reading);
+  CheckLinks(links, reading);
   ReadFaults(root.Optional("faults"), reading);
   ReadValues(root.Optional("values"), reading);
   ReadPredictions(root.Optional("predict"), reading);

@@ -29,6 +29,9 @@ struct Reading {
 
 void ReadSystem(const yaml::Value& system, Reading& reading);
 void ReadVariants(const yaml::Value& variants, Reading& reading);
+void ReadLinks(const yaml::Value& links, Reading& reading);
+// Once the loads are known.
+void CheckLinks(const yaml::Value& links, const Reading& reading);
 void ReadPhases(const yaml::Value& phases, const yaml::Value& quick, Reading& reading);
 void ReadFaults(const yaml::Value& faults, Reading& reading);
 void ReadLoads(const yaml::Value& load, Reading& reading);
@@ -57,5 +60,6 @@ std::vector<std::string> NamesOf(const List& list, Projection name) {
 std::vector<std::string> PhaseNames(const Lab& lab);
 std::vector<std::string> PartNames(const Lab& lab);
 const PartSpec* FindPart(const Lab& lab, std::string_view name);
+const LinkSpec* FindLink(const Lab& lab, std::string_view name);
 
 }  // namespace lab::bench

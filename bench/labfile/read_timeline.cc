@@ -112,10 +112,49 @@ int LeastReplicas(const Lab& lab, const PartSpec& part) {
   return least;
 }
 
+// The name under which the catalogue has this fault: "link.latency" for "ratelimit->redis.latency".
+std::string CatalogueName(const std::string& fault) {
+  const size_t dot = fault.find('.');
+  const bool of_link = fault.substr(0, dot).find("->") != std::string::npos;
+  return of_link && dot != std::string::npos ? "link" + fault.substr(dot) : fault;
+}
+
+// The faults that this lab can name, with its links in place of "link".
+std::vector<std::string> FaultNames(const Reading& reading) {
+  std::vector<std::string> names;
+  for (const auto& [name, options] : reading.catalogue.faults) {
+    if (name.rfind("link.", 0) != 0) {
+      names.push_back(name);
+      continue;
+    }
+    for (const LinkSpec& link : reading.lab.links) names.push_back(link.name() + name.substr(4));
+  }
+  return names;
+}
+
+// Of a link: one replica of it stands before each of the part that it leads to.
+void ReadLinkTarget(const yaml::Value& entry, const yaml::Value& name, const Lab& lab, FaultSpec& fault) {
+  const yaml::Value replica = entry.Optional("replica");
+  const LinkSpec* link = FindLink(lab, fault.part);
+  if (link != nullptr) {
+    fault.replica = static_cast<int>(replica.Int(0, LeastReplicas(lab, *FindPart(lab, link->to)) - 1, 0));
+    return;
+  }
+  const auto links = NamesOf(lab.links, [](const LinkSpec& each) { return each.name(); });
+  name.Error(links.empty() ? Concat("\"", fault.part, "\" is no link of this lab: write links: [", fault.part, "]")
+                           : Concat("\"", fault.part, "\" is no link of this lab", Suggestion(fault.part, links)));
+}
+
 void ReadTarget(const yaml::Value& entry, const yaml::Value& name, const Lab& lab, FaultSpec& fault) {
   const yaml::Value on = entry.Optional("on");
   const std::string prefix = fault.fault.substr(0, fault.fault.find('.'));
   fault.part = on.String(prefix);
+  if (prefix.find("->") != std::string::npos) {
+    if (on.defined()) on.Error("a fault of a link says in its name on which it acts");
+    fault.part = prefix;
+    ReadLinkTarget(entry, name, lab, fault);
+    return;
+  }
   const PartSpec* part = FindPart(lab, fault.part);
   if (part != nullptr) {
     fault.replica = static_cast<int>(entry.Optional("replica").Int(0, LeastReplicas(lab, *part) - 1, 0));
@@ -159,10 +198,9 @@ void ReadFault(const yaml::Value& entry, Reading& reading) {
   if (FindPhase(reading.lab.phases, fault.phase) == nullptr) reading.faults_unclear = true;
   const yaml::Value name = entry.Required("do");
   fault.fault = name.String();
-  const auto known = reading.catalogue.faults.find(fault.fault);
+  const auto known = reading.catalogue.faults.find(CatalogueName(fault.fault));
   if (name.defined() && known == reading.catalogue.faults.end()) {
-    const auto names = NamesOf(reading.catalogue.faults, [](const auto& candidate) { return candidate.first; });
-    name.Error(Concat("unknown fault \"", fault.fault, "\"", Suggestion(fault.fault, names)));
+    name.Error(Concat("unknown fault \"", fault.fault, "\"", Suggestion(fault.fault, FaultNames(reading))));
   }
   ReadLength(entry.Optional("for"), fault);
   ReadRepeat(entry.Optional("repeat"), fault);
@@ -173,7 +211,11 @@ void ReadFault(const yaml::Value& entry, Reading& reading) {
   }
   for (const std::string& option : known->second) {
     const yaml::Value value = entry.Optional(option);
-    if (value.defined()) fault.options[option] = value.String();
+    if (!value.defined()) continue;
+    fault.options[option] = value.String();
+    if (reading.catalogue.check_fault_option == nullptr) continue;
+    const std::string wrong = reading.catalogue.check_fault_option(known->first, option, fault.options[option]);
+    if (!wrong.empty()) value.Error(wrong);
   }
   entry.Finish();
   if (reading.catalogue.check_fault != nullptr) {

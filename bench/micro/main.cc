@@ -28,6 +28,7 @@ constexpr char kHelp[] =
     "  store    decisions at the store layer: batching against ten connections\n"
     "  edge     calls over gRPC at 64 outstanding, as a share of a bare echo\n"
     "  load     the load generator: arrivals a second, lag, CPU a call\n"
+    "  proxy    the fault proxy without a toxic: what it adds, how much it carries\n"
     "  pieces   single functions\n"
     "  peer     the Go reference service beside ours (only when asked for)\n"
     "\n"
@@ -53,7 +54,7 @@ int Usage(const std::string& problem) {
 
 // 0, or the exit status of a usage error; -1: help was asked for.
 int Parse(int argc, char** argv, Arguments* arguments) {
-  const std::vector<std::string> known = {"store", "edge", "load", "pieces", "peer"};
+  const std::vector<std::string> known = {"store", "edge", "load", "proxy", "pieces", "peer"};
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     const bool more = i + 1 < argc;
@@ -79,7 +80,7 @@ int Parse(int argc, char** argv, Arguments* arguments) {
     if (!peer) return Usage("--peer-binary and --client belong to --peer envoyproxy-ratelimit");
     if (access(path.c_str(), X_OK) != 0) return Usage(absl::StrCat(path, ": no program"));
   }
-  if (arguments->sections.empty()) arguments->sections = {"store", "edge", "load", "pieces"};
+  if (arguments->sections.empty()) arguments->sections = {"store", "edge", "load", "proxy", "pieces"};
   return 0;
 }
 
@@ -88,6 +89,7 @@ absl::Status Run(const std::string& section, const lab::bench::Setup& setup, con
   if (section == "store") return BenchStore(setup);
   if (section == "edge") return BenchEdge(setup);
   if (section == "load") return BenchLoad(setup);
+  if (section == "proxy") return BenchProxy(setup);
   if (section == "pieces") return BenchPieces(setup);
   return BenchPeer(setup, peer);
 }

@@ -11,6 +11,7 @@ namespace lab::bench {
 absl::Status BenchStore(const Setup& setup);
 absl::Status BenchEdge(const Setup& setup);
 absl::Status BenchLoad(const Setup& setup);
+absl::Status BenchProxy(const Setup& setup);
 struct PeerOptions {
   std::string binary;  // of the reference service; "": made by `go install` below the state folder
   std::string client;  // external_client.h; "": our own generator

@@ -11,8 +11,10 @@ namespace lab::bench {
 
 namespace fs = std::filesystem;
 
-std::string Build::ServiceBinary(const std::string& kind) const {
-  const fs::path below = fs::path("services") / kind / kind;
+namespace {
+
+// The path below the build that this program is of; else below build/release.
+std::string BelowBuild(const std::string& root, const fs::path& below) {
   std::error_code error;
   const fs::path self = fs::read_symlink("/proc/self/exe", error);
   for (fs::path folder = self.parent_path(); folder.has_relative_path(); folder = folder.parent_path()) {
@@ -20,6 +22,14 @@ std::string Build::ServiceBinary(const std::string& kind) const {
   }
   return (fs::path(root) / "build" / "release" / below).string();
 }
+
+}  // namespace
+
+std::string Build::ServiceBinary(const std::string& kind) const {
+  return BelowBuild(root, fs::path("services") / kind / kind);
+}
+
+std::string Build::ProxyBinary() const { return BelowBuild(root, "bench/proxy/fault_proxy"); }
 
 const std::vector<std::unique_ptr<PartKind>>& PartKinds() {
   static const std::vector<std::unique_ptr<PartKind>> kinds = [] {
@@ -40,7 +50,7 @@ const PartKind* FindPartKind(const std::string& name) {
 
 namespace {
 
-// What is only known with the fault's kind: its options' values, and what the lab has to give the part.
+// What is only known with the fault's kind: what the lab has to give for it.
 std::string CheckFault(const Lab& lab, const FaultSpec& fault) {
   const size_t dot = fault.fault.find('.');
   const FaultKind* kind = FindFault(fault.fault.substr(0, dot), fault.fault.substr(dot + 1));
@@ -52,7 +62,14 @@ std::string CheckFault(const Lab& lab, const FaultSpec& fault) {
     if (kind->needs != "disk" || part.name != fault.part || part.disk_bytes > 0) continue;
     return Concat(fault.fault, " needs a disk of the part's own: write \"disk: 16mb\" at system.", part.name);
   }
-  return CheckFaultOptions(*kind, fault.options);
+  return "";
+}
+
+void DescribeFaults(const std::string& part_kind, Catalogue* catalogue) {
+  for (const FaultKind* fault : FaultsFor(part_kind)) {
+    std::vector<std::string>& options = catalogue->faults[Concat(part_kind, ".", fault->action)];
+    for (const FaultOption& option : fault->options) options.push_back(option.name);
+  }
 }
 
 }  // namespace
@@ -68,11 +85,9 @@ void DescribeParts(const std::string& root, Catalogue* catalogue) {
     } else {
       catalogue->not_here.push_back(kind->name());
     }
-    for (const FaultKind* fault : FaultsFor(kind->name())) {
-      std::vector<std::string>& options = catalogue->faults[Concat(kind->name(), ".", fault->action)];
-      for (const FaultOption& option : fault->options) options.push_back(option.name);
-    }
+    DescribeFaults(kind->name(), catalogue);
   }
+  DescribeFaults("link", catalogue);
 }
 
 std::map<std::string, std::string> FaultDocs() {
@@ -80,6 +95,7 @@ std::map<std::string, std::string> FaultDocs() {
   for (const std::unique_ptr<PartKind>& kind : PartKinds()) {
     for (const FaultKind* fault : FaultsFor(kind->name())) docs[Concat(kind->name(), ".", fault->action)] = fault->doc;
   }
+  for (const FaultKind* fault : FaultsFor("link")) docs[Concat("link.", fault->action)] = fault->doc;
   return docs;
 }
 

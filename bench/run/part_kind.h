@@ -23,6 +23,7 @@ struct Build {
   std::string root;  // the checkout
   // build/<preset>/services/<kind>/<kind> of the build that this program is of; else of build/release.
   std::string ServiceBinary(const std::string& kind) const;
+  std::string ProxyBinary() const;  // build/<preset>/bench/proxy/fault_proxy of the same
 };
 
 // One start of one replica.
@@ -64,6 +65,10 @@ class PartKind {
 
 std::unique_ptr<PartKind> MakeRedisPart();
 std::unique_ptr<PartKind> MakeServicePart(const std::string& service, const std::string& doc);
+
+// What stands on a link: a fault proxy with a port for each of the ports of the part behind it, under the same names. It
+// answers like that part, through the proxy. Not among PartKinds: a lab file makes links, not parts of them.
+std::unique_ptr<PartKind> MakeLinkPart(const PartKind& behind);
 
 const std::vector<std::unique_ptr<PartKind>>& PartKinds();
 const PartKind* FindPartKind(const std::string& name);

@@ -49,6 +49,10 @@ absl::Status System::Start(Progress& progress) {
   }
   for (const PartSpec& spec : lab_.system) {
     if (absl::Status started = StartPart(spec, progress); !started.ok()) return started;
+    for (const LinkSpec& link : lab_.links) {
+      if (link.to != spec.name) continue;
+      if (absl::Status started = StartLink(link, spec, progress); !started.ok()) return started;
+    }
   }
   return absl::OkStatus();
 }
@@ -95,27 +99,62 @@ absl::Status System::StartPart(const PartSpec& as_declared, Progress& progress) 
     }
   }
 
-  std::map<std::string, Ports> others;
-  for (const std::unique_ptr<Part>& part : parts_) others.emplace(part->kind(), part->ports());
-  std::vector<std::string> environment = CleanEnvironment();
-  environment.push_back(journal_.Marker());
   for (int replica = 0; replica < spec.replicas; ++replica) {
     parts_.push_back(std::make_unique<Part>(spec, replica, *kind, spawner_, journal_));
-    Part& part = *parts_.back();
-    const std::string data = Concat(options_.data_folder, "/", part.full_name());
-    if (absl::Status made = MakeFolder(data); !made.ok()) return made;
-    if (spec.disk_bytes > 0) {
-      if (absl::Status mounted = MountDisk(data, spec.disk_bytes); !mounted.ok()) return mounted;
-    }
-    const Clock::time_point begin = Clock::now();
-    const absl::Status started = part.Start(
-        {build_, part.full_name(), *set, options_.trial_folder + "/config", data, {}, others, replica},
-        Concat(options_.trial_folder, "/logs/", part.full_name(), ".log"), environment, kReady, options_.interrupted);
+    const LaunchRequest request{build_, "", *set, "", "", {}, OthersOf(spec.name), replica};
+    absl::Status started = StartReplica(*parts_.back(), request, spec.disk_bytes, progress);
     if (!started.ok()) return started;
-    std::string ports;
-    for (const auto& [name, port] : part.ports()) ports += Concat(ports.empty() ? "" : ", ", name, " 127.0.0.1:", port);
-    progress.Boot(Concat(part.full_name(), " up on ", ports, " after ", FormatDuration(Clock::now() - begin)));
   }
+  return absl::OkStatus();
+}
+
+// One proxy before each replica of the part.
+absl::Status System::StartLink(const LinkSpec& link, const PartSpec& to, Progress& progress) {
+  link_kinds_.push_back(MakeLinkPart(Find(to.name, 0)->part_kind()));
+  PartSpec spec;
+  spec.name = link.name();
+  spec.replicas = 0;
+  while (Find(to.name, spec.replicas) != nullptr) ++spec.replicas;  // as many as the variant has
+  for (int replica = 0; replica < spec.replicas; ++replica) {
+    parts_.push_back(std::make_unique<Part>(spec, replica, *link_kinds_.back(), spawner_, journal_));
+    const Part& behind = *Find(to.name, replica);
+    const LaunchRequest request{build_, "", {}, "", "", {}, {{behind.kind(), behind.ports()}}, replica};
+    if (absl::Status started = StartReplica(*parts_.back(), request, 0, progress); !started.ok()) return started;
+  }
+  const absl::StatusOr<std::string> version = link_kinds_.back()->Version(build_, {});
+  versions_[spec.name] = version.value_or("");
+  changed_[spec.name] = {};
+  return absl::OkStatus();
+}
+
+std::map<std::string, Ports> System::OthersOf(const std::string& part) const {
+  std::map<std::string, Ports> others;
+  for (const std::unique_ptr<Part>& each : parts_) {
+    if (each->kind() != "link") others.emplace(each->kind(), each->ports());
+  }
+  for (const LinkSpec& link : lab_.links) {
+    if (link.from == part) others[Find(link.to, 0)->kind()] = Find(link.name(), 0)->ports();
+  }
+  return others;
+}
+
+absl::Status System::StartReplica(Part& part, LaunchRequest request, uint64_t disk_bytes, Progress& progress) {
+  std::vector<std::string> environment = CleanEnvironment();
+  environment.push_back(journal_.Marker());
+  request.name = part.full_name();
+  request.config_folder = options_.trial_folder + "/config";
+  request.data_folder = Concat(options_.data_folder, "/", part.full_name());
+  if (absl::Status made = MakeFolder(request.data_folder); !made.ok()) return made;
+  if (disk_bytes > 0) {
+    if (absl::Status mounted = MountDisk(request.data_folder, disk_bytes); !mounted.ok()) return mounted;
+  }
+  const Clock::time_point begin = Clock::now();
+  const absl::Status started = part.Start(request, Concat(options_.trial_folder, "/logs/", part.full_name(), ".log"),
+                                          environment, kReady, options_.interrupted);
+  if (!started.ok()) return started;
+  std::string ports;
+  for (const auto& [name, port] : part.ports()) ports += Concat(ports.empty() ? "" : ", ", name, " 127.0.0.1:", port);
+  progress.Boot(Concat(part.full_name(), " up on ", ports, " after ", FormatDuration(Clock::now() - begin)));
   return absl::OkStatus();
 }
 
@@ -143,8 +182,9 @@ std::vector<std::string> System::Endpoints(const std::string& target) const {
   const std::string port = dot == std::string::npos ? "" : target.substr(dot + 1);
   std::vector<std::string> by_name, by_kind;
   for (const std::unique_ptr<Part>& part : parts_) {
-    if (part->port(port) == 0) continue;
-    const std::string address = Concat("127.0.0.1:", part->port(port));
+    if (part->kind() == "link" || part->port(port) == 0) continue;
+    const Part* link = Find("load->" + part->name(), part->replica());
+    const std::string address = Concat("127.0.0.1:", (link != nullptr ? *link : *part).port(port));
     if (part->name() == wanted) by_name.push_back(address);
     if (part->kind() == wanted) by_kind.push_back(address);
   }

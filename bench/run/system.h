@@ -49,6 +49,11 @@ class System {
  private:
   void FromCheckout(std::string& word) const;
   absl::Status StartPart(const PartSpec& spec, Progress& progress);
+  absl::Status StartLink(const LinkSpec& link, const PartSpec& to, Progress& progress);
+  // On a disk of its own of so many bytes, if any.
+  absl::Status StartReplica(Part& part, LaunchRequest request, uint64_t disk_bytes, Progress& progress);
+  // Where the connections of a part go: kind → ports of the first part of that kind, or of the link to it.
+  std::map<std::string, Ports> OthersOf(const std::string& part) const;
   absl::StatusOr<std::map<std::string, std::string>> Configure(const PartSpec& spec) const;
 
   const Lab& lab_;
@@ -56,6 +61,7 @@ class System {
   const Build build_;
   Spawner& spawner_;
   Journal& journal_;
+  std::vector<std::unique_ptr<PartKind>> link_kinds_;  // before parts_, which use them
   std::vector<std::unique_ptr<Part>> parts_;
   std::map<std::string, std::map<std::string, std::string>> changed_;  // part → what differs from its defaults
   std::map<std::string, std::string> versions_;
