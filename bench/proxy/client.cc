@@ -14,12 +14,15 @@ constexpr Millis kPatience{500};
 
 absl::StatusOr<std::string> Client::Ask(const std::string& method, const std::string& path, const std::string& body,
                                         int also_fine) const {
-  const absl::StatusOr<bench::HttpAnswer> answer = bench::HttpCall("127.0.0.1", port_, {method, path, body, {}}, kPatience);
+  const absl::StatusOr<bench::HttpAnswer> answer =
+      bench::HttpCall("127.0.0.1", port_, {method, path, body, {}}, kPatience);
   if (!answer.ok()) return answer.status();
   if (answer->status / 100 == 2 || answer->status == also_fine) return answer->body;
   return absl::FailedPreconditionError(
       Concat("the proxy answered ", answer->status, ": ", answer->body.substr(0, 300)));
 }
+
+bool Client::Answers() const { return Ask("GET", "/version", "").ok(); }
 
 absl::StatusOr<std::vector<std::string>> Client::Proxies() const {
   const absl::StatusOr<std::string> body = Ask("GET", "/proxies", "");

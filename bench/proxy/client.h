@@ -14,6 +14,7 @@ class Client {
  public:
   explicit Client(int port) : port_(port) {}
 
+  bool Answers() const;
   absl::StatusOr<std::vector<std::string>> Proxies() const;
   // `toxic` as the API reads it: {"type": …}.
   absl::Status AddToxic(const std::string& proxy, const std::string& toxic) const;

@@ -1,8 +1,6 @@
 // Whether connections go where a link says: each through the proxy of its own.
-#include <algorithm>
-
-#include "bench/run/part_kind.h"
-#include "bench/run/runner.h"
+#include "bench/observe/http_get.h"
+#include "bench/run/system.h"
 #include "bench/run/testing.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -11,77 +9,76 @@
 namespace lab::bench {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 class LinksTest : public testing::Test {
  protected:
-  LinksTest() {
-    lab_.phases = {{"steady", Millis(2500)}};
-    options_.root = state_.path();
-    options_.variants = {"first"};
-  }
-  void SetUp() override { setenv("LAB_STATE", state_.path().c_str(), 1); }
-  void TearDown() override { unsetenv("LAB_STATE"); }
+  LinksTest()
+      : journal_(*Journal::Open(state_.path())),
+        spawner_([this](pid_t pid, const std::string& name) { return journal_->Process(pid, name); }) {}
 
-  void RunIt() {
+  void Start() {
+    system_ = std::make_unique<System>(
+        lab_,
+        System::Options{state_.path(), state_.path() + "/trial", state_.path() + "/data", {}, [] { return false; }},
+        spawner_, *journal_);
     Progress silent;
-    absl::StatusOr<bench::Run> run = RunLab(lab_, options_, silent);
-    ASSERT_TRUE(run.ok()) << run.status();
-    run_ = *std::move(run);
-    ASSERT_EQ(run_.trials.size(), 1u);
+    const absl::Status started = system_->Start(silent);
+    ASSERT_TRUE(started.ok()) << started;
   }
-  const PartInfo* Find(const std::string& name) const {
-    for (const PartInfo& part : run_.trials[0].parts) {
-      if (part.name == name) return &part;
-    }
-    return nullptr;
+  int PortOf(const std::string& part, const std::string& port, int replica = 0) const {
+    const Part* found = system_->Find(part, replica);
+    return found == nullptr ? 0 : found->port(port);
   }
-  // Of the last sample of the proxy before the port, over both directions.
-  double Carried(const std::string& link, const std::string& port) const {
-    double bytes = 0;
-    for (const Series& series : run_.trials[0].series) {
-      if (series.part != link || series.name != "toxiproxy_proxy_sent_bytes_total" || series.samples.empty()) continue;
-      const auto proxy = series.labels.find("proxy");
-      if (proxy != series.labels.end() && proxy->second == port) bytes += series.samples.back().second;
-    }
-    return bytes;
-  }
+  std::string Config() const { return state_.Read("trial/config/ratelimit.yaml"); }
 
   TemporaryFolder state_;
   Lab lab_ = TinyLab();
-  RunOptions options_;
-  bench::Run run_;
+  std::unique_ptr<Journal> journal_;
+  Spawner spawner_;
+  std::unique_ptr<System> system_;
 };
 
 TEST_F(LinksTest, APartConnectsThroughItsLink) {
   lab_.links = {{"ratelimit", "redis"}};
-  RunIt();
-  const PartInfo* link = Find("ratelimit->redis");
+  Start();
+  const Part* link = system_->Find("ratelimit->redis", 0);
   ASSERT_NE(link, nullptr);
-  EXPECT_EQ(link->kind, "link");
-  const std::string address = link->ports.at("redis");
-  EXPECT_NE(address, Find("redis")->ports.at("redis"));
-  std::ifstream config(Concat(run_.folder, "/trials/first-1/config/ratelimit.yaml"));
-  const std::string text{std::istreambuf_iterator<char>(config), {}};
-  EXPECT_THAT(text, HasSubstr(Concat("redis.port: ", address.substr(address.find(':') + 1), "\n")));
+  EXPECT_EQ(link->kind(), "link");
+  EXPECT_NE(link->port("redis"), PortOf("redis", "redis"));
+  EXPECT_THAT(Config(), HasSubstr(Concat("redis.port: ", link->port("redis"), "\n")));
+  EXPECT_EQ(system_->Find("ratelimit->redis", 0)->Ask(Millis(2000)), Look::kAnswers);
+  // Its proxy stands there by the name of the port, and dies with the system.
+  const absl::StatusOr<HttpAnswer> proxies = HttpGet("127.0.0.1", link->port("api"), "/proxies/redis", Millis(2000));
+  ASSERT_TRUE(proxies.ok()) << proxies.status();
+  EXPECT_THAT(proxies->body, HasSubstr(Concat("\"upstream\":\"127.0.0.1:", PortOf("redis", "redis"), "\"")));
+  const pid_t proxy = link->pid();
+  EXPECT_THAT(system_->Stop(false), ElementsAre());
+  EXPECT_FALSE(Alive(proxy));
 }
 
 TEST_F(LinksTest, WithoutALinkNothingStandsBetween) {
-  RunIt();
-  EXPECT_EQ(Find("ratelimit->redis"), nullptr);
-  const std::string address = Find("redis")->ports.at("redis");
-  std::ifstream config(Concat(run_.folder, "/trials/first-1/config/ratelimit.yaml"));
-  const std::string text{std::istreambuf_iterator<char>(config), {}};
-  EXPECT_THAT(text, HasSubstr(Concat("redis.port: ", address.substr(address.find(':') + 1), "\n")));
+  Start();
+  EXPECT_EQ(system_->Find("ratelimit->redis", 0), nullptr);
+  EXPECT_THAT(Config(), HasSubstr(Concat("redis.port: ", PortOf("redis", "redis"), "\n")));
+  EXPECT_THAT(system_->Endpoints("ratelimit.http"), ElementsAre(Concat("127.0.0.1:", PortOf("ratelimit", "http"))));
 }
 
-TEST_F(LinksTest, TheLoadGoesThroughItsLink) {
+TEST_F(LinksTest, TheLoadGoesThroughALinkToEachReplica) {
   lab_.links = {{"load", "ratelimit"}};
-  RunIt();
-  EXPECT_GT(Carried("load->ratelimit", "http"), 100 * 60);
-
-  EXPECT_TRUE(std::any_of(run_.trials[0].ops.begin(), run_.trials[0].ops.end(),
-                          [](const Op& op) { return op.outcome == Outcome::kOk; }));
+  lab_.system[1].replicas = 2;
+  Start();
+  const int first = PortOf("load->ratelimit", "http", 0), second = PortOf("load->ratelimit", "http", 1);
+  EXPECT_THAT(system_->Endpoints("ratelimit.http"),
+              ElementsAre(Concat("127.0.0.1:", first), Concat("127.0.0.1:", second)));
+  EXPECT_NE(first, PortOf("ratelimit", "http", 0));
+  for (const int port : {first, second}) {
+    const absl::StatusOr<HttpAnswer> answer = HttpGet("127.0.0.1", port, "/readyz", Millis(2000));
+    ASSERT_TRUE(answer.ok()) << answer.status();
+    EXPECT_EQ(answer->status, 200);
+  }
+  EXPECT_THAT(system_->Describe().size(), 5u);  // redis, two limiters, a link before each
 }
 
 }  // namespace
