@@ -19,6 +19,7 @@ namespace {
 constexpr Millis kSilence{50};   // unanswered that long, twice, when an answer took a hundredth of it before
 constexpr Millis kLongest{250};  // a longer delay is seen by its not having ended by then
 constexpr Millis kAnswer{200};
+constexpr Millis kPatience{500};     // with a link that nothing has been done to yet
 constexpr Millis kProof{150};        // a delay is seen that often in a row that the looks take so long: 2 to 5 times
 constexpr Nanos kLeast = Millis(1);  // a delay that a probe can tell from what a host does by itself
 
@@ -184,7 +185,7 @@ class DelayFault : public LinkFault {
     expected_ = Expected();
     before_ = Nanos::max();
     for (int look = 0; look < 3; ++look) {
-      const LinkProbe::Result result = Ask(kAnswer);
+      const LinkProbe::Result result = Ask(kPatience);
       if (result.end == LinkProbe::End::kAnswered) before_ = std::min(before_, result.took);
     }
     if (before_ == Nanos::max()) return absl::UnavailableError("the link did not answer before the fault");

@@ -24,7 +24,7 @@ absl::Status LinkProbe::Prepare() {
   const Clock::time_point deadline = Clock::now() + kPatience;
   absl::StatusOr<Socket> socket = Socket::Connect("127.0.0.1", port_, deadline);
   if (!socket.ok()) return socket.status();
-  if (absl::Status sent = socket->Send(Question(1), deadline); !sent.ok()) return sent;
+  if (absl::Status sent = socket->Send(redis_ ? Question(1) : get_, deadline); !sent.ok()) return sent;
   socket->CloseHalf();
   size_t received = 0;
   for (;;) {

@@ -62,8 +62,10 @@ std::string PartJson(const PartNow& part) {
 
 std::string LinksJson(const Lab& lab) {
   Json links = Json::array();
-  const auto add = [&links](const std::string& from, const std::string& to) {
-    const Json link = {{"from", from}, {"to", to}, {"proxied", false}};
+  const auto add = [&](const std::string& from, const std::string& to) {
+    const bool proxied = std::any_of(lab.links.begin(), lab.links.end(),
+                                     [&](const LinkSpec& link) { return link.from == from && link.to == to; });
+    const Json link = {{"from", from}, {"to", to}, {"proxied", proxied}};
     if (std::find(links.begin(), links.end(), link) == links.end()) links.push_back(link);
   };
   for (const LoadSpec& load : lab.load) add("load", load.target.substr(0, load.target.find('.')));
