@@ -66,8 +66,8 @@ class PartKind {
 std::unique_ptr<PartKind> MakeRedisPart();
 std::unique_ptr<PartKind> MakeServicePart(const std::string& service, const std::string& doc);
 
-// What stands on a link: a fault proxy with a port for each of the ports of the part behind it, under the same names. It
-// answers like that part, through the proxy. Not among PartKinds: a lab file makes links, not parts of them.
+// What stands on a link: a fault proxy with a port for each of the ports of the part behind it, under the same names.
+// It answers like that part, through the proxy. Not among PartKinds: a lab file makes links, not parts of them.
 std::unique_ptr<PartKind> MakeLinkPart(const PartKind& behind);
 
 const std::vector<std::unique_ptr<PartKind>>& PartKinds();
