@@ -116,8 +116,8 @@ int ShowUp(const Session& session, const std::string& lab) {
     if (!offered(example)) example = breakable[0].value("fault", example);
   }
   absl::StrAppend(&out, "\nNext\n  ./lab break                      what can be broken here\n  ",
-                  PadRight(absl::StrCat("./lab break ", example, " --for 5s"), 31),
-                  "  break it, see when it is noticed\n"
+                  PadRight(absl::StrCat("./lab break ", example, " --for 5s"), 32),
+                  " break it, see when it is noticed\n"
                   "  ./lab status --watch             rates, percentiles, what is broken\n"
                   "  ./lab load 2x                    twice the load\n"
                   "  ./lab logs -f                    what the parts write\n"
