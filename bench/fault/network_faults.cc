@@ -127,7 +127,7 @@ std::unique_ptr<Fault> MakeLoss(const FaultRequest& request) {
 }  // namespace
 
 std::vector<FaultKind> NetworkFaults() {
-  const FaultOption way{"way", "both", "which packets of its ports are dropped", {"both", "to", "from"}, ""};
+  const FaultOption way{"way", "both", "which packets of its ports are dropped", {"both", "to", "from"}};
   FaultKind partition{
       "",    "partition", "all packets to and from its ports are dropped: connections stand, nothing arrives",
       false, {way},       &MakePartition};
