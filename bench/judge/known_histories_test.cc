@@ -123,6 +123,8 @@ std::map<std::string, Case> Cases() {
       {"burst", {"burst{limit=100, window=1s, share=10%}", "<= 0.2"}},
       {"false_allow", {"false_allow{limit=110, window=1s}", "<= 0"}},
       {"false_deny", {"false_deny{limit=150, window=1s}", ">= 50%"}},
+      {"over_admission", {"over_admission{limit=110, window=1s}", "<= 0"}},
+      {"under_admission", {"under_admission{limit=150, window=1s}", ">= 20%"}},
       {"recovery", {"recovery{phase=after}", "<= 1s"}},
       {"detect", {"detect{phase=pause}", "<= 100ms"}},
       {"heal", {"heal{phase=pause}", "<= 200ms"}},

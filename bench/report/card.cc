@@ -13,8 +13,8 @@ namespace lab::bench {
 namespace {
 
 const std::vector<std::string>& RunFields() {
-  static const auto* const fields = new std::vector<std::string>{"lab",   "title",    "seed",    "command", "host",
-                                                                 "cores", "revision", "started", "load",    "verdict"};
+  static const auto* const fields = new std::vector<std::string>{
+      "lab", "title", "seed", "command", "host", "cores", "revision", "started", "load", "noise", "verdict"};
   return *fields;
 }
 
