@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <ostream>
 
 #include "bench/cli/try_faults.h"
@@ -21,6 +22,7 @@ using ::testing::HasSubstr;
 struct Subject {
   std::string part;
   const FaultKind* kind;
+  std::map<std::string, std::string> options = {};
   std::string fault() const { return part + "." + kind->action; }
 };
 
@@ -81,7 +83,9 @@ class FaultRunTest : public ::testing::TestWithParam<Subject> {
       lab_.system[0].disk_bytes = 4 << 20;
       lab_.system[0].set["appendonly"] = "yes";
     }
+    for (const auto& [name, value] : subject.options) fault.options[name] = value;
     lab_.faults = {fault};
+    if (subject.kind->action == "failpoint") lab_.system.at(1).set["failpoints.enabled"] = "true";
   }
   // Fills run_ and its verdict.
   void RunIt() {
@@ -147,6 +151,61 @@ INSTANTIATE_TEST_SUITE_P(OfTheLoad, AppliedTest,
                          ::testing::Values(Subject{"load->ratelimit", FindFault("link", "down")},
                                            Subject{"load->ratelimit", FindFault("link", "limit_data")}),
                          NameOf);
+
+// Every action of a failpoint: each has a receipt of its own.
+class FailpointRunTest : public FaultRunTest {
+ protected:
+  void SetUp() override {
+    FaultRunTest::SetUp();
+    Break(GetParam());
+  }
+  const FaultRecord& Record() const { return run_.trials.at(0).faults.at(0); }
+};
+
+Subject FailpointThat(const std::string& action, const std::string& point) {
+  return {"ratelimit", FindFault("ratelimit", "failpoint"), {{"point", point}, {"action", action}}};
+}
+
+TEST_P(FailpointRunTest, IsSeenAndHealed) {
+  RunIt();
+  EXPECT_EQ(Record().error, "");
+  EXPECT_TRUE(Record().seen_s && Record().healed_s);
+  EXPECT_EQ(ExitStatus(run_), 0) << run_.verdict.findings[0].why;
+}
+
+TEST_P(FailpointRunTest, IsInconclusiveWithoutItsEffect) {
+  options_.defuse = {"ratelimit.failpoint"};
+  RunIt();
+  EXPECT_FALSE(Record().seen_s) << Record().evidence;
+  EXPECT_EQ(ExitStatus(run_), 2);
+}
+
+// The service has the failpoint armed, but no operation comes by: armed is not seen.
+TEST_P(FailpointRunTest, IsInconclusiveWhenNobodyComesBy) {
+  lab_.load[0].rate.per_s = 0.5;
+  RunIt();
+  EXPECT_FALSE(Record().seen_s) << Record().evidence;
+  EXPECT_TRUE(Record().healed_s) << Record().error;
+  EXPECT_EQ(ExitStatus(run_), 2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, FailpointRunTest,
+                         ::testing::Values(FailpointThat("error", "redis.script.before"),
+                                           FailpointThat("delay", "redis.script.before"),
+                                           FailpointThat("crash", "redis.script.before"),
+                                           FailpointThat("apply-then-timeout", "redis.script.after")),
+                         [](const auto& test) {
+                           const std::string& action = test.param.options.at("action");
+                           return action.substr(0, action.find('-'));
+                         });
+
+TEST_F(FaultRunTest, AFailpointNeedsThemEnabled) {
+  Break({"ratelimit", FindFault("ratelimit", "failpoint")});
+  lab_.system.at(1).set.erase("failpoints.enabled");
+  RunIt();
+  EXPECT_THAT(run_.trials.at(0).faults.at(0).error, HasSubstr("set failpoints.enabled: true"));
+  EXPECT_EQ(ExitStatus(run_), 2);
+}
 
 TEST_F(FaultRunTest, DoctorSeesEachFaultOfRedisComeAndGo) {
   const std::vector<cli::FaultTrial> tried = cli::TryFaults(state_.path());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "bench/fault/failpoint_faults.h"
 #include "bench/fault/host_access.h"
 #include "bench/host/namespaces.h"
 #include "bench/labfile/quantity.h"
@@ -13,7 +14,7 @@ namespace lab::bench {
 const std::vector<FaultKind>& FaultKinds() {
   static const std::vector<FaultKind> kinds = [] {
     std::vector<FaultKind> all = ProcessFaults();
-    for (auto* table : {&RedisFaults, &LinkFaults, &CgroupFaults, &NetworkFaults}) {
+    for (auto* table : {&RedisFaults, &LinkFaults, &CgroupFaults, &NetworkFaults, &FailpointFaults}) {
       for (FaultKind& kind : table()) all.push_back(std::move(kind));
     }
     return all;
