@@ -11,6 +11,7 @@
 #include "bench/cli/try_faults.h"
 #include "bench/fault/fault.h"
 #include "bench/judge/judge.h"
+#include "bench/run/part_kind.h"
 #include "bench/run/runner.h"
 #include "bench/run/testing.h"
 
@@ -205,6 +206,22 @@ TEST_F(FaultRunTest, AFailpointNeedsThemEnabled) {
   RunIt();
   EXPECT_THAT(run_.trials.at(0).faults.at(0).error, HasSubstr("set failpoints.enabled: true"));
   EXPECT_EQ(ExitStatus(run_), 2);
+}
+
+// Before anything starts, against the list that the service prints.
+TEST_F(FaultRunTest, AFailpointIsCheckedWithTheLabFile) {
+  Catalogue catalogue;
+  DescribeParts(state_.path(), &catalogue);
+  const auto error = [&](const std::map<std::string, std::string>& options) {
+    Break({"ratelimit", FindFault("ratelimit", "failpoint"), options});
+    return catalogue.check_fault(lab_, lab_.faults[0]);
+  };
+  EXPECT_EQ(error({}), "");
+  EXPECT_THAT(error({{"point", "redis.scirpt.after"}}), HasSubstr("did you mean \"redis.script.after\"?"));
+  EXPECT_THAT(error({{"action", "apply-then-timeout"}}), HasSubstr("takes no apply-then-timeout"));
+  EXPECT_THAT(error({{"action", "crush"}}), HasSubstr("did you mean \"crash\""));
+  lab_.variants[1].set["ratelimit"]["failpoints.enabled"] = "false";
+  EXPECT_THAT(error({}), HasSubstr("needs failpoints.enabled: true in system.ratelimit.set"));
 }
 
 TEST_F(FaultRunTest, DoctorSeesEachFaultOfRedisComeAndGo) {

@@ -37,6 +37,10 @@ Catalogue TestCatalogue() {
       {"rules.on_store_failure", "one of: allow, deny, local", "deny", "", "", {"allow", "deny", "local"}}};
   catalogue.faults = {
       {"redis.pause", {}}, {"redis.kill", {}}, {"redis.flush", {}}, {"redis.expire", {"key"}}, {"process.stop", {}}};
+  catalogue.check_fault = [](const Lab& lab, const FaultSpec& fault) {
+    const auto key = fault.options.find("key");
+    return key != fault.options.end() && key->second == "none" ? "no such key in " + lab.name : std::string();
+  };
   catalogue.targets = {{"ratelimit.grpc", {"domain", "key"}}, {"ratelimit.http", {"domain"}}};
   catalogue.wired["ratelimit"] = {"redis.port"};
   catalogue.invariants = {"every-arrival-accounted", "limit-holds"};
@@ -212,6 +216,7 @@ INSTANTIATE_TEST_SUITE_P(
               "unknown part or key \"ratelimt\"; did you mean \"ratelimit\"?"},
         Wrong{"  deny: {", "  Deny!: {", "is no name"},
         Wrong{"request: {main:", "request: {mein:", "unknown load \"mein\"; did you mean \"main\"?"},
+        Wrong{"key: hot", "key: none", "no such key in outage"},
         Wrong{"target: ratelimit.grpc", "target: ratelimit.grcp", "did you mean \"ratelimit.grpc\"?"},
         Wrong{"rate: 4000/s", "rate: 4000", "not a rate; write a number and its unit, as 4000/s"},
         Wrong{"rate: 4000/s", "rate: 4000ms", "not a rate"},

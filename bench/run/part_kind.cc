@@ -50,6 +50,23 @@ const PartKind* FindPartKind(const std::string& name) {
 
 namespace {
 
+// A failpoint is one of those that the part's program has, and failpoints are on in every variant.
+std::string CheckFailpoint(const Lab& lab, const FaultSpec& fault, const PartSpec& part) {
+  constexpr const char* kEnabled = "failpoints.enabled";
+  const auto on = [&](const std::map<std::string, std::string>& set, bool otherwise) {
+    const auto found = set.find(kEnabled);
+    return found == set.end() ? otherwise : found->second == "true";
+  };
+  const bool in_part = on(part.set, false);
+  for (const VariantSpec& variant : lab.variants) {
+    const auto set = variant.set.find(part.name);
+    if (set == variant.set.end() ? in_part : on(set->second, in_part)) continue;
+    return Concat(fault.fault, " needs ", kEnabled, ": true in system.", part.name, ".set");
+  }
+  const PartKind* kind = FindPartKind(part.kind);
+  return kind == nullptr ? "" : kind->FailpointError(Build{}, part, fault.options);
+}
+
 // What is only known with the fault's kind: what the lab has to give for it.
 std::string CheckFault(const Lab& lab, const FaultSpec& fault) {
   const size_t dot = fault.fault.find('.');
@@ -61,6 +78,9 @@ std::string CheckFault(const Lab& lab, const FaultSpec& fault) {
   for (const PartSpec& part : lab.system) {
     if (kind->needs != "disk" || part.name != fault.part || part.disk_bytes > 0) continue;
     return Concat(fault.fault, " needs a disk of the part's own: write \"disk: 16mb\" at system.", part.name);
+  }
+  for (const PartSpec& part : lab.system) {
+    if (part.name == fault.part && kind->action == "failpoint") return CheckFailpoint(lab, fault, part);
   }
   return "";
 }

@@ -59,6 +59,11 @@ class PartKind {
   // One question by the path that clients use, and whether it is ready to serve; both within the time.
   virtual Look Ask(const Ports& ports, Nanos timeout) const = 0;
   virtual bool Ready(const Ports& ports, pid_t pid, Nanos timeout) const = 0;
+  // "" or what is wrong with the options of the fault `failpoint` on this part, by the points that its program has.
+  virtual std::string FailpointError(const Build& /*build*/, const PartSpec& /*part*/,
+                                     const std::map<std::string, std::string>& /*options*/) const {
+    return "";
+  }
   // What only it can tell after the load, as (name, value in base units).
   virtual std::map<std::string, double> FinalReads(const Ports& /*ports*/) const { return {}; }
 };

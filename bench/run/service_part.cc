@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "bench/fault/failpoint_options.h"
 #include "bench/observe/http_get.h"
 #include "bench/observe/socket.h"
 #include "bench/run/part_kind.h"
@@ -91,6 +92,16 @@ class ServicePart : public PartKind {
     command.folder = request.data_folder;
     command.arguments = {service_, "--config", file};
     return command;
+  }
+
+  std::string FailpointError(const Build& build, const PartSpec& part,
+                             const std::map<std::string, std::string>& options) const override {
+    const auto given = part.set.find("binary");
+    const std::string binary = given == part.set.end() ? build.ServiceBinary(service_) : given->second;
+    const absl::StatusOr<std::string> points =
+        CaptureOutput(binary, {binary, "--print-failpoints"}, std::chrono::seconds(10));
+    // A program that is not built yet is checked when it runs, like its configuration.
+    return points.ok() ? bench::FailpointError(*points, options) : "";
   }
 
   Look Ask(const Ports& ports, Nanos timeout) const override {
