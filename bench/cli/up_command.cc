@@ -164,9 +164,12 @@ int Up(const Session& session, const Arguments& arguments) {
   const StartReport report = Follow(*keeper, interrupted);
   if (report.ready) return ShowUp(session, lab->name);
   waitpid(keeper->pid, nullptr, 0);
+  const std::string why =
+      report.error.empty() ? absl::StrCat("the keeper ended while it started; ", TailOf(log)) : report.error;
+  // A keeper that was ended before it could do so left its folder; who holds the lock is another one.
+  if (const auto lock = live::KeeperLock::Take(folder); lock.ok()) fs::remove_all(folder, error);
   CleanLeftovers(session.root);
-  if (!report.error.empty()) return Fail(report.exit_status, report.error);
-  return Fail(kNotCompleted, absl::StrCat("the keeper ended while it started; ", TailOf(log)));
+  return Fail(report.error.empty() ? kNotCompleted : report.exit_status, why);
 }
 
 }  // namespace
