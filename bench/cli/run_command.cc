@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -10,6 +11,7 @@
 #include "bench/cli/commands.h"
 #include "bench/cli/predictions.h"
 #include "bench/cli/progress.h"
+#include "bench/cli/run_page.h"
 #include "bench/cli/run_request.h"
 #include "bench/cli/terminal.h"
 #include "bench/judge/judge.h"
@@ -32,10 +34,16 @@ struct Manner {
   bool live = false;  // redrawn in place; else plain lines
   bool ask = false;   // for predictions
   bool plain = false;
+  bool page = false;  // beside the rest, in a browser
+  int page_port = 0;
 };
 
-Manner MannerOf(const Arguments& arguments) {
+absl::StatusOr<Manner> MannerOf(const Arguments& arguments) {
   Manner manner;
+  const absl::StatusOr<std::optional<uint64_t>> port = arguments.Number("--ui-port", 0, 65535);
+  if (!port.ok()) return port.status();
+  manner.page = arguments.Has("--ui") || *port;
+  manner.page_port = static_cast<int>(port->value_or(0));
   manner.json = arguments.Has("--json");
   manner.plain = arguments.Has("--plain");
   manner.live = !manner.json && !manner.plain && IsTerminal(STDOUT_FILENO);
@@ -61,21 +69,40 @@ absl::Status CheckDisk(const std::string& root, bool quick) {
                                                    "\nremove old runs there, or set LAB_STATE to another disk"));
 }
 
-absl::StatusOr<Run> RunShown(const Lab& lab, const RunOptions& options, const Manner& manner) {
-  if (manner.live) {
-    LiveProgress progress(lab, options.quick, options.seed, STDOUT_FILENO, StyleOf(STDOUT_FILENO, false));
-    return RunLab(lab, options, progress);
-  }
-  PlainProgress progress(manner.json ? STDERR_FILENO : STDOUT_FILENO);
-  return RunLab(lab, options, progress);
+std::unique_ptr<Progress> ProgressOf(const Lab& lab, const RunOptions& options, const Manner& manner) {
+  if (!manner.live) return std::make_unique<PlainProgress>(manner.json ? STDERR_FILENO : STDOUT_FILENO);
+  return std::make_unique<LiveProgress>(lab, options.quick, options.seed, STDOUT_FILENO, StyleOf(STDOUT_FILENO, false));
 }
 
-int Conclude(const Lab& lab, Run run, const CardTemplate& card, const Manner& manner) {
+absl::StatusOr<Run> RunShown(const Lab& lab, const RunOptions& options, const Manner& manner, RunPage* page) {
+  const std::unique_ptr<Progress> progress = ProgressOf(lab, options, manner);
+  if (page == nullptr) return RunLab(lab, options, *progress);
+  BothProgress both(*progress, page->progress());
+  return RunLab(lab, options, both);
+}
+
+// Null without --ui.
+absl::StatusOr<std::unique_ptr<RunPage>> OpenPage(const Lab& lab, const RunOptions& options, const Manner& manner) {
+  if (!manner.page) return std::unique_ptr<RunPage>();
+  absl::StatusOr<std::unique_ptr<RunPage>> page = RunPage::Start(lab, options, manner.page_port);
+  if (page.ok()) std::fprintf(stderr, "watch it at %s\n", (*page)->url().c_str());
+  return page;
+}
+
+// A person who opened the page wants to read the verdict there; a script wants the exit status.
+void LeavePage(RunPage& page, const Manner& manner, const std::atomic<int>& interrupted) {
+  if (manner.json || !IsTerminal(STDOUT_FILENO) || isatty(STDIN_FILENO) != 1 || interrupted != 0) return;
+  std::fprintf(stderr, "the page stays at %s; Enter ends it\n", page.url().c_str());
+  page.AwaitLeave(interrupted);
+}
+
+int Conclude(const Lab& lab, Run run, const CardTemplate& card, const Manner& manner, RunPage* page) {
   run.verdict = Judge(lab, run);
   Report report = MakeReport(lab, std::move(run));
   for (Trial& trial : report.run.trials) std::vector<Op>().swap(trial.ops);  // in files by now, and large
   const int status = ExitStatus(report.run);
   const absl::Status written = WriteReports(report, card.text, card.file);
+  if (page != nullptr) page->progress().Judged(report);
   if (manner.json) {
     std::fputs(ResultJson(report).c_str(), stdout);
   } else {
@@ -119,16 +146,22 @@ int RunALab(const Session& session, const Arguments& arguments) {
     std::fprintf(stderr, "lab: %s is up and shares the cores with this run; ./lab down %s ends it\n",
                  folder.lab.c_str(), folder.lab.c_str());
   }
-  const Manner manner = MannerOf(arguments);
-  options->interrupted = &CatchSignals(!manner.ask);
-  if (manner.ask) AskPredictions(*lab, std::cin, std::cout, *options);
+  const absl::StatusOr<Manner> manner = MannerOf(arguments);
+  if (!manner.ok()) return Fail(kUsage, manner.status());
+  const absl::StatusOr<std::unique_ptr<RunPage>> opened = OpenPage(*lab, *options, *manner);
+  if (!opened.ok()) return Fail(kNotCompleted, opened.status());
+  RunPage* const page = opened->get();
+  options->interrupted = &CatchSignals(!manner->ask);
+  if (manner->ask) AskPredictions(*lab, std::cin, std::cout, *options);
   CatchSignals();
   if (*options->interrupted != 0) return Fail(kNotCompleted, "interrupted before anything was started");
   options->root = session.root;
   options->command = session.command;
-  absl::StatusOr<Run> run = RunShown(*lab, *options, manner);
+  absl::StatusOr<Run> run = RunShown(*lab, *options, *manner, page);
   if (!run.ok()) return Fail(StatusOfError(run.status()), run.status());
-  return Conclude(*lab, std::move(*run), *card, manner);
+  const int status = Conclude(*lab, std::move(*run), *card, *manner, page);
+  if (page != nullptr) LeavePage(*page, *manner, *options->interrupted);
+  return status;
 }
 
 }  // namespace
@@ -147,6 +180,8 @@ Command RunCommand() {
             {"--no-predict", "", "do not ask for predictions"},
             {"--yes", "", "ask nothing at all"},
             {"--plain", "", "no colours, one status line a second"},
+            {"--ui", "", "also a page on this machine: prints its address, and on a terminal stays until Enter"},
+            {"--ui-port", "PORT", "the port of that page (implies --ui); otherwise a free one"},
             {"--json", "", "only result.json on standard output, progress on standard error"},
             {"--starve-load", "SHARE",
              "keep the load generator from running that share of the time: the lab must then say"
@@ -158,6 +193,7 @@ Command RunCommand() {
            "  ./lab run rate-limit-outage --set ratelimit.redis.deadline=2ms    what a shorter deadline buys\n"
            "  ./lab run rate-limit-outage --variants no-deadline                the broken one alone: exit status 1\n"
            "  ./lab run rate-limit-outage --quick --starve-load 0.9             a sick generator: exit status 2\n"
+           "  ./lab run rate-limit-outage --ui                                  watch it in a browser\n"
            "  ./lab run path/to/lab.yaml                                        a lab file of your own\n\n"
            "Exit status: 0 every expectation held, 1 one was falsified, 2 not enough evidence, 64 usage or a bad lab "
            "file,\n"

@@ -1,5 +1,6 @@
 #include "bench/live/pages.h"
 
+#include <algorithm>
 #include <charconv>
 #include <random>
 #include <utility>
@@ -15,6 +16,7 @@ namespace {
 
 constexpr size_t kBatchBytes = 32 << 10;  // of events that a client is given at once
 constexpr size_t kCommandsWaiting = 8;
+constexpr Millis kFarewell{500};  // for clients to take what was published before the end
 
 // From the operating system: not to be guessed by another page.
 std::string RandomHex(int words) {
@@ -112,7 +114,23 @@ absl::Status Pages::Start() {
 
 void Pages::Stop() {
   hub_.SetListener(nullptr);
-  loop_.Stop();
+  loop_.Post([this, last = hub_.last_event()] {
+    WriteToAll();
+    StopWhenTold(last, Clock::now() + kFarewell);
+  });
+}
+
+// The last that was said, a verdict, is what everybody waited for.
+void Pages::StopWhenTold(uint64_t last, Clock::time_point deadline) {
+  const bool all_told = std::all_of(clients_.begin(), clients_.end(), [last](const Client& client) {
+    return client.seen >= last && client.stream->unsent() == 0;
+  });
+  if (all_told || Clock::now() >= deadline) {
+    loop_.Stop();
+    return;
+  }
+  heartbeat_.expires_after(Millis(5));
+  heartbeat_.async_wait([this, last, deadline](const boost::system::error_code&) { StopWhenTold(last, deadline); });
 }
 
 http::Server::Handler Pages::Guarded(http::Server::Handler handler) const {

@@ -20,7 +20,7 @@ class Pages {
 
   absl::Status Start();
   void Run() { loop_.Run(); }  // until Stop
-  void Stop();                 // thread-safe
+  void Stop();                 // thread-safe; within half a second, so that clients get what was published
   int port() const { return http_.port(); }
   const std::string& token() const { return token_; }
 
@@ -40,6 +40,7 @@ class Pages {
   void WriteTo(Client& client);
   void WriteToAll();
   void AwaitHeartbeat();
+  void StopWhenTold(uint64_t last, Clock::time_point deadline);
 
   Hub& hub_;
   Control* const control_;

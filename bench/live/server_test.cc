@@ -344,6 +344,18 @@ TEST_F(LiveServerTest, EndsWithClientsAndPublishersAtWork) {
   EXPECT_TRUE(client->ended());
 }
 
+TEST_F(LiveServerTest, WhatWasPublishedBeforeTheEndIsTold) {
+  Start();
+  const auto client = Follow();
+  ASSERT_TRUE(client->Reads("retry"));
+  for (int i = 0; i < 2000; ++i) hub_->Publish("n", "{}");
+  hub_->Publish("verdict", "{\"state\":\"pass\"}");
+  server_.reset();
+  EXPECT_TRUE(client->Reads("event: verdict\ndata: {\"state\":\"pass\"}\n\n"));
+  client->ReadAll();
+  EXPECT_TRUE(client->ended());
+}
+
 TEST_F(LiveServerTest, APortThatIsTakenIsAnError) {
   Start();
   Server second(*hub_, nullptr, {.port = server_->port()});

@@ -13,13 +13,17 @@
 
 namespace lab::bench {
 
+struct ObservedValue;  // bench/observe/observer.h
+
 // What a run shows of itself while it goes on. Calls come from the runner's thread.
 class Progress {
  public:
   virtual ~Progress() = default;
   virtual void TrialStarts(const std::string& /*variant*/, int /*repeat*/, int /*index*/, int /*total*/) {}
-  virtual void Boot(const std::string& /*text*/) {}  // "redis up on 127.0.0.1:4711 after 12 ms"
+  virtual void Boot(const std::string& /*text*/) {}                   // "redis up on 127.0.0.1:4711 after 12 ms"
+  virtual void PartsAreUp(const std::vector<PartInfo>& /*parts*/) {}  // all of a trial, before its load
   virtual void PhaseStarts(const Phase& /*phase*/) {}
+  virtual void Looked(const std::vector<ObservedValue>& /*look*/) {}  // what all parts told, once a second
   virtual void Second(double /*at_s*/, const LiveLoad& /*load*/) {}
   virtual void FaultChanged(const FaultRecord& /*fault*/) {}
   virtual void Note(const std::string& /*text*/) {}

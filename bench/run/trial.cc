@@ -63,6 +63,7 @@ class TrialRun {
     if (Interrupted()) return Incomplete();
     if (!status.ok()) return status;
     trial_.parts = system_.Describe();
+    progress_.PartsAreUp(trial_.parts);
     status = MakeGenerator();
     if (Interrupted()) return Incomplete();
     if (!status.ok()) return status;
@@ -195,7 +196,11 @@ void TrialRun::Load() {
   StallWatch stall_watch(zero_);
   std::vector<Observed> sources = system_.Sources();
   sources.push_back({.part = "runner", .pid = [] { return getpid(); }});
-  observer_.emplace(std::move(sources));
+  ObserverOptions looks;
+  looks.on_look = [this](const std::vector<ObservedValue>& look) {
+    mailbox_.Post([this, look] { progress_.Looked(look); });
+  };
+  observer_.emplace(std::move(sources), std::move(looks));
   observer_->Start();
   faults_->Start();
   std::atomic<bool> done{false};

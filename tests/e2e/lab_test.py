@@ -5,6 +5,7 @@ Runs the built runner in the checkout, with runs and state in a folder of its ow
 
 import fcntl
 import glob
+import http.client
 import json
 import os
 import pty
@@ -20,6 +21,8 @@ import termios
 import threading
 import time
 import unittest
+import urllib.error
+import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from processes import BUILD, ROOT, Redis, wait_until
@@ -378,6 +381,58 @@ class Samples(LabTest):
             for file in ("report.md", "report.html"):
                 with open(os.path.join(copy, file)) as again, open(os.path.join(ROOT, "labs", lab, "sample", file)) as kept:
                     self.assertEqual(again.read(), kept.read(), f"./lab report labs/{lab}/sample --rewrite")
+
+
+class Page(LabTest):
+    """`run --ui`: what a browser gets while the run goes on."""
+
+    def test_shows_the_run_and_its_verdict(self):
+        run = subprocess.Popen([LAB, "run", "rate-limit-outage", "--quick", "--plain", "--variants", "deny", "--ui"],
+                               env=self.env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+        self.addCleanup(run.kill)
+        url = re.search(r"watch it at (http://127\.0\.0\.1:\d+/)", run.stderr.readline()).group(1)
+        with urllib.request.urlopen(url) as answer:
+            token = re.search(r'"token":"([0-9a-f]{32})"', answer.read().decode()).group(1)
+        with urllib.request.urlopen(url + "api/state") as answer:
+            state = json.load(answer)
+        self.assertEqual((state["lab"], state["mode"]), ("rate-limit-outage", "run"))
+        self.assertIn({"from": "ratelimit", "to": "redis", "proxied": False}, state["links"])
+        self.assertIn("redis.pause", [breakable["fault"] for breakable in state["breakable"]])
+        request = urllib.request.Request(url + "api/break", b'{"fault":"redis.pause"}',
+                                         {"X-Lab-Token": token, "Content-Type": "application/json"})
+        with self.assertRaises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request)
+        self.assertEqual(refused.exception.code, 409)
+        refused.exception.close()
+        events = {}
+        with urllib.request.urlopen(url + "events") as stream:
+            kind = ""
+            try:
+                for line in stream:
+                    name, _, value = line.decode().rstrip("\n").partition(": ")
+                    if name == "event":
+                        kind = value
+                    elif name == "data":
+                        events.setdefault(kind, []).append(json.loads(value))
+            except (ConnectionError, http.client.IncompleteRead):
+                pass  # it ends with the run
+        output, _ = run.communicate(timeout=SHORT)
+        self.assertIn(run.returncode, (0, 2), output)
+        self.assertEqual([trial["variant"] for trial in events["trial"]], ["deny"])
+        self.assertGreater(len(events["second"]), 5)
+        self.assertTrue(all(second["p999_s"] >= second["p99_s"] for second in events["second"]))
+        self.assertTrue(any("ratelimit.redis_outstanding" in second["queues"] for second in events["second"]))
+        self.assertTrue(any(fault["seen_s"] for fault in events["fault"]))
+        self.assertEqual(events["verdict"][0]["state"], {0: "pass", 2: "inconclusive"}[run.returncode])
+        self.assert_nothing_runs()
+
+    def test_a_port_that_is_taken(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            done = self.lab("run", "rate-limit-outage", "--quick", "--plain", "--ui-port", port)
+        self.assert_status(done, 70)
+        self.assertIn(f"127.0.0.1:{port}", done.stderr)
 
 
 class Missing(LabTest):
