@@ -56,7 +56,8 @@ TEST(ServerTest, CountsCallsByCode) {
   client.Echo("fail");
   // An answer may be here before the turn that sent it has counted it.
   EXPECT_TRUE(WaitUntil([&] {
-    return echo.MetricsShow("rpc_server_sent_bytes_total 18") && echo.MetricsShow("rpc_server_in_flight 0");
+    return echo.MetricsShow("rpc_server_duration_seconds_count 4") && echo.MetricsShow("rpc_server_in_flight 0") &&
+           echo.MetricsShow("rpc_server_received_bytes_total 24");
   }));
   EXPECT_TRUE(echo.MetricsShow("rpc_server_calls_total{code=\"OK\"} 3")) << echo.metrics.Text();
   EXPECT_TRUE(echo.MetricsShow("rpc_server_calls_total{code=\"ABORTED\"} 1"));
