@@ -125,12 +125,14 @@ void Client::Impl::Outgoing::Hold(Nanos delay, absl::AnyInvocable<void(bool late
   });
 }
 
-// A call whose deadline comes first is sent at its deadline, which gRPC answers without the server.
+// A call whose deadline comes first is never sent: gRPC counts in whole milliseconds, and one that leaves at its
+// deadline may still be answered.
 bool Client::Impl::Outgoing::TakenBefore(std::string_view called) {
   method = called;
   const failpoint::Decision decision = client->failpoints->Hit(kCallBefore, called);
   if (decision.action == Action::kDelay) {
-    Hold(decision.delay, [this](bool) {
+    Hold(decision.delay, [this](bool late) {
+      if (late) return End(absl::DeadlineExceededError("the deadline was over before the call was sent"));
       hold.reset();
       Send(method);
     });
