@@ -199,6 +199,11 @@ Verdict Judge(const Lab& lab, const Run& run) {
       tally.Count(State::kInconclusive, Concat("unknown variant ", trial.variant));
   }
   Conclude(tally, verdict);
+  if (run.knee && !run.knee->per_s) {
+    // Nothing ran: its rates are shares of what was not found.
+    verdict.state = State::kInconclusive;
+    verdict.reasons = {Concat("no knee: ", run.knee->why)};
+  }
   return verdict;
 }
 
