@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -39,6 +40,16 @@ struct RateSpec {
   double per_s = 0;
   double of_knee = 0;                        // "60% of knee": a share of the reference's knee instead of per_s
   std::map<std::string, double> by_phase;    // overrides per_s in that phase; 0: silence
+  std::map<std::string, double> of_knee_by_phase;  // phases whose rate is a share of the knee
+};
+
+// What the knee of the reference is: the highest rate at which both hold. `quick_per_s` is taken for the knee by quick
+// runs, which have no time to look for it; 0: they look for it too.
+struct KneeSpec {
+  Nanos p99{};
+  double errors = 0;
+  double quick_per_s = 0;
+  int line = 0;
 };
 
 struct KeySpec {
@@ -137,6 +148,7 @@ struct Lab {
   std::vector<PartSpec> system;        // in start order
   std::vector<LinkSpec> links;
   std::string reference;
+  std::optional<KneeSpec> knee;
   std::vector<VariantSpec> variants;
   std::vector<LoadSpec> load;
   std::vector<PhaseSpec> phases;
@@ -155,6 +167,12 @@ struct Lab {
 // the phase) and `length` as times, one for each occurrence.
 std::vector<PhaseSpec> PhasesOf(const Lab& lab, bool quick);
 std::vector<FaultSpec> FaultsOf(const Lab& lab, bool quick);
+
+// Whether a load's rate is a share of the knee.
+bool UsesKnee(const LoadSpec& load);
+bool UsesKnee(const Lab& lab);
+// The lab with these shares as rates.
+Lab WithKnee(const Lab& lab, double knee_per_s);
 
 // How an expression is used, which decides what it may name.
 enum class ExpressionUse {
@@ -178,6 +196,9 @@ struct Catalogue {
   std::map<std::string, std::vector<std::string>> faults;  // fault → its options; those of a link as "link.latency"
   // "" or what the lab has to give for this fault and does not; may be null.
   std::string (*check_fault)(const Lab& lab, const FaultSpec& fault) = nullptr;
+  // The configuration of a program that takes the place of a kind's own ("binary"); an error says why it cannot. Empty:
+  // any is taken for right, and configured like the kind's own.
+  std::function<absl::StatusOr<std::vector<Knob>>(const std::string& kind, const std::string& binary)> knobs_of_binary;
   std::map<std::string, std::vector<std::string>> targets; // "ratelimit.grpc" → request fields
   std::vector<std::string> invariants;
   bool knee = false;                                       // whether runs are calibrated ("60% of knee")
@@ -202,8 +223,11 @@ absl::StatusOr<Lab> LoadLab(const std::string& file, const Catalogue& catalogue)
 std::vector<std::string> LabNames(const std::string& root);
 std::string LabFile(const std::string& root, const std::string& lab);
 
-// "part.key=value" of --set, checked like the file.
+// "part.key=value" of --set, checked like the file, against every program that the part is: that of --set (`binary`, ""
+// when there is none), else those of the lab and its variants.
 absl::Status CheckSet(const Lab& lab, const Catalogue& catalogue, const std::string& part, const std::string& key,
-                      const std::string& value);
+                      const std::string& value, const std::string& binary = "");
+// A program of the learner's own, as a path from `folder`: "./mine.py" → "/home/…/mine.py".
+std::string BinaryPath(const std::string& folder, const std::string& binary);
 
 }  // namespace lab::bench

@@ -14,6 +14,7 @@ namespace {
 
 // What booting and draining one trial may take; counted into the budget.
 constexpr Nanos kBootAllowance = std::chrono::seconds(1);
+constexpr Nanos kKneeAllowance = std::chrono::seconds(35);  // to look for the knee, boot included
 constexpr int kMaxRepeats = 20;
 constexpr size_t kMaxLabBytes = 1 << 20;
 
@@ -182,12 +183,14 @@ void CheckBudget(const yaml::Value& place, const Lab& lab, bool quick) {
   for (const PhaseSpec& phase : PhasesOf(lab, quick)) one += phase.length;
   const int64_t arms = static_cast<int64_t>(lab.variants.size()) + (lab.compares && !quick ? 1 : 0);
   const int64_t trials = arms * (quick ? 1 : lab.repeat);
-  const Nanos total = one * trials;
+  const bool calibrated = UsesKnee(lab) && !(quick && lab.knee && lab.knee->quick_per_s > 0);
+  const Nanos total = one * trials + (calibrated ? kKneeAllowance : Nanos(0));
   const Nanos budget = quick ? lab.budget_quick : lab.budget_run;
   if (total <= budget) return;
   place.Error(Concat(quick ? "the quick run" : "the run", " takes ", FormatDuration(total), " (", trials, " trials of ",
                      FormatDuration(one), ", boot included",
                      lab.compares && !quick ? ", the reference twice to show the noise" : "",
+                     calibrated ? Concat(", and ", FormatDuration(kKneeAllowance), " for the knee") : "",
                      "), more than its budget of ", FormatDuration(budget)));
 }
 
@@ -298,6 +301,7 @@ absl::StatusOr<Lab> ParseLab(const std::string& text, const std::string& file, c
   const yaml::Value reference = root.Required("reference");
   reading.lab.reference = reference.String();
   ReadVariants(root.Required("variants"), reading);
+  ReadKnee(root.Optional("knee"), reading);
   ReadLoads(root.Required("load"), reading);
   CheckLinks(links, reading);
   ReadFaults(root.Optional("faults"), reading);

@@ -381,6 +381,102 @@ TEST(CheckSetTest, IsAsStrictAsTheFile) {
   EXPECT_FALSE(CheckSet(*lab, catalogue, "ratelimit", "redis.share", "1.5").ok());
 }
 
+// kGood with its rate as a share of the knee, and with `knee` as what the file says of the knee.
+absl::StatusOr<Lab> ParseWithKnee(const std::string& rate, const std::string& knee) {
+  Catalogue catalogue = TestCatalogue();
+  catalogue.knee = true;
+  const std::string text = absl::StrReplaceAll(
+      kGood, {{"rate: 4000/s", "rate: " + rate}, {"reference: deny\n", "reference: deny\n" + knee}});
+  return ParseLab(text, "labs/outage/lab.yaml", catalogue);
+}
+
+TEST(KneeTest, ReadsSharesAndWhatTheKneeIs) {
+  const absl::StatusOr<Lab> lab = ParseWithKnee("60% of knee", "knee: {p99: 20ms, errors: 0.5%, quick: 8000/s}\n");
+  ASSERT_TRUE(lab.ok()) << lab.status();
+  EXPECT_DOUBLE_EQ(lab->load[0].rate.of_knee, 0.6);
+  ASSERT_TRUE(lab->knee);
+  EXPECT_EQ(lab->knee->p99, Millis(20));
+  EXPECT_DOUBLE_EQ(lab->knee->errors, 0.005);
+  EXPECT_DOUBLE_EQ(lab->knee->quick_per_s, 8000);
+  EXPECT_DOUBLE_EQ(WithKnee(*lab, 5000).load[0].rate.per_s, 3000);
+}
+
+TEST(KneeTest, AShareMayBeThatOfAPhase) {
+  const absl::StatusOr<Lab> lab = ParseWithKnee("{warmup: 100/s, steady: 60% of knee, pause: 150% of knee, after: 0/s}",
+                                                "knee: {p99: 20ms, quick: 4000/s}\n");
+  ASSERT_TRUE(lab.ok()) << lab.status();
+  EXPECT_DOUBLE_EQ(lab->knee->errors, 0.001) << "unless it says otherwise";
+  const Lab rated = WithKnee(*lab, 2000);
+  EXPECT_DOUBLE_EQ(rated.load[0].rate.by_phase.at("warmup"), 100);
+  EXPECT_DOUBLE_EQ(rated.load[0].rate.by_phase.at("pause"), 3000);
+  EXPECT_FALSE(UsesKnee(rated));
+}
+
+TEST(KneeTest, WhatIsMissingOrForNothingIsAnError) {
+  const auto error = [](const std::string& rate, const std::string& knee) {
+    return std::string(ParseWithKnee(rate, knee).status().message());
+  };
+  EXPECT_THAT(error("60% of knee", ""), HasSubstr("say what the knee is, as knee: {p99: 20ms, errors: 0.1%}"));
+  EXPECT_THAT(error("4000/s", "knee: {p99: 20ms}\n"), HasSubstr("no rate is a share of the knee"));
+  EXPECT_THAT(error("60% of knee", "knee: {p9: 20ms}\n"), HasSubstr("p99"));
+  EXPECT_THAT(error("60% of knee", "knee: {p99: 20ms, errors: 3}\n"), HasSubstr("as 0.1%"));
+  EXPECT_THAT(error("60% of knee", "knee: {p99: 20ms, quick: 8000}\n"), HasSubstr("write a number and its unit"));
+  EXPECT_THAT(error("60% of knee, arrivals: replay, replay: x", "knee: {p99: 20ms}\n"), HasSubstr("no rate"));
+  EXPECT_THAT(error("60% of knee, arrivals: ramp, to: 9000/s", "knee: {p99: 20ms}\n"),
+              HasSubstr("for constant and poisson arrivals"));
+}
+
+TEST(KneeTest, TheBudgetHasRoomToLookForIt) {
+  const std::string knee = "knee: {p99: 20ms}\n";
+  EXPECT_THAT(std::string(ParseWithKnee("60% of knee", knee).status().message()), HasSubstr("for the knee"))
+      << "the quick run of 45 s has none";
+  EXPECT_TRUE(ParseWithKnee("60% of knee", "knee: {p99: 20ms, quick: 4000/s}\n").ok());
+}
+
+// A program that knows only `policy`.
+Catalogue WithBinaries() {
+  Catalogue catalogue = TestCatalogue();
+  catalogue.knobs["ratelimit"].push_back({"binary", "string", "", "", "", {}});
+  catalogue.knobs_of_binary = [](const std::string&,
+                                 const std::string& binary) -> absl::StatusOr<std::vector<Catalogue::Knob>> {
+    if (binary.find("mine") == std::string::npos) return absl::NotFoundError("there is no program " + binary);
+    return std::vector<Catalogue::Knob>{{"policy", "one of", "", "", "", {"open", "closed"}},
+                                        {"binary", "string", "", "", "", {}}};
+  };
+  return catalogue;
+}
+
+TEST(BinaryTest, AVariantsOwnProgramIsCheckedByItsOwnSchema) {
+  const auto parse = [](const std::string& variant) {
+    return ParseLab(absl::StrReplaceAll(kGood, {{"deny: {ratelimit: {rules.on_store_failure: deny}", variant}}),
+                    "labs/outage/lab.yaml", WithBinaries());
+  };
+  const absl::StatusOr<Lab> lab = parse("deny: {ratelimit: {policy: open, binary: ./mine.py}");
+  ASSERT_TRUE(lab.ok()) << lab.status();
+  const std::string binary = lab->variants[1].set.at("ratelimit").at("binary");
+  EXPECT_EQ(binary, std::filesystem::absolute("labs/outage/mine.py")) << "from the lab file's folder";
+  EXPECT_THAT(std::string(parse("deny: {ratelimit: {polcy: open, binary: mine.py}").status().message()),
+              HasSubstr("unknown key \"polcy\" of mine.py; did you mean \"policy\"?"));
+  EXPECT_THAT(
+      std::string(parse("deny: {ratelimit: {rules.on_store_failure: deny, binary: mine.py}").status().message()),
+      HasSubstr("unknown key \"rules.on_store_failure\" of mine.py"));
+  EXPECT_THAT(std::string(parse("deny: {ratelimit: {policy: open, binary: other}").status().message()),
+              HasSubstr("there is no program"));
+}
+
+TEST(BinaryTest, SetIsCheckedAgainstEveryProgramThatRuns) {
+  const absl::StatusOr<Lab> lab = Parse(kGood);
+  ASSERT_TRUE(lab.ok());
+  const Catalogue catalogue = WithBinaries();
+  EXPECT_TRUE(CheckSet(*lab, catalogue, "ratelimit", "redis.deadline", "7ms").ok());
+  EXPECT_FALSE(CheckSet(*lab, catalogue, "ratelimit", "redis.deadline", "7ms", "/mine").ok());
+  EXPECT_TRUE(CheckSet(*lab, catalogue, "ratelimit", "policy", "open", "/mine").ok());
+  EXPECT_FALSE(CheckSet(*lab, catalogue, "ratelimit", "policy", "ajar", "/mine").ok());
+  EXPECT_FALSE(CheckSet(*lab, catalogue, "ratelimit", "binary", "/gone", "/gone").ok());
+  EXPECT_EQ(BinaryPath("/labs/x", "../mine"), "/labs/mine");
+  EXPECT_EQ(BinaryPath("/labs/x", "/mine"), "/mine");
+}
+
 TEST(LabFilesTest, FindsLabsAndNamesAMissingOne) {
   const std::string root = ::testing::TempDir() + "/labfile_test_root";
   std::filesystem::remove_all(root);

@@ -35,13 +35,15 @@ void CheckLinks(const yaml::Value& links, const Reading& reading);
 void ReadPhases(const yaml::Value& phases, const yaml::Value& quick, Reading& reading);
 void ReadFaults(const yaml::Value& faults, Reading& reading);
 void ReadLoads(const yaml::Value& load, Reading& reading);
+void ReadKnee(const yaml::Value& knee, Reading& reading);
 
 // "part: {key: value, group: {key: value}}" flattened to dotted keys, unchecked.
 std::vector<std::pair<std::string, yaml::Value>> FlatScalars(const yaml::Value& map);
 
-// "" or what is wrong with this configuration of a part. `files` are the names that "@name" may refer to.
-std::string KnobError(const Catalogue& catalogue, const PartSpec& part, const std::string& key,
-                      const std::string& value);
+// "" or what is wrong with this configuration of a part that is run by the program `binary` ("": its own). The names of
+// its files are what "@name" may refer to.
+std::string KnobError(const Catalogue& catalogue, const PartSpec& part, const std::string& binary,
+                      const std::string& key, const std::string& value);
 
 // Lower-case letters, digits, "_" and, where `hyphen`, "-"; begins with a letter.
 bool IsName(std::string_view text, bool hyphen);

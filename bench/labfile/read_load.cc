@@ -70,7 +70,9 @@ void ReadRates(const yaml::Value& rate, Reading& reading, RateSpec& spec) {
     if (std::find(phases.begin(), phases.end(), phase) == phases.end()) {
       value.Error(Concat("unknown phase", Suggestion(phase, phases)));
     }
-    spec.by_phase[phase] = ReadRate(value, reading.catalogue, nullptr).value_or(0);
+    double of_knee = 0;
+    spec.by_phase[phase] = ReadRate(value, reading.catalogue, &of_knee).value_or(0);
+    if (of_knee > 0) spec.of_knee_by_phase[phase] = of_knee;
   }
   for (const std::string& phase : phases) {
     if (!spec.by_phase.contains(phase)) {
@@ -187,6 +189,9 @@ void ReadShape(const yaml::Value& value, Reading& reading, LoadSpec& load) {
   const yaml::Value rate = has_rate ? value.Required("rate") : value.Optional("rate");
   if (rate.defined() && !has_rate) rate.Error(Concat("arrivals of this kind have no rate"));
   if (rate.defined() && has_rate) ReadRates(rate, reading, load.rate);
+  if (UsesKnee(load) && load.arrivals != Arrivals::kConstant && load.arrivals != Arrivals::kPoisson) {
+    rate.Error("a share of the knee is for constant and poisson arrivals");
+  }
   const bool other =
       load.arrivals == Arrivals::kRamp || load.arrivals == Arrivals::kStep || load.arrivals == Arrivals::kSpike;
   const yaml::Value to = other ? value.Required("to") : value.Optional("to");
@@ -272,12 +277,53 @@ void CheckStreamNames(const yaml::Value& place, const Lab& lab) {
 
 }  // namespace
 
+bool UsesKnee(const LoadSpec& load) { return load.rate.of_knee > 0 || !load.rate.of_knee_by_phase.empty(); }
+
+bool UsesKnee(const Lab& lab) {
+  return std::any_of(lab.load.begin(), lab.load.end(), [](const LoadSpec& load) { return UsesKnee(load); });
+}
+
+Lab WithKnee(const Lab& lab, double knee_per_s) {
+  Lab rated = lab;
+  for (LoadSpec& load : rated.load) {
+    if (load.rate.of_knee > 0) load.rate.per_s = load.rate.of_knee * knee_per_s;
+    for (const auto& [phase, share] : load.rate.of_knee_by_phase) load.rate.by_phase[phase] = share * knee_per_s;
+    load.rate.of_knee = 0;
+    load.rate.of_knee_by_phase.clear();
+  }
+  return rated;
+}
+
+void ReadKnee(const yaml::Value& knee, Reading& reading) {
+  if (!knee.defined()) return;
+  KneeSpec spec;
+  spec.line = knee.line();
+  spec.p99 = knee.Required("p99").Duration(std::chrono::microseconds(100), std::chrono::seconds(10), Millis(20));
+  spec.errors = 0.001;
+  if (const yaml::Value errors = knee.Optional("errors"); errors.defined()) {
+    const absl::StatusOr<double> share = ShareOf(errors.String());
+    if (!share.ok() || *share < 0 || *share > 0.5) errors.Error("write a share from 0 to 50%, as 0.1%");
+    spec.errors = share.value_or(spec.errors);
+  }
+  if (const yaml::Value quick = knee.Optional("quick"); quick.defined()) {
+    const std::optional<double> per_s = ReadRate(quick, reading.catalogue, nullptr);
+    if (per_s && *per_s <= 0) quick.Error("must be above 0");
+    spec.quick_per_s = per_s.value_or(0);
+  }
+  knee.Finish();
+  reading.lab.knee = spec;
+}
+
 void ReadLoads(const yaml::Value& load, Reading& reading) {
   const std::vector<yaml::Value> list = load.List();
   for (size_t i = 0; i < list.size(); ++i) {
     ReadLoad(list[i], i == 0 ? "main" : Concat("load", i + 1), reading);
   }
   if (load.defined() && list.empty()) load.Error("names no load");
+  if (UsesKnee(reading.lab) && !reading.lab.knee) {
+    load.Error("a rate is a share of the knee; say what the knee is, as knee: {p99: 20ms, errors: 0.1%}");
+  }
+  if (!UsesKnee(reading.lab) && reading.lab.knee) load.Error("no rate is a share of the knee, but knee: is there");
   CheckStreamNames(load, reading.lab);
 }
 

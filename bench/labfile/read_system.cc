@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 
 #include "absl/strings/numbers.h"
@@ -13,6 +14,7 @@ namespace {
 using Knob = Catalogue::Knob;
 
 constexpr int kMaxReplicas = 16;
+constexpr char kBinary[] = "binary";
 
 std::string Quoted(std::string_view text) { return Concat("\"", text.substr(0, 60), "\""); }
 
@@ -89,12 +91,25 @@ bool IsNotHere(const Catalogue& catalogue, const PartSpec& part) {
   return std::find(catalogue.not_here.begin(), catalogue.not_here.end(), part.kind) != catalogue.not_here.end();
 }
 
-void ReadKnobs(const yaml::Value& set, const PartSpec& part, const Catalogue& catalogue,
+std::string BinaryIn(const std::map<std::string, std::string>& set) {
+  const auto found = set.find(kBinary);
+  return found == set.end() ? "" : found->second;
+}
+
+// Programs are named from the lab file's folder, and kept with their whole path.
+void ReadKnobs(const yaml::Value& set, const PartSpec& part, const Reading& reading,
                std::map<std::string, std::string>& knobs) {
-  for (const auto& [key, value] : FlatScalars(set)) {
-    const std::string error = KnobError(catalogue, part, key, value.raw());
+  const auto flat = FlatScalars(set);
+  std::string binary = BinaryIn(part.set);
+  const std::string folder = std::filesystem::path(reading.lab.file).parent_path().string();
+  for (const auto& [key, value] : flat) {
+    if (key == kBinary) binary = BinaryPath(folder, value.raw());
+  }
+  for (const auto& [key, value] : flat) {
+    const std::string text = key == kBinary ? binary : value.raw();
+    const std::string error = KnobError(reading.catalogue, part, binary, key, text);
     if (!error.empty()) value.Error(error);
-    if (!knobs.emplace(key, value.raw()).second) value.Error("is set twice");
+    if (!knobs.emplace(key, text).second) value.Error("is set twice");
   }
 }
 
@@ -132,7 +147,7 @@ void ReadPart(const std::string& name, const yaml::Value& value, Reading& readin
   }
   const yaml::Value set = value.Optional("set");
   if (known) {
-    ReadKnobs(set, part, reading.catalogue, part.set);
+    ReadKnobs(set, part, reading, part.set);
   }
   value.Finish();
   reading.lab.system.push_back(std::move(part));
@@ -147,7 +162,7 @@ void ReadVariantPart(const std::string& name, const yaml::Value& value, Reading&
     value.Error(Concat("unknown part or key ", Quoted(name), Suggestion(name, names)));
     return;
   }
-  ReadKnobs(value, *part, reading.catalogue, variant.set[name]);
+  ReadKnobs(value, *part, reading, variant.set[name]);
 }
 
 void ReadVariant(const std::string& name, const yaml::Value& value, Reading& reading) {
@@ -184,27 +199,46 @@ std::vector<std::pair<std::string, yaml::Value>> FlatScalars(const yaml::Value& 
   return flat;
 }
 
-std::string KnobError(const Catalogue& catalogue, const PartSpec& part, const std::string& key,
-                      const std::string& value) {
-  if (IsNotHere(catalogue, part)) return "";
+std::string KnobError(const Catalogue& catalogue, const PartSpec& part, const std::string& binary,
+                      const std::string& key, const std::string& value) {
+  const auto own = catalogue.knobs.find(part.kind);
+  const bool foreign = !binary.empty() && catalogue.knobs_of_binary != nullptr;
+  if (!foreign && IsNotHere(catalogue, part)) return "";
   if (const auto wired = catalogue.wired.find(part.kind);
       wired != catalogue.wired.end() && wired->second.contains(key)) {
     return Concat(Quoted(key), " of ", part.kind,
                   " is not to be set: the runner gives each part a free port and tells it where the others are");
   }
-  const auto knobs = catalogue.knobs.find(part.kind);
-  if (knobs == catalogue.knobs.end()) return Concat("unknown part ", Quoted(part.kind));
-  const auto knob = std::find_if(knobs->second.begin(), knobs->second.end(),
-                                 [&](const Knob& candidate) { return candidate.path == key; });
-  if (knob == knobs->second.end()) {
-    const auto names = NamesOf(knobs->second, [](const Knob& candidate) { return candidate.path; });
-    return Concat("unknown key ", Quoted(key), " of ", part.kind, Suggestion(key, names));
+  if (!foreign && own == catalogue.knobs.end()) return Concat("unknown part ", Quoted(part.kind));
+  std::vector<Knob> knobs;
+  if (foreign) {
+    absl::StatusOr<std::vector<Knob>> of_binary = catalogue.knobs_of_binary(part.kind, binary);
+    if (key == kBinary) return std::string(of_binary.status().message());
+    if (!of_binary.ok()) return "";  // told at the binary
+    knobs = *std::move(of_binary);
+  } else {
+    knobs = own->second;
+  }
+  const auto knob =
+      std::find_if(knobs.begin(), knobs.end(), [&](const Knob& candidate) { return candidate.path == key; });
+  if (knob == knobs.end()) {
+    const auto names = NamesOf(knobs, [](const Knob& candidate) { return candidate.path; });
+    return Concat("unknown key ", Quoted(key), " of ",
+                  foreign ? std::filesystem::path(binary).filename().string() : part.kind, Suggestion(key, names));
   }
   if (knob->type == "string" && !value.empty() && value[0] == '@' && !part.files.contains(value.substr(1))) {
     const auto names = NamesOf(part.files, [](const auto& file) { return "@" + file.first; });
     return Concat(Quoted(value), " names no file of this part", Suggestion(value, names));
   }
   return TypeError(*knob, value);
+}
+
+std::string BinaryPath(const std::string& folder, const std::string& binary) {
+  const std::filesystem::path path(binary);
+  if (binary.empty() || path.is_absolute()) return binary;
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(std::filesystem::path(folder) / path, error);
+  return (error ? path : absolute).lexically_normal().string();
 }
 
 void ReadSystem(const yaml::Value& system, Reading& reading) {
@@ -218,14 +252,24 @@ void ReadVariants(const yaml::Value& variants, Reading& reading) {
 }
 
 absl::Status CheckSet(const Lab& lab, const Catalogue& catalogue, const std::string& part, const std::string& key,
-                      const std::string& value) {
+                      const std::string& value, const std::string& binary) {
   const PartSpec* spec = FindPart(lab, part);
   if (spec == nullptr) {
     return absl::InvalidArgumentError(
         Concat("--set ", part, ".", key, ": unknown part ", Quoted(part), Suggestion(part, PartNames(lab))));
   }
-  const std::string error = KnobError(catalogue, *spec, key, value);
-  if (!error.empty()) return absl::InvalidArgumentError(Concat("--set ", part, ".", key, ": ", error));
+  std::vector<std::string> binaries = {binary};
+  if (binary.empty()) {
+    binaries = {BinaryIn(spec->set)};
+    for (const VariantSpec& variant : lab.variants) {
+      const auto set = variant.set.find(part);
+      if (set != variant.set.end() && set->second.contains(kBinary)) binaries.push_back(BinaryIn(set->second));
+    }
+  }
+  for (const std::string& one : binaries) {
+    const std::string error = KnobError(catalogue, *spec, one, key, value);
+    if (!error.empty()) return absl::InvalidArgumentError(Concat("--set ", part, ".", key, ": ", error));
+  }
   return absl::OkStatus();
 }
 

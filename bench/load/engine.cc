@@ -193,7 +193,7 @@ void Engine::Flush() {
       Op& op = loads_[call->load].ops[call->op];
       op.sent_ns = now;
       lag_.Add(op.lag_ns());
-      window_.Sent(op.lag_ns());
+      window_.Sent(op.lag_ns(), now);
     }
     unstamped_.clear();
   }
@@ -239,6 +239,7 @@ void Engine::Complete(Call& call, int64_t done, Outcome outcome, Answer answer, 
   op.answer = answer;
   op.code = static_cast<uint16_t>(code);
   window_.Ended(op);
+  window_.Left(op.done_ns);
   load.in_flight.Remove(call);
   load.ops.End(call.op);
   calls_.Give(call);

@@ -20,7 +20,8 @@ namespace lab::bench {
 struct LiveLoad {
   double offered_per_s = 0, achieved_per_s = 0, errors_per_s = 0, dropped_per_s = 0, admitted_per_s = 0;
   double p50_s = 0, p99_s = 0, p999_s = 0, max_s = 0, lag_p99_s = 0;
-  uint64_t in_flight = 0;
+  uint64_t in_flight = 0;     // at the end of the second
+  double in_flight_mean = 0;  // over the second
 };
 
 // Drives the loads of one trial in a thread of its own: schedules first, sends at the intended time, never slows down

@@ -28,7 +28,7 @@ absl::Status TooMany(const LoadSpec& load, size_t max_arrivals) {
 
 absl::StatusOr<std::vector<Arrival>> AlongRate(const LoadSpec& load, const std::vector<Phase>& phases, uint64_t seed,
                                                size_t max_arrivals) {
-  if (load.rate.of_knee > 0 && load.rate.per_s <= 0) {
+  if (UsesKnee(load)) {
     return absl::FailedPreconditionError(
         Concat("load \"", load.name, "\" is a share of the knee, which has not been measured"));
   }

@@ -83,6 +83,28 @@ struct Verdict {
   std::vector<PredictionScore> predictions;
 };
 
+// One rate that was tried while the knee was looked for.
+struct KneeProbe {
+  std::string purpose;        // "bracket", "bisect", "confirm", "above"
+  double rate_per_s = 0;
+  double seconds = 0;         // measured
+  bool meets = false;         // the objective
+  double p99_s = 0, error_ratio = 0, achieved_per_s = 0;
+  uint64_t samples = 0;
+};
+
+// The highest rate at which a variant meets its objective, and what it rests on.
+struct Knee {
+  std::string variant;
+  std::string objective;          // "p99 <= 20 ms, errors <= 0.1 %"
+  std::optional<double> per_s;
+  std::string why;                // without a rate: why none was found
+  std::string source = "measured";  // or "kept" from an earlier run, or "declared" for quick runs
+  std::string found;              // when it was measured, ISO 8601
+  double took_s = 0;
+  std::vector<KneeProbe> probes;  // in the order in which they were tried
+};
+
 // Everything about one run of a lab; what result.json holds, but for the operations, which are files of the trials.
 struct Run {
   std::string lab;
@@ -99,6 +121,7 @@ struct Run {
   double duration_s = 0;
   double budget_s = 0;                   // what the lab allows a run of so many trials; 0: not known
   std::map<std::string, double> predictions;  // as given, base units
+  std::optional<Knee> knee;              // of a lab whose rates are shares of it
   std::vector<Trial> trials;
   Verdict verdict;
 

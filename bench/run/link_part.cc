@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "bench/observe/http_get.h"
+#include "bench/run/fingerprint.h"
 #include "bench/run/part_kind.h"
 #include "services/runtime/base/file.h"
 #include "services/runtime/base/json.h"
@@ -32,6 +33,9 @@ class LinkPart : public PartKind {
   absl::StatusOr<std::string> Version(const Build&, const std::map<std::string, std::string>&) const override {
     return "fault_proxy";
   }
+  absl::StatusOr<std::string> Program(const Build& build, const std::map<std::string, std::string>&) const override {
+    return FileSha256(build.ProxyBinary());
+  }
 
   absl::StatusOr<Command> Launch(const LaunchRequest& request) const override {
     Command command;
@@ -51,6 +55,9 @@ class LinkPart : public PartKind {
   bool Ready(const Ports& ports, pid_t, Nanos timeout) const override {
     const absl::StatusOr<HttpAnswer> answer = HttpGet(kHost, ports.at(kApi), "/version", timeout);
     return answer.ok() && answer->status == 200 && behind_.Ask(ports, timeout) == Look::kAnswers;
+  }
+  std::string ReadyMeans(const Ports& ports) const override {
+    return Concat("GET http://", kHost, ":", ports.at(kApi), "/version answers 200, and the part behind it answers");
   }
 
  private:

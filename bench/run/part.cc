@@ -55,7 +55,8 @@ absl::Status Part::Start(LaunchRequest request, const std::string& log, const st
                          Nanos timeout, const std::function<bool()>& interrupted) {
   command_.log = log;
   for (int attempt = 1;; ++attempt) {
-    for (const std::string& name : kind_.port_names()) {
+    ports_.clear();
+    for (const std::string& name : kind_.PortsOf(request.build, request.set)) {
       const absl::StatusOr<int> port = FreePort();
       if (!port.ok()) return port.status();
       ports_[name] = *port;
@@ -101,8 +102,8 @@ absl::Status Part::AwaitReady(Process& process, Nanos timeout, const std::functi
     if (kind_.Ready(ports_, process.pid(), kProbe)) return absl::OkStatus();
     if (interrupted()) return absl::CancelledError("interrupted");
     if (Clock::now() > deadline) {
-      return absl::DeadlineExceededError(
-          Concat(full_name_, " was not ready within ", FormatDuration(timeout), LogTail()));
+      return absl::DeadlineExceededError(Concat(full_name_, " was not ready within ", FormatDuration(timeout),
+                                                "; it is when ", kind_.ReadyMeans(ports_), LogTail()));
     }
     std::this_thread::sleep_for(kPoll);
   }

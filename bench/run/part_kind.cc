@@ -25,6 +25,22 @@ std::string BelowBuild(const std::string& root, const fs::path& below) {
 
 }  // namespace
 
+absl::StatusOr<std::vector<Catalogue::Knob>> PartKind::KnobsOf(const Build& build, const std::string& binary) const {
+  if (absl::Status executable = CheckExecutable(binary); !executable.ok()) return executable;
+  return Knobs(build);
+}
+
+absl::Status CheckExecutable(const std::string& path) {
+  std::error_code error;
+  if (!fs::exists(path, error)) return absl::NotFoundError(Concat("there is no program ", path));
+  if (!fs::is_regular_file(path, error))
+    return absl::NotFoundError(Concat(path, " is no program, but a folder or device"));
+  if (access(path.c_str(), X_OK) != 0) {
+    return absl::NotFoundError(Concat(path, " cannot be executed; chmod +x ", path));
+  }
+  return absl::OkStatus();
+}
+
 std::string Build::ServiceBinary(const std::string& kind) const {
   return BelowBuild(root, fs::path("services") / kind / kind);
 }
@@ -97,6 +113,12 @@ void DescribeFaults(const std::string& part_kind, Catalogue* catalogue) {
 void DescribeParts(const std::string& root, Catalogue* catalogue) {
   const Build build{root};
   catalogue->check_fault = &CheckFault;
+  catalogue->knobs_of_binary = [build](const std::string& kind,
+                                       const std::string& binary) -> absl::StatusOr<std::vector<Catalogue::Knob>> {
+    const PartKind* part = FindPartKind(kind);
+    if (part == nullptr) return absl::NotFoundError(Concat("there is no part of the kind ", kind));
+    return part->KnobsOf(build, binary);
+  };
   for (const std::unique_ptr<PartKind>& kind : PartKinds()) {
     catalogue->wired[kind->name()] = kind->Wired();
     absl::StatusOr<std::vector<Catalogue::Knob>> knobs = kind->Knobs(build);

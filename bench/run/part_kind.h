@@ -51,9 +51,20 @@ class PartKind {
   virtual absl::StatusOr<std::vector<Catalogue::Knob>> Knobs(const Build& build) const = 0;
   // Configuration that is nobody's to set: ports and addresses, which the runner gives.
   virtual std::set<std::string> Wired() const { return {}; }
+  // The same of another program that is to take the place of its own. NOT_FOUND, FAILED_PRECONDITION: why it cannot.
+  virtual absl::StatusOr<std::vector<Catalogue::Knob>> KnobsOf(const Build& build, const std::string& binary) const;
+  // The ports that it is given when it is so configured.
+  virtual std::vector<std::string> PortsOf(const Build& /*build*/,
+                                           const std::map<std::string, std::string>& /*set*/) const {
+    return port_names();
+  }
   // "redis 7.0.15".
   virtual absl::StatusOr<std::string> Version(const Build& build,
                                               const std::map<std::string, std::string>& set) const = 0;
+  // What it is, byte by byte: two programs that may behave differently differ here.
+  virtual absl::StatusOr<std::string> Program(const Build& build, const std::map<std::string, std::string>& set) const {
+    return Version(build, set);
+  }
   // Writes configuration; the log, and the environment, are the caller's.
   virtual absl::StatusOr<Command> Launch(const LaunchRequest& request) const = 0;
   // One question by the path that clients use, and whether it is ready to serve; both within the time.
@@ -64,9 +75,14 @@ class PartKind {
                                      const std::map<std::string, std::string>& /*options*/) const {
     return "";
   }
+  // What Ready waits for, in words: "GET http://127.0.0.1:20000/readyz answers 200".
+  virtual std::string ReadyMeans(const Ports& ports) const = 0;
   // What only it can tell after the load, as (name, value in base units).
   virtual std::map<std::string, double> FinalReads(const Ports& /*ports*/) const { return {}; }
 };
+
+// Whether a file can be executed: OK, or NOT_FOUND with its path and what is wrong.
+absl::Status CheckExecutable(const std::string& path);
 
 std::unique_ptr<PartKind> MakeRedisPart();
 std::unique_ptr<PartKind> MakeServicePart(const std::string& service, const std::string& doc);

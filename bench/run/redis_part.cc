@@ -130,6 +130,10 @@ class RedisPart : public PartKind {
     return status.ok() ? Look::kAnswers : absl::IsDeadlineExceeded(status) ? Look::kSilent : Look::kRefused;
   }
 
+  std::string ReadyMeans(const Ports& ports) const override {
+    return Concat("it answers INFO and GET on 127.0.0.1:", ports.at("redis"));
+  }
+
   // Another server that took the port meanwhile would answer PING too, but with a process id of its own.
   bool Ready(const Ports& ports, pid_t pid, Nanos timeout) const override {
     RespConnection connection("127.0.0.1", ports.at("redis"));

@@ -46,12 +46,12 @@ std::string StateFolder(const std::string& root) {
   return (error ? folder : absolute).lexically_normal().string();
 }
 
-absl::StatusOr<std::string> MakeRunFolder(const std::string& root, const std::string& lab) {
+absl::StatusOr<std::string> MakeRunFolder(const std::string& root, const std::string& lab, const std::string& kind) {
   const fs::path runs = fs::path(StateFolder(root)) / "runs" / lab;
   std::error_code error;
   fs::create_directories(runs, error);
   if (error) return absl::UnavailableError(Concat("cannot make ", runs.string(), ": ", error.message()));
-  const std::string stamp = Stamp();
+  const std::string stamp = kind.empty() ? Stamp() : Concat(Stamp(), "-", kind);
   for (int number = 1; number <= 1000; ++number) {
     const fs::path folder = runs / (number == 1 ? stamp : Concat(stamp, "-", number));
     if (fs::create_directory(folder, error)) return folder.string();
@@ -72,13 +72,21 @@ void FinishRunFolder(const std::string& folder, int keep, int keep_operations) {
   const fs::path fresh = path.parent_path() / Concat(".latest-", path.filename().string());
   fs::create_directory_symlink(path.filename(), fresh, ignored);
   fs::rename(fresh, link, ignored);  // replaces at once: there always is a latest
+  PruneRunFolders(folder, keep, keep_operations);
+}
 
+void PruneRunFolders(const std::string& folder, int keep, int keep_operations) {
+  const fs::path path(folder);
+  std::error_code ignored;
   // Only runs with a result count: one that could not start pushes none out. And never this run, which has no result
   // yet, and whose name is not the newest when the clock was set back.
+  const auto has_result = [&ignored](const fs::path& run) {
+    return fs::exists(run / "result.json", ignored) || fs::exists(run / "sweep.json", ignored);
+  };
   std::vector<fs::path> runs;
   for (const fs::directory_entry& entry : fs::directory_iterator(path.parent_path(), ignored)) {
     if (!entry.is_symlink() && IsRunName(entry.path().filename().string()) && entry.path() != path &&
-        fs::exists(entry.path() / "result.json", ignored)) {
+        has_result(entry.path())) {
       runs.push_back(entry.path());
     }
   }

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <ctime>
 #include <filesystem>
+#include <optional>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
+#include "bench/run/calibrate.h"
 #include "bench/run/host.h"
 #include "bench/run/journal.h"
 #include "bench/run/needs.h"
@@ -42,25 +45,23 @@ absl::StatusOr<std::vector<const VariantSpec*>> Chosen(const Lab& lab, const std
   return chosen;
 }
 
-struct Turn {
-  const VariantSpec* variant = nullptr;
-  int repeat = 1;
-  bool again = false;
+// One configuration of the system in the interleaving, and where its trials go.
+struct Arm {
+  const VariantSpec* variant;
+  const RunOptions* options;
+  Run* run;
+  std::string label;   // for Progress
+  std::string folder;  // of its trials, without the repeat
+  bool again = false;  // the same configuration once more
 };
 
-// A B C, then C B A, then A B C …: what drifts over a run hits all variants alike. The one that runs again is one more
-// of them and comes last, so that it is as far from its first turn as two variants can be from each other.
-std::vector<Turn> Interleaved(const std::vector<const VariantSpec*>& variants, const RunOptions& options) {
-  std::vector<Turn> turns;
-  for (const VariantSpec* variant : variants) turns.push_back({variant, 1, false});
-  for (const VariantSpec* variant : variants) {
-    if (variant->name == options.again) turns.push_back({variant, 1, true});
-  }
-  std::vector<Turn> order;
-  for (int repeat = 1; repeat <= std::max(1, options.repeat); ++repeat) {
-    for (size_t i = 0; i < turns.size(); ++i) {
-      order.push_back(turns[repeat % 2 == 1 ? i : turns.size() - 1 - i]);
-      order.back().repeat = repeat;
+// A B C, then C B A, then A B C …: what drifts over a run hits all arms alike. The one that runs again is one more
+// of them and comes last, so that it is as far from its first turn as two arms can be from each other.
+std::vector<std::pair<const Arm*, int>> Interleaved(const std::vector<Arm>& arms, int repeats) {
+  std::vector<std::pair<const Arm*, int>> order;
+  for (int repeat = 1; repeat <= repeats; ++repeat) {
+    for (size_t i = 0; i < arms.size(); ++i) {
+      order.emplace_back(&arms[repeat % 2 == 1 ? i : arms.size() - 1 - i], repeat);
     }
   }
   return order;
@@ -77,7 +78,12 @@ Run Describe(const Lab& lab, const RunOptions& options, std::string folder) {
   run.revision = GitRevision(options.root);
   run.host = DescribeHost();
   for (const auto& [part, set] : options.set) {
-    for (const auto& [key, value] : set) run.changed[Concat(part, ".", key)] = value;
+    for (const auto& [key, value] : set) {
+      // Results are shown to others: a path in them begins at the checkout.
+      const std::string root = options.root + "/";
+      const bool ours = value.compare(0, root.size(), root) == 0;
+      run.changed[Concat(part, ".", key)] = ours ? value.substr(root.size()) : value;
+    }
   }
   if (options.starve_load > 0) run.changed["starve-load"] = Concat(options.starve_load);
   for (const std::string& fault : options.defuse) run.changed[Concat("defuse.", fault)] = "yes";
@@ -86,10 +92,9 @@ Run Describe(const Lab& lab, const RunOptions& options, std::string folder) {
   return run;
 }
 
-// "deny-1", "deny-1-again".
-absl::StatusOr<std::string> MakeTrialFolder(const std::string& run_folder, const Turn& turn) {
-  const std::string folder =
-      Concat(run_folder, "/trials/", turn.variant->name, "-", turn.repeat, turn.again ? "-again" : "");
+// "trials/deny-1", "trials/deny-1-again".
+absl::StatusOr<std::string> MakeTrialFolder(const Arm& arm, int repeat) {
+  const std::string folder = Concat(arm.run->folder, "/trials/", arm.folder, "-", repeat, arm.again ? "-again" : "");
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) return absl::UnavailableError(Concat("cannot make ", folder, ": ", error.message()));
@@ -106,29 +111,61 @@ double BudgetOf(const Lab& lab, const RunOptions& options, size_t trials) {
          static_cast<double>(std::max<size_t>(1, declared));
 }
 
-absl::Status RunTrials(const Lab& lab, const RunOptions& options, const std::vector<const VariantSpec*>& variants,
-                       Progress& progress, Run& run) {
+absl::Status RunTrials(const Lab& lab, const RunOptions& options, const std::vector<Arm>& arms, Progress& progress) {
   const absl::StatusOr<std::unique_ptr<Journal>> journal = Journal::Open(StateFolder(options.root));
   if (!journal.ok()) return journal.status();
   // Ends before the journal, and with it every child.
   Spawner spawner([&journal](pid_t pid, const std::string& name) { return (*journal)->Process(pid, name); });
   const auto interrupted = [&] { return options.interrupted != nullptr && options.interrupted->load() != 0; };
-  const std::vector<Turn> order = Interleaved(variants, options);
+  const auto order = Interleaved(arms, std::max(1, options.repeat));
   for (size_t i = 0; i < order.size() && !interrupted(); ++i) {
-    const Turn& turn = order[i];
-    progress.TrialStarts(turn.variant->name + (turn.again ? " (again)" : ""), turn.repeat, static_cast<int>(i),
-                         static_cast<int>(order.size()));
-    const absl::StatusOr<std::string> folder = MakeTrialFolder(run.folder, turn);
+    const auto& [arm, repeat] = order[i];
+    progress.TrialStarts(arm->label, repeat, static_cast<int>(i), static_cast<int>(order.size()));
+    const absl::StatusOr<std::string> folder = MakeTrialFolder(*arm, repeat);
     if (!folder.ok()) return folder.status();
     absl::StatusOr<Trial> trial =
-        RunTrial({lab, *turn.variant, options, turn.repeat, *folder}, spawner, **journal, progress);
+        RunTrial({lab, *arm->variant, *arm->options, repeat, *folder}, spawner, **journal, progress);
     if (!trial.ok()) return trial.status();
-    trial->again = turn.again;
+    trial->again = arm->again;
     progress.TrialEnds(*trial);
-    run.trials.push_back(std::move(*trial));
+    arm->run->trials.push_back(std::move(*trial));
   }
-  run.interrupted = interrupted();
+  for (const Arm& arm : arms) arm.run->interrupted = interrupted();
   return absl::OkStatus();
+}
+
+// The lab with its rates as they are offered. Where they are shares of a knee, that is found first and told in the run.
+// Absent when there is none, or when it was interrupted: then there is nothing to run.
+absl::StatusOr<std::optional<Lab>> WithRates(const Lab& lab, const RunOptions& options, Progress& progress, Run& run) {
+  if (!UsesKnee(lab)) return lab;
+  absl::StatusOr<Knee> knee = Calibrate(lab, options, Concat(run.folder, "/knee"), progress);
+  run.interrupted = absl::IsCancelled(knee.status());
+  if (run.interrupted) return std::nullopt;
+  if (!knee.ok()) return knee.status();
+  run.knee = *std::move(knee);
+  if (!run.knee->per_s) return std::nullopt;
+  return WithKnee(lab, *run.knee->per_s);
+}
+
+// What ended a run before its end. What there is of a run that a full disk ended would only keep it full; of one that
+// was refused there is nothing to look at.
+absl::Status BrokenOff(const absl::Status& status, const std::string& folder) {
+  if (!IsDiskFull(status) && !absl::IsInvalidArgument(status)) {
+    return absl::Status(status.code(), Concat(status.message(), "\nlogs: ", folder));
+  }
+  std::error_code ignored;
+  std::filesystem::remove_all(folder, ignored);
+  return status;
+}
+
+// The value as a part of a file's name, numbered so that no two are the same.
+std::string FolderName(const std::string& value, size_t number) {
+  constexpr size_t kLongest = 40;
+  std::string name = value.substr(0, kLongest);
+  for (char& c : name) {
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_') c = '_';
+  }
+  return Concat(number, "-", name);
 }
 
 }  // namespace
@@ -141,14 +178,18 @@ absl::StatusOr<Run> RunLab(const Lab& lab, const RunOptions& options, Progress& 
   if (!folder.ok()) return folder.status();
   const Clock::time_point begin = Clock::now();
   Run run = Describe(lab, options, *folder);
-  const absl::Status status = RunTrials(lab, options, *variants, progress, run);
-  if (IsDiskFull(status) || absl::IsInvalidArgument(status)) {
-    // What there is of this run would only keep the disk full; of one that was refused there is nothing to look at.
-    std::error_code ignored;
-    std::filesystem::remove_all(*folder, ignored);
-    return status;
+  const absl::StatusOr<std::optional<Lab>> rated = WithRates(lab, options, progress, run);
+  std::vector<Arm> arms;
+  for (const VariantSpec* variant : *variants) {
+    arms.push_back({variant, &options, &run, variant->name, variant->name});
   }
-  if (!status.ok()) return absl::Status(status.code(), Concat(status.message(), "\nlogs: ", *folder));
+  for (const VariantSpec* variant : *variants) {
+    if (variant->name != options.again) continue;
+    arms.push_back({variant, &options, &run, Concat(variant->name, " (again)"), variant->name, true});
+  }
+  absl::Status status = rated.status();
+  if (rated.ok() && *rated) status = RunTrials(**rated, options, arms, progress);
+  if (!status.ok()) return BrokenOff(status, *folder);
   FinishRunFolder(*folder);
   run.duration_s = std::chrono::duration<double>(Clock::now() - begin).count();
   run.budget_s = BudgetOf(lab, options, run.trials.size());
@@ -156,6 +197,41 @@ absl::StatusOr<Run> RunLab(const Lab& lab, const RunOptions& options, Progress& 
     progress.Note(absl::StrFormat("the run took %.1f s, more than its budget of %.0f s", run.duration_s, run.budget_s));
   }
   return run;
+}
+
+absl::StatusOr<std::vector<Run>> RunSweep(const Lab& lab, const RunOptions& options, const SweepPlan& plan,
+                                          Progress& progress) {
+  const absl::StatusOr<std::vector<const VariantSpec*>> variants = Chosen(lab, options.variants);
+  if (!variants.ok()) return variants.status();
+  if (absl::Status entered = EnterNamespacesOf(lab); !entered.ok()) return entered;
+  const absl::StatusOr<std::string> folder = MakeRunFolder(options.root, lab.name, "sweep");
+  if (!folder.ok()) return folder.status();
+  const Clock::time_point begin = Clock::now();
+  std::vector<RunOptions> settings(plan.values.size(), options);  // arms point into these two
+  std::vector<Run> runs;
+  for (size_t i = 0; i < plan.values.size(); ++i) {
+    settings[i].set[plan.part][plan.key] = plan.values[i];
+    runs.push_back(Describe(lab, settings[i], *folder));
+  }
+  // All points are offered the same: the knee is that of the lab's own value of the knob.
+  const absl::StatusOr<std::optional<Lab>> rated = WithRates(lab, options, progress, runs.front());
+  for (Run& run : runs) {
+    run.knee = runs.front().knee;
+    run.interrupted = runs.front().interrupted;
+  }
+  std::vector<Arm> arms;
+  for (size_t i = 0; i < plan.values.size(); ++i) {
+    for (const VariantSpec* variant : *variants) {
+      arms.push_back({variant, &settings[i], &runs[i], Concat(variant->name, ", ", plan.key, "=", plan.values[i]),
+                      Concat(variant->name, "-", FolderName(plan.values[i], i + 1))});
+    }
+  }
+  absl::Status status = rated.status();
+  if (rated.ok() && *rated) status = RunTrials(**rated, options, arms, progress);
+  if (!status.ok()) return BrokenOff(status, *folder);
+  PruneRunFolders(*folder);
+  for (Run& run : runs) run.duration_s = std::chrono::duration<double>(Clock::now() - begin).count();
+  return runs;
 }
 
 }  // namespace lab::bench

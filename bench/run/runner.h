@@ -39,7 +39,8 @@ struct RunOptions {
   std::map<std::string, std::map<std::string, std::string>> set;  // part → configuration
   std::map<std::string, double> predictions;
   double starve_load = 0;
-  std::string root;  // the checkout: binaries below build/, state below .lab/
+  bool recalibrate = false;  // look for the knee again, whatever is kept
+  std::string root;          // the checkout: binaries below build/, state below .lab/
   std::vector<std::string> command;
   std::vector<std::string> defuse;  // for tests: faults whose apply does nothing, "redis.pause": no receipt may come
   const std::atomic<int>* interrupted = nullptr;  // set by a signal: heal, stop everything, return what there is
@@ -49,6 +50,19 @@ struct RunOptions {
 // Run but the verdict; writes the trials' files (ops.csv, series.csv, faults.json, logs) into run.folder. Whatever
 // happens, no process, port or file outside the run folder is left behind.
 absl::StatusOr<Run> RunLab(const Lab& lab, const RunOptions& options, Progress& progress);
+
+// One knob and its values; the runs of a sweep differ in nothing else.
+struct SweepPlan {
+  std::string part, key;
+  std::vector<std::string> values;
+};
+
+// One run for each value of the knob, in the order of the plan, all in one folder of the lab's runs. Within a repeat
+// the trials go value by value and variant by variant, in every second repeat backwards, so that what drifts hits all
+// points alike; the trials of one repeat see the same arrivals. `options.set` stays what it is for every value but the
+// swept one.
+absl::StatusOr<std::vector<Run>> RunSweep(const Lab& lab, const RunOptions& options, const SweepPlan& plan,
+                                          Progress& progress);
 
 // Ends processes and heals faults that a killed runner left behind; returns what it did, a line each.
 std::vector<std::string> CleanLeftovers(const std::string& root);

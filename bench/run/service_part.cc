@@ -12,6 +12,7 @@
 #include "bench/fault/failpoint_options.h"
 #include "bench/observe/http_get.h"
 #include "bench/observe/socket.h"
+#include "bench/run/fingerprint.h"
 #include "bench/run/part_kind.h"
 #include "services/runtime/base/file.h"
 #include "services/runtime/base/json.h"
@@ -21,6 +22,7 @@ namespace lab::bench {
 namespace {
 
 constexpr const char* kHost = "127.0.0.1";
+constexpr std::chrono::seconds kOwnSchema{10}, kForeignSchema{3};  // to tell it
 
 absl::StatusOr<std::vector<Catalogue::Knob>> ReadSchema(const std::string& text) {
   const nlohmann::json fields = nlohmann::json::parse(text, nullptr, false);
@@ -53,13 +55,23 @@ class ServicePart : public PartKind {
   std::string metrics_port() const override { return "http"; }
 
   absl::StatusOr<std::vector<Catalogue::Knob>> Knobs(const Build& build) const override {
-    absl::StatusOr<std::vector<Catalogue::Knob>> knobs = KnobsOf(build.ServiceBinary(service_));
-    if (!knobs.ok()) return knobs;
-    const std::set<std::string> ours = Wired();
-    std::erase_if(*knobs, [&](const Catalogue::Knob& knob) { return ours.count(knob.path) > 0; });
-    knobs->push_back({"replicas", "int", "1", "1 … 16", "processes of it, instead of the system's replicas", {}});
-    knobs->push_back({"binary", "string", "", "", "another binary that takes the same configuration", {}});
-    return knobs;
+    return ForLabs(SchemaOf(build.ServiceBinary(service_), kOwnSchema));
+  }
+
+  absl::StatusOr<std::vector<Catalogue::Knob>> KnobsOf(const Build& build, const std::string& binary) const override {
+    if (absl::Status executable = CheckExecutable(binary); !executable.ok()) return executable;
+    return ForLabs(Schema(build, binary));
+  }
+
+  std::vector<std::string> PortsOf(const Build& build, const std::map<std::string, std::string>& set) const override {
+    const std::string binary = Given(set);
+    if (binary.empty()) return port_names();
+    const absl::StatusOr<std::vector<Catalogue::Knob>> schema = Schema(build, binary);
+    std::vector<std::string> ports;
+    for (const std::string& port : port_names()) {
+      if (!schema.ok() || Has(*schema, port + ".port")) ports.push_back(port);
+    }
+    return ports;
   }
 
   // Ports are free ones on loopback. Where its store is, too: pointed elsewhere, it would not notice the faults of the
@@ -69,16 +81,28 @@ class ServicePart : public PartKind {
   }
 
   absl::StatusOr<std::string> Version(const Build&, const std::map<std::string, std::string>& set) const override {
-    const auto given = set.find("binary");
-    return given == set.end() || given->second.empty() ? service_ : Concat(service_, " (", given->second, ")");
+    const std::string binary = Given(set);
+    if (binary.empty()) return service_;
+    const absl::StatusOr<std::string> sum = FileSha256(binary);
+    if (!sum.ok()) return sum.status();
+    return Concat(std::filesystem::path(binary).filename().string(), " as ", service_, " (sha256 ", sum->substr(0, 12),
+                  ")");
+  }
+
+  absl::StatusOr<std::string> Program(const Build& build,
+                                      const std::map<std::string, std::string>& set) const override {
+    const std::string binary = Given(set);
+    return FileSha256(binary.empty() ? build.ServiceBinary(service_) : binary);
   }
 
   absl::StatusOr<Command> Launch(const LaunchRequest& request) const override {
-    const std::string own = request.build.ServiceBinary(service_);
-    const auto given = request.set.find("binary");
-    const std::string binary = given == request.set.end() || given->second.empty() ? own : given->second;
-    if (access(binary.c_str(), X_OK) != 0) return absl::NotFoundError(Concat("no binary ", binary, "; is it built?"));
-    const absl::StatusOr<std::vector<Catalogue::Knob>> knobs = KnobsOf(binary);
+    const std::string given = Given(request.set);
+    const std::string binary = given.empty() ? request.build.ServiceBinary(service_) : given;
+    if (absl::Status executable = CheckExecutable(binary); !executable.ok()) {
+      return absl::NotFoundError(Concat(executable.message(), given.empty() ? "; is it built?" : ""));
+    }
+    const absl::StatusOr<std::vector<Catalogue::Knob>> knobs =
+        given.empty() ? SchemaOf(binary, kOwnSchema) : Schema(request.build, binary);
     if (!knobs.ok()) return knobs.status();
 
     const std::string traces = TraceFolder(request);
@@ -96,8 +120,8 @@ class ServicePart : public PartKind {
 
   std::string FailpointError(const Build& build, const PartSpec& part,
                              const std::map<std::string, std::string>& options) const override {
-    const auto given = part.set.find("binary");
-    const std::string binary = given == part.set.end() ? build.ServiceBinary(service_) : given->second;
+    const std::string given = Given(part.set);
+    const std::string binary = given.empty() ? build.ServiceBinary(service_) : given;
     const absl::StatusOr<std::string> points =
         CaptureOutput(binary, {binary, "--print-failpoints"}, std::chrono::seconds(10));
     // A program that is not built yet is checked when it runs, like its configuration.
@@ -111,14 +135,47 @@ class ServicePart : public PartKind {
 
   bool Ready(const Ports& ports, pid_t, Nanos timeout) const override {
     const absl::StatusOr<HttpAnswer> answer = HttpGet(kHost, ports.at("http"), "/readyz", timeout);
+    const auto grpc = ports.find("grpc");
     return answer.ok() && answer->status == 200 &&
-           Socket::Connect(kHost, ports.at("grpc"), Clock::now() + timeout).ok();
+           (grpc == ports.end() || Socket::Connect(kHost, grpc->second, Clock::now() + timeout).ok());
+  }
+
+  std::string ReadyMeans(const Ports& ports) const override {
+    const auto grpc = ports.find("grpc");
+    return Concat(
+        "GET http://", kHost, ":", ports.at("http"), "/readyz (http.port of its configuration) answers 200",
+        grpc == ports.end() ? "" : Concat(" and ", kHost, ":", grpc->second, " (grpc.port) takes connections"));
   }
 
  private:
+  static std::string Given(const std::map<std::string, std::string>& set) {
+    const auto given = set.find("binary");
+    return given == set.end() ? "" : given->second;
+  }
+
+  static bool Has(const std::vector<Catalogue::Knob>& knobs, const std::string& path) {
+    return std::any_of(knobs.begin(), knobs.end(), [&](const Catalogue::Knob& knob) { return knob.path == path; });
+  }
+
+  // What a lab may set of a schema.
+  absl::StatusOr<std::vector<Catalogue::Knob>> ForLabs(absl::StatusOr<std::vector<Catalogue::Knob>> schema) const {
+    if (!schema.ok()) return schema;
+    const std::set<std::string> ours = Wired();
+    std::erase_if(*schema, [&](const Catalogue::Knob& knob) { return ours.count(knob.path) > 0; });
+    schema->push_back({"replicas", "int", "1", "1 … 16", "processes of it, instead of the system's replicas", {}});
+    schema->push_back({"binary", "string", "", "", "a program of your own that speaks the same protocol", {}});
+    return schema;
+  }
+
+  // A program that tells no schema of its own is configured, and checked, like the service whose place it takes.
+  absl::StatusOr<std::vector<Catalogue::Knob>> Schema(const Build& build, const std::string& binary) const {
+    absl::StatusOr<std::vector<Catalogue::Knob>> own = SchemaOf(binary, kForeignSchema);
+    return own.ok() ? own : SchemaOf(build.ServiceBinary(service_), kOwnSchema);
+  }
+
   // Asked once of each binary, and again when it has changed.
-  static absl::StatusOr<std::vector<Catalogue::Knob>> KnobsOf(const std::string& binary) {
-    using Known = std::pair<std::filesystem::file_time_type, std::vector<Catalogue::Knob>>;
+  static absl::StatusOr<std::vector<Catalogue::Knob>> SchemaOf(const std::string& binary, Nanos patience) {
+    using Known = std::pair<std::filesystem::file_time_type, absl::StatusOr<std::vector<Catalogue::Knob>>>;
     static std::mutex mutex;
     static std::map<std::string, Known> known;
     const std::lock_guard lock(mutex);
@@ -128,11 +185,10 @@ class ServicePart : public PartKind {
     if (const auto found = known.find(binary); found != known.end() && found->second.first == changed) {
       return found->second.second;
     }
-    const absl::StatusOr<std::string> text =
-        CaptureOutput(binary, {binary, "--print-config-schema"}, std::chrono::seconds(10));
-    if (!text.ok()) return text.status();
-    absl::StatusOr<std::vector<Catalogue::Knob>> knobs = ReadSchema(*text);
-    if (knobs.ok()) known[binary] = {changed, *knobs};
+    const absl::StatusOr<std::string> text = CaptureOutput(binary, {binary, "--print-config-schema"}, patience);
+    absl::StatusOr<std::vector<Catalogue::Knob>> knobs =
+        text.ok() ? ReadSchema(*text) : absl::StatusOr<std::vector<Catalogue::Knob>>(text.status());
+    known.insert_or_assign(binary, Known(changed, knobs));
     return knobs;
   }
 
@@ -154,9 +210,7 @@ class ServicePart : public PartKind {
       values[kind + ".host"] = kHost;
       values[kind + ".port"] = std::to_string(port->second);
     }
-    std::erase_if(values, [&](const auto& value) {
-      return std::none_of(knobs.begin(), knobs.end(), [&](const auto& knob) { return knob.path == value.first; });
-    });
+    std::erase_if(values, [&](const auto& value) { return !Has(knobs, value.first); });
     for (const auto& [path, value] : request.set) {
       if (path != "binary") values[path] = value;
     }

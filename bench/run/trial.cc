@@ -165,7 +165,8 @@ void TrialRun::KeepSecond(double at_s, const LiveLoad& load) {
       {"offered_per_second", load.offered_per_s},   {"achieved_per_second", load.achieved_per_s},
       {"errors_per_second", load.errors_per_s},     {"dropped_per_second", load.dropped_per_s},
       {"admitted_per_second", load.admitted_per_s}, {"latency_p99_seconds", load.p99_s},
-      {"lag_p99_seconds", load.lag_p99_s},          {"in_flight", static_cast<double>(load.in_flight)}};
+      {"lag_p99_seconds", load.lag_p99_s},          {"in_flight", static_cast<double>(load.in_flight)},
+      {"in_flight_mean", load.in_flight_mean}};
   for (const auto& [name, value] : values) {
     Series& series = load_series_[name];
     series.part = "generator";

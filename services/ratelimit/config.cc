@@ -13,8 +13,9 @@ void DeclareRedis(app::Schema& schema, redis::Options& redis) {
   using std::chrono::hours;
   schema.String("redis.host", &redis.host, "Address of the Redis server");
   schema.Int("redis.port", &redis.port, 1, 65535, "Port of the Redis server");
-  schema.Duration("redis.deadline", &redis.deadline, Nanos(0), Millis(19),
-                  "Bound on every store operation; below the 20 ms that Envoy waits. 0: none, to show what that costs");
+  schema.Duration(
+      "redis.deadline", &redis.deadline, Nanos(0), Millis(20),
+      "Bound on every store operation. Envoy waits 20 ms for an answer: stay below. 0: none, to show its cost");
   schema.Int("redis.connections", &redis.connections, 1, 16, "Connections; one is fastest on one core of Redis");
   schema.Int("redis.max_outstanding", &redis.max_outstanding, 1, 1'000'000,
              "Operations that may wait for Redis, expired ones included; more fail at once");

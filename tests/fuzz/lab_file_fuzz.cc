@@ -13,7 +13,7 @@ using lab::bench::Catalogue;
 Catalogue MakeCatalogue() {
   Catalogue catalogue;
   catalogue.knobs["redis"] = {{"maxmemory", "string", "0", "", "", {}}};
-  catalogue.knobs["ratelimit"] = {{"redis.deadline", "duration", "5ms", "0s … 19ms", "", {}},
+  catalogue.knobs["ratelimit"] = {{"redis.deadline", "duration", "5ms", "0s … 20ms", "", {}},
                                   {"rules.path", "string", "", "", "", {}},
                                   {"rules.on_store_failure", "one of", "allow", "", "", {"allow", "deny", "local"}},
                                   {"redis.max_outstanding", "int", "1024", "1 … 100000", "", {}},
