@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "bench/judge/judge.h"
 #include "bench/report/text.h"
 
 namespace lab::bench {
@@ -28,12 +29,14 @@ class Svg {
   explicit Svg(const Chart& chart) : chart_(chart) { PlaceLabels(); }
 
   std::string Render() {
-    const double height = Bottom() + kTicks + (chart_.phases.empty() ? 0 : kPhaseNames);
+    const bool named = !chart_.phases.empty() || !chart_.x_title.empty();
+    const double height = Bottom() + kTicks + (named ? kPhaseNames : 0);
     std::string out = absl::StrCat("<svg viewBox=\"0 0 ", Num(kWidth), " ", Num(height),
                                    "\" role=\"img\" aria-label=\"", EscapeHtml(chart_.description), "\">\n");
     Grid(out);
     Bands(out);
     Levels(out);
+    for (const ChartGuide& guide : chart_.guides) Guide(guide, out);
     for (const ChartLine& line : chart_.lines) Line(line, out);
     Clipped(out);
     absl::StrAppend(&out, "<path class=\"axis\" d=\"M", Num(kLeft), " ", Num(Bottom()), "H", Num(kWidth - kRight),
@@ -90,6 +93,10 @@ class Svg {
                       "<text class=\"tick\" text-anchor=\"middle\" x=\"", Num(X(value)), "\" y=\"", Num(Bottom() + 18),
                       "\">", EscapeHtml(label), "</text>\n");
     }
+    if (!chart_.x_title.empty()) {
+      absl::StrAppend(&out, "<text class=\"x-title\" text-anchor=\"middle\" x=\"", Num((kLeft + kWidth - kRight) / 2),
+                      "\" y=\"", Num(Bottom() + 37), "\">", EscapeHtml(chart_.x_title), "</text>\n");
+    }
     for (const ChartPhase& phase : chart_.phases) {
       const double begin = X(phase.begin), width = X(phase.end) - begin;
       if (phase.begin > chart_.x_min) {
@@ -127,7 +134,34 @@ class Svg {
     }
   }
 
+  void Guide(const ChartGuide& guide, std::string& out) const {
+    std::string path;
+    for (const auto& [x, y] : guide.points) {
+      absl::StrAppend(&path, path.empty() ? "M" : "L", Num(X(x)), " ", Num(Y(y)));
+    }
+    if (path.empty()) return;
+    absl::StrAppend(&out, "<path class=\"guide\" d=\"", path, "\"/><text class=\"guide-name\" text-anchor=\"end\" x=\"",
+                    Num(X(guide.points.back().first) - 4), "\" y=\"", Num(Y(guide.points.back().second) + 16), "\">",
+                    EscapeHtml(guide.label), "</text>\n");
+  }
+
+  void Whiskers(const ChartLine& line, std::string& out) const {
+    for (size_t i = 0; i < line.intervals.size() && i < line.y.size() && i < chart_.x.size(); ++i) {
+      if (!line.y[i]) continue;
+      const std::string x = Num(X(chart_.x[i]) + line.shift);
+      if (line.intervals[i]) {
+        const auto& [low, high] = *line.intervals[i];
+        absl::StrAppend(&out, "<path class=\"whisker line-", line.css, "\" d=\"M", x, " ", Num(Y(low)), "V",
+                        Num(Y(high)), "M", x, " ", Num(Y(low)), "m-4 0h8M", x, " ", Num(Y(high)), "m-4 0h8\"/>");
+      }
+      absl::StrAppend(&out, "<circle class=\"dot dot-", line.css, "\" cx=\"", x, "\" cy=\"", Num(Y(*line.y[i])),
+                      "\" r=\"3.4\"/>\n");
+    }
+  }
+
   void Line(const ChartLine& line, std::string& out) const {
+    Whiskers(line, out);
+    if (!line.joined) return;
     std::string path;
     bool pen_down = false;
     for (size_t i = 0; i < line.y.size() && i < chart_.x.size(); ++i) {
@@ -136,7 +170,7 @@ class Svg {
         continue;
       }
       const bool alone = !pen_down && (i + 1 >= line.y.size() || !line.y[i + 1]);
-      absl::StrAppend(&path, pen_down ? "L" : "M", Num(X(chart_.x[i])), " ", Num(Y(*line.y[i])));
+      absl::StrAppend(&path, pen_down ? "L" : "M", Num(X(chart_.x[i]) + line.shift), " ", Num(Y(*line.y[i])));
       if (alone) absl::StrAppend(&path, "h1");  // a lonely point would not be drawn
       pen_down = true;
     }
@@ -196,6 +230,38 @@ std::vector<std::pair<double, std::string>> LatencyTicks(double min_s, double ma
   for (size_t i = std::min(first, kCount - 2); i <= last; ++i)
     ticks.emplace_back(kDecades[i].first, kDecades[i].second);
   return ticks;
+}
+
+namespace {
+
+// In which multiple of its base unit a quantity of this size is read.
+double DisplayUnit(double size, const std::string& unit) {
+  if (unit == "s") return size < 1e-3 ? 1e-6 : size < 1 ? 1e-3 : 1;
+  if (unit == "bytes") return size < 1024 ? 1 : size < 1048576 ? 1024 : size < 1073741824 ? 1048576 : 1073741824;
+  return unit == "%" ? 0.01 : 1;
+}
+
+}  // namespace
+
+std::vector<std::pair<double, std::string>> QuantityTicks(double min, double max, const std::string& unit, bool log) {
+  std::vector<std::pair<double, std::string>> ticks;
+  if (!log) {
+    const double scale = DisplayUnit(max, unit);
+    const double step = RoundStep(std::max(max / scale, 1e-6) / 5) * scale;
+    const int last = static_cast<int>(std::ceil(max / step - 1e-9));
+    for (int i = 0; i <= std::max(1, last); ++i) ticks.emplace_back(i * step, FormatQuantity(i * step, unit));
+    return ticks;
+  }
+  // Beyond three powers of ten the steps between them would be too many to read.
+  const bool decades = std::log10(max / min) > 3;
+  const std::vector<double> factors = decades ? std::vector<double>{1} : std::vector<double>{1, 2, 5};
+  for (double power = std::pow(10, std::floor(std::log10(min)) - 1); power <= max * 100; power *= 10) {
+    for (const double factor : factors) ticks.emplace_back(factor * power, FormatQuantity(factor * power, unit));
+  }
+  size_t first = 0, last = ticks.size() - 1;
+  while (first + 1 < ticks.size() && ticks[first + 1].first <= min * (1 + 1e-9)) ++first;
+  while (last > first + 1 && ticks[last - 1].first >= max * (1 - 1e-9)) --last;
+  return {ticks.begin() + static_cast<int64_t>(first), ticks.begin() + static_cast<int64_t>(last) + 1};
 }
 
 std::vector<std::pair<double, std::string>> NumberTicks(double max) {

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 // Line charts as inline SVG: no script, colours and fonts by the CSS classes of the page (html_style.cc), so that one
@@ -12,6 +13,16 @@ struct ChartLine {
   std::string name;
   std::string css;                       // "p99", "offered": class "line-p99"
   std::vector<std::optional<double>> y;  // at Chart::x; absent breaks the line
+  // Beside y: an interval around each point, drawn as a whisker with a dot at y. Empty: a line without points.
+  std::vector<std::optional<std::pair<double, double>>> intervals = {};
+  bool joined = true;  // false: points only
+  double shift = 0;    // to the right, so that whiskers of several lines stand beside each other
+};
+
+// What one would expect, as a thin dashed line through these points.
+struct ChartGuide {
+  std::vector<std::pair<double, double>> points;
+  std::string label;  // at its last point
 };
 
 // A fault: from begin to end; without an end a mark at its begin.
@@ -43,6 +54,8 @@ struct Chart {
   std::vector<std::pair<double, std::string>> y_ticks;
   double x_min = 0, x_max = 1, y_min = 0, y_max = 1;
   bool log_y = false;
+  std::vector<ChartGuide> guides;
+  std::string x_title;       // below the axis
   std::string clipped_unit;  // a line above y_max is cut and its peak written: "64k/s"
 };
 
@@ -50,6 +63,9 @@ std::string RenderSvg(const Chart& chart);
 
 // Powers of ten from below `min_s` to above `max_s` with their labels ("100 µs"); at least two.
 std::vector<std::pair<double, std::string>> LatencyTicks(double min_s, double max_s);
+// Steps of 1, 2 and 5 in the unit in which such a quantity is read ("20 ms", "4 MB", "150 %"): logarithmic ones from
+// below `min` to above `max`, or even ones from 0 to above `max`.
+std::vector<std::pair<double, std::string>> QuantityTicks(double min, double max, const std::string& unit, bool log);
 // Round steps from 0 to `max`, at most six.
 std::vector<std::pair<double, std::string>> NumberTicks(double max);
 // Round seconds from 0 to `end`, at most eight.

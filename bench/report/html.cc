@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "bench/judge/judge.h"
 #include "bench/report/accounts.h"
+#include "bench/report/capacity.h"
 #include "bench/report/text.h"
 #include "bench/ui/page.h"
 
@@ -318,7 +319,7 @@ std::string Conditions(const Report& report) {
 std::string HtmlBody(const Report& report) {
   return absl::StrCat("\n", VerdictBlock(report), Expectations(report), Problems(report), Variants(report),
                       Predictions(report), kExplorer, HtmlCharts(report), Faults(report), Recoveries(report),
-                      Conditions(report),
+                      CapacityHtml(report), Conditions(report),
                       "</main>\n<footer><p>Every number on this page was measured on the host named above; "
                       "<a href=\"./result.json\">result.json</a> holds them all.</p></footer>\n");
 }

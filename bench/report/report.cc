@@ -46,18 +46,16 @@ std::string BurstText(const BurstSpec& burst) {
                       " a key in each ", FormatQuantity(std::chrono::duration<double>(burst.every).count(), "s"));
 }
 
-std::string LoadText(const Lab& lab) {
-  std::vector<std::string> loads;
-  for (const LoadSpec& load : lab.load) {
-    std::vector<std::string> flows;
-    if (const std::string rate = RateText(load); !rate.empty()) flows.push_back(rate);
-    for (const BurstSpec& burst : load.bursts) flows.push_back(BurstText(burst));
-    std::string text = flows.empty() ? "nothing" : absl::StrJoin(flows, " and ");
-    if (load.keys.count > 1) absl::StrAppend(&text, ", ", WithCommas(load.keys.count), " keys");
-    if (load.lanes.size() > 1) absl::StrAppend(&text, ", ", load.lanes.size(), " lanes");
-    loads.push_back(text);
+// "60 % of the knee", "20–120 % of the knee"; "" of a rate that is none.
+std::string KneeShares(const RateSpec& rate) {
+  double low = rate.of_knee, high = rate.of_knee;
+  for (const auto& [phase, share] : rate.of_knee_by_phase) {
+    low = low <= 0 ? share : std::min(low, share);
+    high = std::max(high, share);
   }
-  return absl::StrJoin(loads, " + ");
+  if (high <= 0) return "";
+  const auto percent = [](double share) { return ShortNumber(share * 100); };
+  return absl::StrCat(low < high ? absl::StrCat(percent(low), "–") : "", percent(high), " % of the knee");
 }
 
 bool IsLatency(const Lab& lab, const std::string& value) {
@@ -118,17 +116,40 @@ void AddFault(const FaultRecord& fault, FaultSummary& summary) {
 
 }  // namespace
 
+std::string LoadText(const Lab& lab, const std::optional<Knee>& knee) {
+  std::vector<std::string> loads;
+  const bool rated = knee && knee->per_s;
+  const Lab offered = rated ? WithKnee(lab, *knee->per_s) : lab;
+  for (size_t i = 0; i < offered.load.size(); ++i) {
+    const LoadSpec& load = offered.load[i];
+    const std::string shares = KneeShares(lab.load[i].rate);
+    std::string rate = !rated && !shares.empty() ? shares : RateText(load);
+    if (rated && !shares.empty()) absl::StrAppend(&rate, " (", shares, ")");
+    std::vector<std::string> flows;
+    if (!rate.empty()) flows.push_back(rate);
+    for (const BurstSpec& burst : load.bursts) flows.push_back(BurstText(burst));
+    std::string text = flows.empty() ? "nothing" : absl::StrJoin(flows, " and ");
+    if (load.keys.count > 1) absl::StrAppend(&text, ", ", WithCommas(load.keys.count), " keys");
+    if (load.lanes.size() > 1) absl::StrAppend(&text, ", ", load.lanes.size(), " lanes");
+    loads.push_back(text);
+  }
+  return absl::StrJoin(loads, " + ");
+}
+
 Report MakeReport(const Lab& lab, Run run) {
   Report report;
   report.run = std::move(run);
   report.question = lab.question;
-  report.load = LoadText(lab);
+  report.load = LoadText(lab, report.run.knee);
   for (const ValueSpec& value : lab.values) report.values.push_back({value.name, value.show, value.expression});
   for (const VariantSpec& variant : lab.variants) {
     report.variants.push_back({variant.name, variant.note, variant.caught_by, variant.broken});
   }
   report.bounds = LatencyBounds(lab);
-  for (const Trial& trial : report.run.trials) report.timelines.push_back(MakeTimeline(trial));
+  for (const Trial& trial : report.run.trials) {
+    report.timelines.push_back(MakeTimeline(trial));
+    report.queueing.push_back(QueueingOf(trial, lab));
+  }
   return report;
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "bench/judge/queueing.h"
 #include "bench/labfile/lab.h"
 #include "bench/model/result.h"
 #include "bench/report/timeline.h"
@@ -36,11 +37,15 @@ struct Report {
   std::vector<ValueInfo> values;      // of the lab file, in its order
   std::vector<VariantInfo> variants;  // likewise, also those that did not run
   std::vector<LatencyBound> bounds;
-  std::vector<Timeline> timelines;  // one for each of run.trials
+  std::vector<Timeline> timelines;                   // one for each of run.trials
+  std::vector<std::vector<PhaseQueueing>> queueing;  // likewise; none in results of earlier builds
 };
 
 // Computes the timelines from the operations of `run`.
 Report MakeReport(const Lab& lab, Run run);
+
+// "4,000 req/s poisson, 400 keys"; "4,320 req/s (60 % of the knee) poisson, 400 keys".
+std::string LoadText(const Lab& lab, const std::optional<Knee>& knee);
 
 // All findings of one rule, and what they say together: the worst of those that count.
 struct Rule {

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "bench/report/archive.h"
+#include "bench/report/capacity_fields.h"
 #include "bench/report/pretty_json.h"
 #include "services/runtime/base/file.h"
 
@@ -292,12 +293,14 @@ void Fields(Archive& archive, Report& report) {
   archive("host", run.host);
   archive("changed", run.changed);
   archive("predictions", run.predictions);
+  archive.Added("knee", run.knee);
   archive("load", report.load);
   archive("values", report.values);
   archive("variants", report.variants);
   archive("latency_bounds", report.bounds);
   archive("trials", run.trials);
   archive("timelines", report.timelines);
+  archive.Added("queueing", report.queueing);
 }
 
 namespace {

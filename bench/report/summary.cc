@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "bench/judge/judge.h"
 #include "bench/report/accounts.h"
+#include "bench/report/capacity.h"
 #include "bench/report/text.h"
 
 namespace lab::bench {
@@ -17,26 +18,6 @@ namespace {
 constexpr int kMinWidth = 40;
 constexpr int kMaxWidth = 140;
 constexpr int kMaxLabel = 40;  // of a row of the table of variants
-
-// Words of `text` on lines of at most `width` columns; the second and later ones begin with `indent` blanks.
-std::string Wrap(const std::string& text, int width, int indent) {
-  std::string out, line;
-  size_t at = 0;
-  bool first = true;
-  while (at <= text.size()) {
-    const size_t end = std::min(text.find(' ', at), text.size());
-    const std::string word = text.substr(at, end - at);
-    if (!first && DisplayWidth(line) + 1 + DisplayWidth(word) > width) {
-      absl::StrAppend(&out, line, "\n");
-      line = std::string(indent, ' ') + word;
-    } else {
-      absl::StrAppend(&line, first ? "" : " ", word);
-    }
-    first = false;
-    at = end + 1;
-  }
-  return absl::StrCat(out, line, "\n");
-}
 
 std::string Header(const Report& report, int width, const Ansi& ansi) {
   const std::string name = PrintableText(report.run.lab);
@@ -365,6 +346,7 @@ std::string Summary(const Report& report, const TerminalStyle& style, const std:
   section(RecoveryTable(report, width, ansi));
   section(RuleLines(report, width, ansi));
   section(NoiseLines(report, width));
+  section(CapacityLines(report, width, ansi));
   section(PredictionLines(report, width));
   section(VerdictLines(report, width, ansi, report_path));
   return out;

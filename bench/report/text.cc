@@ -152,6 +152,25 @@ std::string Truncate(std::string_view text, int width) {
   return out + "…";
 }
 
+std::string Wrap(const std::string& text, int width, int indent) {
+  std::string out, line;
+  size_t at = 0;
+  bool first = true;
+  while (at <= text.size()) {
+    const size_t end = std::min(text.find(' ', at), text.size());
+    const std::string word = text.substr(at, end - at);
+    if (!first && DisplayWidth(line) + 1 + DisplayWidth(word) > width) {
+      absl::StrAppend(&out, line, "\n");
+      line = std::string(indent, ' ') + word;
+    } else {
+      absl::StrAppend(&line, first ? "" : " ", word);
+    }
+    first = false;
+    at = end + 1;
+  }
+  return absl::StrCat(out, line, "\n");
+}
+
 std::string ShellQuote(std::string_view argument) {
   constexpr std::string_view kSafe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,@%+";
   if (!argument.empty() && argument.find_first_not_of(kSafe) == std::string_view::npos) return std::string(argument);

@@ -27,6 +27,8 @@ std::string PadRight(std::string_view text, int width);
 std::string PadLeft(std::string_view text, int width);
 // At most `width` columns, the last being "…" where something was cut.
 std::string Truncate(std::string_view text, int width);
+// Words of `text` on lines of at most `width` columns; the second and later ones begin with `indent` blanks.
+std::string Wrap(const std::string& text, int width, int indent);
 // One argument as a POSIX shell wants it: quoted only where needed.
 std::string ShellQuote(std::string_view argument);
 
