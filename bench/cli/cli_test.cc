@@ -126,6 +126,50 @@ TEST(RunOptionsTest, ReadsEverything) {
   EXPECT_DOUBLE_EQ(options->starve_load, 0.5);
 }
 
+absl::StatusOr<SweepRequest> SweepOptions(Words words) {
+  words.push_back("rate-limit-outage");
+  const absl::StatusOr<Arguments> arguments = ParseArguments(SweepCommand().spec, words);
+  if (!arguments.ok()) return arguments.status();
+  Lab lab = testing::SyntheticLab();
+  lab.reference = "deny";
+  Catalogue catalogue = SyntheticCatalogue();
+  catalogue.knobs["ratelimit"].push_back({"coalesce", "bool", "true", "", "share entries", {}});
+  return ReadSweepRequest(*arguments, lab, catalogue);
+}
+
+std::string SweepError(const Words& words) { return std::string(SweepOptions(words).status().message()); }
+
+TEST(SweepRequestTest, OneKnobHasSeveralValues) {
+  const absl::StatusOr<SweepRequest> request = SweepOptions(
+      {"--set", "ratelimit.redis.deadline=2ms, 5ms,20ms", "--set", "ratelimit.coalesce=false", "--seed", "7"});
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_EQ(request->plan.part, "ratelimit");
+  EXPECT_EQ(request->plan.key, "redis.deadline");
+  EXPECT_THAT(request->plan.values, ElementsAre("2ms", "5ms", "20ms"));
+  EXPECT_EQ(request->knob.type, "duration");
+  EXPECT_EQ(request->options.set.at("ratelimit").at("coalesce"), "false");
+  EXPECT_THAT(request->options.variants, ElementsAre("deny")) << "the reference";
+  EXPECT_EQ(request->options.repeat, 5);
+  EXPECT_EQ(SweepOptions({"--set", "ratelimit.redis.deadline=2ms,5ms", "--quick"})->options.repeat, 1);
+  EXPECT_EQ(SweepOptions({"--set", "ratelimit.redis.deadline=2ms,5ms", "--repeat", "3"})->options.repeat, 3);
+}
+
+TEST(SweepRequestTest, AllErrorsAtOnce) {
+  EXPECT_THAT(SweepError({}), HasSubstr("nothing to sweep"));
+  EXPECT_THAT(SweepError({"--set", "ratelimit.redis.deadline=2ms"}), HasSubstr("nothing to sweep"));
+  EXPECT_THAT(SweepError({"--set", "ratelimit.redis.deadline=2ms,5ms", "--set", "ratelimit.coalesce=true,false"}),
+              HasSubstr("one knob a sweep"));
+  const std::string wrong = SweepError({"--set", "ratelimit.redis.deadline=2ms,5,2ms", "--variants", "dney"});
+  EXPECT_THAT(wrong, HasSubstr("stands there twice"));
+  EXPECT_THAT(wrong, HasSubstr("ratelimit.redis.deadline"));
+  EXPECT_THAT(wrong, HasSubstr("did you mean \"deny\"?"));
+  const std::string unknown = SweepError({"--set", "ratelimit.redis.dedline=2ms,5ms"});
+  EXPECT_THAT(unknown, HasSubstr("did you mean \"redis.deadline\"?"));
+  EXPECT_EQ(unknown.find('\n'), std::string::npos) << "told once, not for each value: " << unknown;
+  EXPECT_THAT(SweepError({"--set", "ratelimit.redis.deadline=2ms,5ms", "--set", "ratelimit.redis.deadline=9ms"}),
+              HasSubstr("swept, and fixed too"));
+}
+
 TEST(RunOptionsTest, ABarePredictionIsInTheUnitOfTheQuestion) {
   EXPECT_DOUBLE_EQ(Options({"--predict", "p99-deny=50"})->predictions.at("p99-deny"), 0.05);
 }

@@ -55,10 +55,10 @@ bool OutputIsLost() {
 
 const std::vector<Command>& Commands() {
   static const auto* const commands = new std::vector<Command>{
-      RunCommand(),   ListCommand(),       CheckCommand(),   DoctorCommand(), ReportCommand(),
-      CardCommand(),  HistoryCommand(),    UpCommand(),      BreakCommand(),  HealCommand(),
-      LoadCommand(),  StatusCommand(),     LogsCommand(),    DownCommand(),   TestCommand(),
-      BenchCommand(), CompletionCommand(), TargetsCommand(), KeepCommand(),   CompleteCommand()};
+      RunCommand(),     SweepCommand(),   ListCommand(),    CheckCommand(), DoctorCommand(), ReportCommand(),
+      CardCommand(),    HistoryCommand(), UpCommand(),      BreakCommand(), HealCommand(),   LoadCommand(),
+      StatusCommand(),  LogsCommand(),    DownCommand(),    TestCommand(),  BenchCommand(),  CompletionCommand(),
+      TargetsCommand(), KeepCommand(),    CompleteCommand()};
   return *commands;
 }
 

@@ -30,6 +30,7 @@ struct Command {
 const std::vector<Command>& Commands();
 
 Command RunCommand();
+Command SweepCommand();
 Command ListCommand();
 Command CheckCommand();
 Command DoctorCommand();

@@ -48,7 +48,7 @@ int Bench(const Session&, const Arguments& arguments) {
 }
 
 // The words are those behind `run` or `up`, read as that reads them: "--seed 5 rate-limit-outage" asks for
-// rate-limit-outage.
+// rate-limit-outage. `sweep` has no option that `run` has not, but takes several values in one --set.
 int Targets(const Session& session, const Arguments& words) {
   absl::StatusOr<Arguments> arguments = ParseArguments(RunCommand().spec, words.operands);
   if (!arguments.ok()) {
@@ -62,7 +62,8 @@ int Targets(const Session& session, const Arguments& words) {
   const Catalogue catalogue = MakeCatalogue(session.root);
   const absl::StatusOr<Lab> lab = OpenLab(session.root, arguments->operands[0], catalogue);
   if (!lab.ok()) return Fail(kUsage, lab.status());
-  if (const auto options = ReadRunOptions(*arguments, *lab, catalogue); !options.ok()) {
+  if (const auto options = ReadRunOptions(*arguments, *lab, catalogue);
+      !options.ok() && !ReadSweepRequest(*arguments, *lab, catalogue).ok()) {
     return Fail(kUsage, options.status());
   }
   std::vector<std::string> kinds;

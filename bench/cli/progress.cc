@@ -30,9 +30,10 @@ std::string Sparkline(const std::vector<double>& values, int width) {
   return out;
 }
 
-std::string TrialText(const Trial& trial) {
+// `label` is what the trial was called when it began.
+std::string TrialText(const std::string& label, const Trial& trial) {
   std::string text =
-      absl::StrCat(trial.variant, trial.repeat > 1 ? absl::StrCat(" (", trial.repeat, ")") : "", "  ",
+      absl::StrCat(label, trial.repeat > 1 ? absl::StrCat(" (", trial.repeat, ")") : "", "  ",
                    trial.complete ? "done" : "broken off", ", ", WithCommas(trial.ops.size()), " operations");
   for (const std::string& problem : trial.problems) absl::StrAppend(&text, "; ", PrintableText(problem));
   return text;
@@ -73,7 +74,7 @@ void PlainProgress::Boot(const std::string& text) { Line(PrintableText(text)); }
 void PlainProgress::PhaseStarts(const Phase& phase) { phase_ = phase.name; }
 void PlainProgress::FaultChanged(const FaultRecord& fault) { Line(FaultText(fault)); }
 void PlainProgress::Note(const std::string& text) { Line(PrintableText(text)); }
-void PlainProgress::TrialEnds(const Trial& trial) { Line(TrialText(trial)); }
+void PlainProgress::TrialEnds(const Trial& trial) { Line(TrialText(trial.variant, trial)); }
 
 void PlainProgress::Second(double at_s, const LiveLoad& load) {
   Line(absl::StrCat(PadLeft(absl::StrCat(std::lround(at_s), " s"), 5), "  ", PadRight(phase_, 12), " offered ",
@@ -233,7 +234,7 @@ void LiveProgress::Note(const std::string& text) {
 
 void LiveProgress::TrialEnds(const Trial& trial) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  state_.done.push_back(TrialText(trial));
+  state_.done.push_back(TrialText(state_.variant, trial));
 }
 
 }  // namespace lab::bench::cli

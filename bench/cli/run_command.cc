@@ -1,7 +1,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <filesystem>
 #include <iostream>
 #include <memory>
 
@@ -9,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "bench/cli/checkout.h"
 #include "bench/cli/commands.h"
+#include "bench/cli/disk.h"
 #include "bench/cli/predictions.h"
 #include "bench/cli/progress.h"
 #include "bench/cli/run_page.h"
@@ -21,8 +21,6 @@
 #include "bench/report/result_json.h"
 #include "bench/report/text.h"
 #include "bench/run/needs.h"
-#include "bench/run/part_kind.h"
-#include "bench/run/run_folder.h"
 #include "bench/run/runner.h"
 
 namespace lab::bench::cli {
@@ -50,23 +48,6 @@ absl::StatusOr<Manner> MannerOf(const Arguments& arguments) {
   manner.ask = !manner.json && !arguments.Has("--no-predict") && !arguments.Has("--yes") && IsTerminal(STDOUT_FILENO) &&
                isatty(STDIN_FILENO) == 1;
   return manner;
-}
-
-// A disk that is nearly full would end the run only when its results are written. Where it cannot be told, go on.
-absl::Status CheckDisk(const std::string& root, bool quick) {
-  constexpr double kQuickBytes = 16 << 20, kBytes = 100 << 20;  // quick runs write 10 MB, full ones 20 and more
-  std::filesystem::path folder = StateFolder(root);
-  std::error_code error;
-  while (!std::filesystem::exists(folder, error) && folder.has_relative_path()) folder = folder.parent_path();
-  const std::filesystem::space_info disk = std::filesystem::space(folder, error);
-  if (error) return absl::OkStatus();
-  const auto free = static_cast<double>(disk.available);
-  const double needed = quick ? kQuickBytes : kBytes;
-  if (free >= needed) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrCat("no space left for a run in ", StateFolder(root), ": ",
-                                                   FormatQuantity(free, "bytes"), " are free, it takes up to ",
-                                                   FormatQuantity(needed, "bytes"),
-                                                   "\nremove old runs there, or set LAB_STATE to another disk"));
 }
 
 std::unique_ptr<Progress> ProgressOf(const Lab& lab, const RunOptions& options, const Manner& manner) {
@@ -134,7 +115,9 @@ int RunALab(const Session& session, const Arguments& arguments) {
   if (!card.ok()) return Fail(kUsage, card.status());
   if (const absl::Status checked = CheckCard(card->text, card->file, *lab); !checked.ok()) return Fail(kUsage, checked);
 
-  if (const absl::Status disk = CheckDisk(session.root, options->quick); !disk.ok()) return Fail(kNotCompleted, disk);
+  constexpr double kQuickBytes = 16 << 20, kBytes = 100 << 20;  // quick runs write 10 MB, full ones 20 and more
+  const absl::Status disk = CheckDisk(session.root, options->quick ? kQuickBytes : kBytes);
+  if (!disk.ok()) return Fail(kNotCompleted, disk);
 
   if (const std::vector<std::string> not_here = NotHere(*lab); !not_here.empty()) {
     return Fail(kSkipped, absl::StrCat(lab->name, " is skipped, this host does not allow what it needs:\n",
@@ -183,6 +166,7 @@ Command RunCommand() {
             {"--ui", "", "also a page on this machine: prints its address, and on a terminal stays until Enter"},
             {"--ui-port", "PORT", "the port of that page (implies --ui); otherwise a free one"},
             {"--json", "", "only result.json on standard output, progress on standard error"},
+            {"--recalibrate", "", "look for the knee again, in a lab whose rates are shares of it"},
             {"--starve-load", "SHARE",
              "keep the load generator from running that share of the time: the lab must then say"
              " inconclusive"}},

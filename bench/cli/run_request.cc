@@ -1,6 +1,7 @@
 #include "bench/cli/run_request.h"
 
 #include <algorithm>
+#include <array>
 #include <random>
 
 #include "absl/strings/ascii.h"
@@ -36,8 +37,11 @@ void ReadVariants(const Arguments& arguments, const Lab& lab, RunOptions& option
   }
 }
 
+// A program of --set is named from the folder in which the command is typed.
 void ReadSettings(const Arguments& arguments, const Lab& lab, const Catalogue& catalogue, RunOptions& options,
                   Errors& errors) {
+  std::vector<std::array<std::string, 3>> settings;  // part, key, value
+  std::map<std::string, std::string> binaries;
   for (const std::string& text : arguments.All("--set")) {
     const auto assignment = SplitAssignment("--set", text);
     if (!assignment.ok()) {
@@ -50,8 +54,12 @@ void ReadSettings(const Arguments& arguments, const Lab& lab, const Catalogue& c
       errors.push_back(absl::StrCat("--set takes part.key=value, not \"", text, "\""));
       continue;
     }
-    const std::string part = path.substr(0, dot), key = path.substr(dot + 1);
-    if (const absl::Status status = CheckSet(lab, catalogue, part, key, value); !status.ok()) {
+    settings.push_back({path.substr(0, dot), path.substr(dot + 1), value});
+    auto& [part, key, setting] = settings.back();
+    if (key == "binary") binaries[part] = setting = BinaryPath("", setting);
+  }
+  for (const auto& [part, key, value] : settings) {
+    if (const absl::Status status = CheckSet(lab, catalogue, part, key, value, binaries[part]); !status.ok()) {
       Add(status, errors);
     } else {
       options.set[part][key] = value;
@@ -100,6 +108,7 @@ absl::StatusOr<RunOptions> ReadRunOptions(const Arguments& arguments, const Lab&
   RunOptions options;
   Errors errors;
   options.quick = arguments.Has("--quick");
+  options.recalibrate = arguments.Has("--recalibrate");
   options.repeat = options.quick ? 1 : std::max(1, lab.repeat);
   // Another arrival pattern in each run, unless a seed is given; the report tells which it was.
   options.seed = std::random_device()() % 9999 + 1;
