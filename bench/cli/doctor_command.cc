@@ -9,14 +9,17 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "bench/cli/checkout.h"
 #include "bench/cli/commands.h"
 #include "bench/cli/terminal.h"
 #include "bench/cli/try_faults.h"
 #include "bench/host/cgroup.h"
 #include "bench/judge/judge.h"
+#include "bench/observe/process_figures.h"
 #include "bench/report/text.h"
 #include "bench/run/host.h"
+#include "bench/run/neighbours.h"
 #include "bench/run/part_kind.h"
 #include "bench/run/process.h"
 #include "bench/run/run_folder.h"
@@ -27,6 +30,8 @@ namespace {
 constexpr double kMinMemory = 1.0 * (1 << 30);
 constexpr double kMinDisk = 1.0 * (1 << 30);
 constexpr Nanos kPatience = std::chrono::seconds(5);
+constexpr Nanos kLook = std::chrono::seconds(1);
+constexpr double kBusyShare = 0.2, kStolenShare = 0.02;  // as in bench/run/evidence.cc
 
 // Prints what was found; remembers whether something that a lab needs is missing.
 class Findings {
@@ -74,6 +79,26 @@ double AvailableMemory() {
   return 0;
 }
 
+// A run is inconclusive on a host whose time others take (bench/run/evidence.h).
+void CheckQuiet(double cores, Findings& findings) {
+  const NeighbourWatch neighbours;
+  const std::optional<HostFigures> before = ReadHost();
+  std::this_thread::sleep_for(kLook);
+  const std::optional<HostFigures> after = ReadHost();
+  if (!before || !after) return;
+  const double seconds = std::chrono::duration<double>(kLook).count();
+  const double busy = (after->cpu_s - before->cpu_s) / seconds, stolen = (after->steal_s - before->steal_s) / seconds;
+  const std::string busiest = neighbours.Busiest();
+  const std::string found =
+      absl::StrFormat("%.1f cores busy%s, %.1f %% taken by the hypervisor", busy,
+                      busiest.empty() ? "" : absl::StrCat(" (", busiest, ")"), stolen / cores * 100);
+  if (busy <= kBusyShare * cores && stolen <= kStolenShare * cores) {
+    findings.Good("quiet", found);
+  } else {
+    findings.Weak("quiet", found, "runs are inconclusive beside it: end what runs, or wait");
+  }
+}
+
 void CheckMachine(Findings& findings) {
   const HostLimits limits = LimitsOfOurs();
   const double cores = std::min(limits.cpu_cores.value_or(1e9), 1.0 * std::thread::hardware_concurrency());
@@ -90,6 +115,7 @@ void CheckMachine(Findings& findings) {
     findings.Missing("memory available", FormatQuantity(memory, "bytes"),
                      "labs want 1 GiB: close something, or give the machine more");
   }
+  CheckQuiet(cores, findings);
   const auto host = DescribeHost();
   for (const char* key : {"cpu", "kernel", "distribution", "virtualised", "governor", "cgroups", "limits"}) {
     const auto found = host.find(key);

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "absl/strings/match.h"
+#include "bench/ui/system_map.h"
 #include "services/runtime/base/text.h"
 
 namespace lab::bench::live {
@@ -41,8 +41,6 @@ Json Fault(const FaultRecord& fault) {
           {"ends_s", OrNull(fault.ends_s)}};
 }
 
-std::string KindOf(const PartSpec& part) { return part.kind.empty() ? part.name : part.kind; }
-
 }  // namespace
 
 std::string StateWordOf(const PartNow& part) {
@@ -61,19 +59,20 @@ std::string PartJson(const PartNow& part) {
 }
 
 std::string LinksJson(const Lab& lab) {
+  std::vector<PartInfo> parts;
+  for (const PartSpec& part : lab.system) {
+    parts.emplace_back();
+    parts.back().name = part.name;
+    parts.back().kind = part.kind.empty() ? part.name : part.kind;
+  }
+  std::vector<std::string> targets;
+  for (const LoadSpec& load : lab.load) targets.push_back(load.target);
   Json links = Json::array();
-  const auto add = [&](const std::string& from, const std::string& to) {
-    const bool proxied = std::any_of(lab.links.begin(), lab.links.end(),
-                                     [&](const LinkSpec& link) { return link.from == from && link.to == to; });
-    const Json link = {{"from", from}, {"to", to}, {"proxied", proxied}};
-    if (std::find(links.begin(), links.end(), link) == links.end()) links.push_back(link);
-  };
-  for (const LoadSpec& load : lab.load) add("load", load.target.substr(0, load.target.find('.')));
-  for (size_t i = 0; i < lab.system.size(); ++i) {
-    if (KindOf(lab.system[i]) == "redis") continue;
-    for (size_t earlier = 0; earlier < i; ++earlier) {
-      if (KindOf(lab.system[earlier]) == "redis") add(lab.system[i].name, lab.system[earlier].name);
-    }
+  for (const auto& [from, to] : ui::LinksOf(parts, targets)) {
+    const bool proxied =
+        std::any_of(lab.links.begin(), lab.links.end(),
+                    [&, from = from, to = to](const LinkSpec& link) { return link.from == from && link.to == to; });
+    links.push_back({{"from", from}, {"to", to}, {"proxied", proxied}});
   }
   return Dump(links);
 }
@@ -122,15 +121,7 @@ std::string NoteJson(double at_s, const std::string& text) { return Dump({{"at_s
 Queues QueuesOf(const std::vector<ObservedValue>& look) {
   Queues queues;
   for (const ObservedValue& value : look) {
-    if (absl::EndsWith(value.name, "_total") || absl::EndsWith(value.name, "_sum") ||
-        absl::EndsWith(value.name, "_count")) {
-      continue;
-    }
-    for (const char* what : {"outstanding", "in_flight", "queue", "waiting", "pool_"}) {
-      if (!absl::StrContains(value.name, what)) continue;
-      queues[Concat(value.part, ".", value.name)] += value.value;
-      break;
-    }
+    if (ui::IsDepth(value.name)) queues[Concat(value.part, ".", value.name)] += value.value;
   }
   return queues;
 }

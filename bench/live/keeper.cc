@@ -71,9 +71,14 @@ bool Keeper::Interrupted() const { return options_.interrupted != nullptr && opt
 
 absl::Status Keeper::Start(Progress& boot) {
   if (absl::Status started = system_.Start(boot); !started.ok()) return started;
-  for (const std::unique_ptr<Part>& part : system_.parts()) {
+  const std::vector<PartInfo> described = system_.Describe();
+  for (size_t i = 0; i < described.size(); ++i) {
+    const std::unique_ptr<Part>& part = system_.parts()[i];
+    const auto failpoints = described[i].changed.find("failpoints.enabled");
     for (const FaultKind* kind : FaultsFor(part->kind())) {
       if (!WhyNotOn(*kind, *part).empty()) continue;  // `doctor` says why
+      if (kind->action == "failpoint" && (failpoints == described[i].changed.end() || failpoints->second != "true"))
+        continue;
       breakable_.push_back({Concat(part->full_name(), ".", kind->action), kind});
     }
   }

@@ -25,11 +25,13 @@ std::optional<ProcessFigures> ReadProcess(pid_t pid) {
   absl::StatusOr<std::string> text = ReadFile(absl::StrCat("/proc/", pid, "/stat"));
   if (!text.ok()) return std::nullopt;
   // The name in brackets may hold blanks and brackets: fields count from the last bracket (proc(5), field 3 on).
-  const size_t name_end = text->rfind(')');
-  if (name_end == std::string::npos) return std::nullopt;
+  const size_t name_begin = text->find('('), name_end = text->rfind(')');
+  if (name_begin == std::string::npos || name_end == std::string::npos) return std::nullopt;
   const std::vector<std::string> fields = absl::StrSplit(text->substr(name_end + 2), ' ');
   if (fields.size() < 22) return std::nullopt;
   ProcessFigures figures;
+  figures.name = text->substr(name_begin + 1, name_end - name_begin - 1);
+  (void)absl::SimpleAtoi(fields[1], &figures.parent);
   (void)absl::SimpleAtoi(fields[2], &figures.group);
   (void)absl::SimpleAtoi(fields[19], &figures.start_ticks);
   figures.state = fields[0].empty() ? '?' : fields[0][0];

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 namespace lab::bench {
 
@@ -12,6 +13,8 @@ struct ProcessFigures {
   double memory_bytes = 0;    // resident
   uint64_t major_faults = 0;  // pages that had to be read from a disk
   int threads = 0;
+  std::string name;  // of the kernel: at most 15 characters
+  pid_t parent = 0;
   char state = '?';  // of /proc: R, S, T (stopped), Z, …
   pid_t group = 0;
   uint64_t start_ticks = 0;  // since boot; with the pid it names one process for as long as the host runs

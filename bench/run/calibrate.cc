@@ -14,6 +14,7 @@
 #include "bench/run/evidence.h"
 #include "bench/run/knee_search.h"
 #include "bench/run/knee_store.h"
+#include "bench/run/neighbours.h"
 #include "bench/run/run_folder.h"
 #include "bench/run/system.h"
 #include "bench/run/trial.h"
@@ -86,18 +87,20 @@ class Calibration {
     sources.push_back({.part = "runner", .pid = [] { return getpid(); }});
     Observer observer(std::move(sources));
     const HostLoad before = ReadHostLoad(0);
+    const NeighbourWatch neighbours;
     const Clock::time_point begin = Clock::now();
     observer.Start();
     const auto now_s = [begin] { return std::chrono::duration<double>(Clock::now() - begin).count(); };
     Knee knee = FindKnee(
         KneeSearch(), [this, &system](double rate, double seconds) { return Measure(system, rate, seconds); }, now_s);
     observer.Stop();
+    const std::string busiest = neighbours.Busiest();
     const double took_s = now_s();
     system.Stop(Interrupted());
     if (Interrupted()) return absl::CancelledError("interrupted while the knee was looked for");
     // What a host that was kept busy carries is no figure of the design, and would be kept for later runs.
     const int cores = static_cast<int>(std::thread::hardware_concurrency());
-    std::vector<std::string> problems = NeighbourProblems(observer.Take(begin), cores);
+    std::vector<std::string> problems = NeighbourProblems(observer.Take(begin), cores, busiest);
     for (const std::string& one : HostProblems(before, ReadHostLoad(0), took_s, cores)) problems.push_back(one);
     if (!problems.empty() && knee.per_s) {
       knee.per_s.reset();

@@ -52,14 +52,19 @@ std::vector<std::string> GeneratorProblems(const Trial& trial) {
         lags[i].Add(std::max<int64_t>(0, op.lag_ns()));
     }
   }
+  std::string starved;
+  int64_t worst = 0;
   for (size_t i = 0; i < lags.size(); ++i) {
-    const Phase& phase = trial.phases[i];
     if (lags[i].count() < kLagSamples) continue;
     const int64_t p99 = lags[i].Quantile(0.99);
     if (static_cast<double>(p99) / 1e9 <= kLagLimit_s) continue;
-    problems.push_back(Concat("the load generator was starved: in the phase ", phase.name,
-                              " it sent 1 % of its requests ", FormatDuration(Nanos(p99)), " late or more (at most ",
-                              FormatDuration(Millis(static_cast<int>(kLagLimit_s * 1000))), ")"));
+    starved += Concat(starved.empty() ? "" : ", ", trial.phases[i].name);
+    worst = std::max(worst, p99);
+  }
+  if (!starved.empty()) {
+    problems.push_back(Concat("the load generator was starved: it sent 1 % of its requests up to ",
+                              FormatDuration(Nanos(worst)), " late or more (at most ",
+                              FormatDuration(Millis(static_cast<int>(kLagLimit_s * 1000))), ") in ", starved));
   }
   const double share = trial.ops.empty() ? 0 : static_cast<double>(dropped) / static_cast<double>(trial.ops.size());
   if (share > kDroppedLimit) {
@@ -133,7 +138,7 @@ std::vector<std::string> StallProblems(const std::vector<Stall>& stalls) {
                       stalls.size(), worst.length_s, worst.at_s)};
 }
 
-std::vector<std::string> NeighbourProblems(const std::vector<Series>& series, int cores) {
+std::vector<std::string> NeighbourProblems(const std::vector<Series>& series, int cores, const std::string& busiest) {
   double host_s = 0, ours_s = 0, seconds = 0;
   for (const Series& one : series) {
     if (one.samples.size() < 2) continue;
@@ -150,8 +155,10 @@ std::vector<std::string> NeighbourProblems(const std::vector<Series>& series, in
   if (seconds < kNeighbourLeast_s) return {};
   const double others = (host_s - ours_s) / seconds;
   if (others <= kNeighbourLimit * std::max(1, cores)) return {};
-  return {absl::StrFormat("a busy neighbour: processes that are not of this run took %.1f of the host's %d cores",
-                          others, cores)};
+  return {absl::StrFormat(
+      "a busy neighbour: processes that are not of this run took %.1f of the host's %d cores%s; end them or wait, and "
+      "run it again",
+      others, cores, busiest.empty() ? "" : Concat(" (", busiest, ")"))};
 }
 
 std::vector<std::string> ScrapeProblems(const std::map<std::string, std::vector<double>>& gaps,

@@ -44,8 +44,8 @@ std::vector<std::string> StallProblems(const std::vector<Stall>& stalls);
 
 // A busy neighbour: processes that are none of ours (the parts', and part "runner", which is us) took more than a fifth
 // of the CPU time of `cores` while the trial was observed. Whoever shares the cores with a stranger measures the
-// stranger.
-std::vector<std::string> NeighbourProblems(const std::vector<Series>& series, int cores);
+// stranger. `busiest`: who they were, as NeighbourWatch tells.
+std::vector<std::string> NeighbourProblems(const std::vector<Series>& series, int cores, const std::string& busiest);
 
 // Parts that did not answer a scrape twice or more while no fault was on or had been in the last second.
 std::vector<std::string> ScrapeProblems(const std::map<std::string, std::vector<double>>& gaps,

@@ -42,11 +42,13 @@ TEST(EvidenceTest, ABusyNeighbourIsAProblem) {
   std::vector<Series> series = {{"host", "host_cpu_seconds_total", {}, {{0, 100}, {10, 108}}},
                                 {"redis", "process_cpu_seconds_total", {}, {{0, 1}, {5, 4}, {10, 1}}},
                                 {"runner", "process_cpu_seconds_total", {}, {{0, 7}, {10, 9}}}};
-  EXPECT_THAT(NeighbourProblems(series, 2), testing::IsEmpty());  // 2 s of others: 0.2 of 2 cores
+  EXPECT_THAT(NeighbourProblems(series, 2, ""), testing::IsEmpty());  // 2 s of others: 0.2 of 2 cores
   series[0].samples[1].second = 112;
-  EXPECT_THAT(NeighbourProblems(series, 2), testing::ElementsAre(testing::HasSubstr("0.6 of the host's 2 cores")));
-  EXPECT_THAT(NeighbourProblems(series, 4), testing::IsEmpty());
-  EXPECT_THAT(NeighbourProblems({}, 2), testing::IsEmpty());
+  EXPECT_THAT(NeighbourProblems(series, 2, ""), testing::ElementsAre(testing::HasSubstr("0.6 of the host's 2 cores")));
+  EXPECT_THAT(NeighbourProblems(series, 4, ""), testing::IsEmpty());
+  EXPECT_THAT(NeighbourProblems({}, 2, ""), testing::IsEmpty());
+  EXPECT_THAT(NeighbourProblems(series, 2, "cc1plus 0.5"),
+              testing::ElementsAre(testing::HasSubstr(" (cc1plus 0.5); end")));
 }
 
 TEST(EvidenceTest, DroppedRequestsAreAProblem) {

@@ -12,6 +12,7 @@
 #include "bench/observe/observer.h"
 #include "bench/run/evidence.h"
 #include "bench/run/mailbox.h"
+#include "bench/run/neighbours.h"
 #include "bench/run/stall_watch.h"
 #include "bench/run/system.h"
 #include "bench/run/trial_files.h"
@@ -108,6 +109,7 @@ class TrialRun {
   std::unique_ptr<Generator> generator_;
   std::optional<FaultSchedule> faults_;
   std::optional<Observer> observer_;
+  std::string neighbours_;  // who else ran during the load
   std::map<std::string, Series> load_series_;
   size_t phase_ = 0;  // the next to begin
   Clock::time_point logs_bounded_{};
@@ -194,6 +196,7 @@ void TrialRun::Tick() {
 
 void TrialRun::Load() {
   const HostLoad before = ReadHostLoad(system_.OwnOomKills());
+  const NeighbourWatch neighbours;
   StallWatch stall_watch(zero_);
   std::vector<Observed> sources = system_.Sources();
   sources.push_back({.part = "runner", .pid = [] { return getpid(); }});
@@ -224,6 +227,7 @@ void TrialRun::Load() {
   while (!faults_->Done() && Clock::now() < patience && !Interrupted()) Tick();
   faults_->Stop();
   Tick();
+  neighbours_ = neighbours.Busiest();
   trial_.faults = faults_->records();
   for (const std::string& problem : StallProblems(stall_watch.Stop())) Problem(problem);
   for (const std::string& problem : HostProblems(before, ReadHostLoad(system_.OwnOomKills()), Now(),
@@ -261,7 +265,7 @@ void TrialRun::Finish() {
   }
   for (const std::string& problem : GeneratorProblems(trial_)) Problem(problem);
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
-  for (const std::string& problem : NeighbourProblems(trial_.series, cores)) Problem(problem);
+  for (const std::string& problem : NeighbourProblems(trial_.series, cores, neighbours_)) Problem(problem);
   for (const std::string& problem : PagingProblems(trial_.series)) Problem(problem);
   for (const std::string& problem : unread) Problem(problem);
   for (const std::string& problem : ScrapeProblems(gaps, trial_.faults, 0, trial_.duration_s)) Problem(problem);
