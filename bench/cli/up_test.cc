@@ -59,7 +59,7 @@ TEST(StatusTest, ShowsRatesPercentilesPartsAndWhatIsBroken) {
   const std::string text = StatusText(State(), 1012);
   for (const char* shown :
        {"rate-limit-outage", "variant deny", "up for 12 s", "http://127.0.0.1:4711/", "load 8,000/s (2x)",
-        "offered 8,000/s", "answered 7,900/s", "failed 100/s", "in flight 3", "p50 200 us", "p99 1.1 ms",
+        "offered 8,000/s", "answered 7,900/s", "failed 100/s", "in flight 3", "p50 200 µs", "p99 1.1 ms",
         "p99.9 3.5 ms", "ratelimit.redis_outstanding 7", "stopped", "pid 12", "redis 20001", "grpc 20002, http 20003",
         "redis.pause#1  seen after 21 ms: unanswered for 20 ms; 3 s more", "last: redis.flush#1"}) {
     EXPECT_THAT(text, HasSubstr(shown));

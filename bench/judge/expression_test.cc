@@ -165,7 +165,7 @@ TEST(QuantityTextTest, FormatsWithTheUnitThatFits) {
   EXPECT_EQ(FormatQuantity(1234567, "ops"), "1,234,567");
   EXPECT_EQ(FormatQuantity(9.81, "x"), "9.81 x");
   EXPECT_EQ(FormatQuantity(0.125, "%"), "12.5 %");
-  EXPECT_EQ(FormatQuantity(67108864, "bytes"), "64 MB");
+  EXPECT_EQ(FormatQuantity(67108864, "bytes"), "64 MiB");
   EXPECT_EQ(FormatQuantity(0, "x"), "0 x");
   EXPECT_EQ(FormatQuantity(12, "loads"), "12 loads");
   Measured cut{"a", "right_again", 2.0, "s", 1, "", true};

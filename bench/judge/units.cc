@@ -36,7 +36,7 @@ std::string Seconds(double value) {
   const double size = std::abs(value);
   if (size == 0) return "0 s";
   if (size < 0.9995e-6) return Scaled(value, 1e-9, "ns");
-  if (size < 0.9995e-3) return Scaled(value, 1e-6, "us");
+  if (size < 0.9995e-3) return Scaled(value, 1e-6, "µs");
   if (size < 0.9995) return Scaled(value, 1e-3, "ms");
   return Scaled(value, 1, "s");
 }
@@ -45,9 +45,9 @@ std::string Bytes(double value) {
   const double size = std::abs(value);
   constexpr double kKiB = 1024;
   if (size < kKiB) return Scaled(value, 1, "bytes");
-  if (size < kKiB * kKiB) return Scaled(value, kKiB, "KB");
-  if (size < kKiB * kKiB * kKiB) return Scaled(value, kKiB * kKiB, "MB");
-  return Scaled(value, kKiB * kKiB * kKiB, "GB");
+  if (size < kKiB * kKiB) return Scaled(value, kKiB, "KiB");
+  if (size < kKiB * kKiB * kKiB) return Scaled(value, kKiB * kKiB, "MiB");
+  return Scaled(value, kKiB * kKiB * kKiB, "GiB");
 }
 
 }  // namespace

@@ -221,7 +221,7 @@ absl::Status BenchProxy(const Setup& setup) {
 
   std::printf("\nproxy: the fault proxy without a toxic, on loopback, against no proxy\n");
   std::printf("  %-28s %10s %10s %13s\n", "", "direct", "proxied", "quartiles");
-  Print("round trip of 64 bytes, p50", direct_us, ours_us, "us");
+  Print("round trip of 64 bytes, p50", direct_us, ours_us, "µs");
   Print("one connection, one way", direct_gbits, ours_gbits, "Gbit/s");
   const Quartiles added = QuartilesOf(added_us), carried = QuartilesOf(ours_gbits);
   std::printf(

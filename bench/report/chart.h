@@ -63,7 +63,7 @@ std::string RenderSvg(const Chart& chart);
 
 // Powers of ten from below `min_s` to above `max_s` with their labels ("100 µs"); at least two.
 std::vector<std::pair<double, std::string>> LatencyTicks(double min_s, double max_s);
-// Steps of 1, 2 and 5 in the unit in which such a quantity is read ("20 ms", "4 MB", "150 %"): logarithmic ones from
+// Steps of 1, 2 and 5 in the unit in which such a quantity is read ("20 ms", "4 MiB", "150 %"): logarithmic ones from
 // below `min` to above `max`, or even ones from 0 to above `max`.
 std::vector<std::pair<double, std::string>> QuantityTicks(double min, double max, const std::string& unit, bool log);
 // Round steps from 0 to `max`, at most six.

@@ -204,7 +204,7 @@ TEST(ChartTest, QuantitiesHaveRoundTicksInTheirUnit) {
   EXPECT_EQ(even.front().first, 0);
   EXPECT_GE(even.back().first, 0.0033);
   EXPECT_LE(even.size(), 7u);
-  EXPECT_EQ(QuantityTicks(0, 3 * 1048576.0, "bytes", false).back().second, "3 MB");
+  EXPECT_EQ(QuantityTicks(0, 3 * 1048576.0, "bytes", false).back().second, "3 MiB");
   EXPECT_GE(QuantityTicks(0, 0, "", false).size(), 2u) << "an axis has two ends";
 }
 

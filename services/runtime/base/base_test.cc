@@ -62,7 +62,7 @@ TEST(ParseDurationTest, RefusesEverythingElse) {
 TEST(FormatDurationTest, KeepsThreeDigits) {
   EXPECT_EQ(FormatDuration(Nanos(0)), "0 s");
   EXPECT_EQ(FormatDuration(Nanos(850)), "850 ns");
-  EXPECT_EQ(FormatDuration(Micros(250)), "250 us");
+  EXPECT_EQ(FormatDuration(Micros(250)), "250 µs");
   EXPECT_EQ(FormatDuration(Nanos(1'234'567)), "1.23 ms");
   EXPECT_EQ(FormatDuration(Nanos(12'345'678)), "12.3 ms");
   EXPECT_EQ(FormatDuration(Millis(5)), "5 ms");

@@ -76,7 +76,7 @@ std::string FormatDuration(Nanos duration) {
   if (duration.count() == 0) return "0 s";
   // The limits are where rounding to three digits would print 1000 of the smaller unit.
   if (ns < 999.5) return Concat(duration.count(), " ns");
-  if (ns < 999.5e3) return Concat(ThreeDigits(ns / 1e3), " us");
+  if (ns < 999.5e3) return Concat(ThreeDigits(ns / 1e3), " µs");
   if (ns < 999.5e6) return Concat(ThreeDigits(ns / 1e6), " ms");
   if (ns < 59.95e9) return Concat(ThreeDigits(ns / 1e9), " s");
   const int64_t seconds = std::llround(ns / 1e9);
