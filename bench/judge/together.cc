@@ -85,7 +85,7 @@ std::optional<Interval> NoiseOfValues(const Comparison& comparison, const std::v
     for (const Noise& one : noise) {
       if (one.value != node.name) continue;
       if (!one.low) {
-        if (why->empty() && one.blocks == 0) *why = one.why;
+        if (why->empty() && one.blocks == 0) *why = Concat("the noise of ", one.value, " ", one.why);
         continue;
       }
       if (!widest) widest = Interval{*one.low, *one.high};
@@ -115,7 +115,7 @@ Noise NoiseOfValue(const VariantEvidence& variant, const std::string& value, dou
     for (size_t j = 0; j < blocks; ++j) {
       const Evidence once = ValueOf(variant.repeats[i], value), again = ValueOf(variant.again[j], value);
       if (!once.value || !again.value) {
-        noise.why = Concat("the noise of ", value, " is not known: ", once.value ? again.why : once.why);
+        noise.why = Concat("is not known: ", once.value ? again.why : once.why);
         return noise;
       }
       all_zero = all_zero && *once.value == 0 && *again.value == 0;
@@ -123,13 +123,13 @@ Noise NoiseOfValue(const VariantEvidence& variant, const std::string& value, dou
     }
   }
   if (!allowed) {
-    noise.why = Concat("the noise of ", value, " is not known: ", blocks, " blocks are too few");
+    noise.why = Concat("is not known: ", blocks, " blocks are too few");
     return noise;
   }
   noise.blocks = blocks;
   if (all_zero) ratios.assign(blocks * blocks, 1);
   if (ratios.size() < blocks * blocks) {
-    noise.why = "is 0 in some blocks: no ratio";
+    noise.why = "has no ratio: it is 0 in some blocks";
     return noise;
   }
   noise.middle = MiddleOf(ratios);

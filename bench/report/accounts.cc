@@ -1,6 +1,7 @@
 #include "bench/report/accounts.h"
 
 #include <algorithm>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -46,10 +47,16 @@ std::string NoiseText(const Noise& noise) {
 std::string NoiseLine(const Report& report) {
   const std::vector<Noise>& all = report.run.verdict.noise;
   if (all.empty()) return "";
-  std::vector<std::string> texts;
-  for (const Noise& noise : all) texts.push_back(NoiseText(noise));
-  return absl::StrCat("the same design (", all.front().variant, ") against itself: ", absl::StrJoin(texts, ", "), " (",
-                      all.front().blocks, " blocks)");
+  std::vector<std::string> known;
+  std::map<std::string, std::vector<std::string>> unknown;  // why → values: one bad trial has them all
+  uint64_t blocks = 0;
+  for (const Noise& noise : all) {
+    blocks = std::max(blocks, noise.blocks);
+    noise.low&& noise.high ? known.push_back(NoiseText(noise)) : unknown[noise.why].push_back(noise.value);
+  }
+  if (!known.empty()) known.back() += absl::StrCat(" (", blocks, " blocks)");
+  for (const auto& [why, values] : unknown) known.push_back(absl::StrCat(absl::StrJoin(values, ", "), " ", why));
+  return absl::StrCat("the same design (", all.front().variant, ") against itself: ", absl::StrJoin(known, "; "));
 }
 
 std::string RecoveryTable(const Report& report, int width, const Ansi& ansi) {

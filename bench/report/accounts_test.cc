@@ -21,7 +21,7 @@ Report WithAccounts() {
   Report report = MakeReport(testing::SyntheticLab(), testing::SyntheticRun(7, 200));
   Verdict& verdict = report.run.verdict;
   verdict.noise = {{"deny", "p99_before", 1.01, 0.94, 1.07, 5, ""},
-                   {"deny", "admitted_ratio", {}, {}, {}, 5, "is 0 in some blocks: no ratio"}};
+                   {"deny", "admitted_ratio", {}, {}, {}, 5, "has no ratio: it is 0 in some blocks"}};
   for (const char* variant : {"deny", "allow"}) {
     const bool deny = std::string(variant) == "deny";
     RecoveryAccount account{variant, "redis.pause#1", "pause", {}};
@@ -42,7 +42,14 @@ TEST(AccountsTest, TheTerminalShowsWhatEachFaultCost) {
   EXPECT_THAT(text, ContainsRegex("fault +variant +right again +goodput lost +lost for +drained"));
   EXPECT_THAT(text, ContainsRegex("redis.pause#1 +deny +> 2.5 s +1,?600.* +4 s +10 ms"));
   EXPECT_THAT(text, ContainsRegex("\n +allow +2.5 s"));
-  EXPECT_THAT(text, HasSubstr("noise: the same design (deny) against itself: p99_before 0.94 … 1.07x"));
+  EXPECT_THAT(text, HasSubstr("noise: the same design (deny) against itself: p99_before 0.94 … 1.07x (5 blocks)"));
+  Report without = WithAccounts();
+  for (Noise& noise : without.run.verdict.noise) {
+    noise.low.reset();
+    noise.why = "is not known: a busy neighbour";
+  }
+  EXPECT_EQ(NoiseLine(without),
+            "the same design (deny) against itself: p99_before, admitted_ratio is not known: a busy neighbour");
 }
 
 TEST(AccountsTest, TheReportsShowAllOfIt) {
