@@ -133,7 +133,9 @@ TEST_P(FailpointTest, AdmitsNoMoreThanItsPolicyAndWhatIsUnknown) {
   ASSERT_TRUE(StoreAnswersAll());
   const bool exact = one.effect != Effect::kUnknown && one.effect != Effect::kUnknownInPart;
   // Where the deadline is short, a busy host may miss it without a failpoint.
-  if (exact) EXPECT_EQ(Admitted(policy, "before"), kLimit);
+  if (exact) {
+    EXPECT_EQ(Admitted(policy, "before"), kLimit);
+  }
 
   Arm(one.spec);
   const int during = Admitted(policy, "during");
@@ -158,7 +160,9 @@ TEST_P(FailpointTest, AdmitsNoMoreThanItsPolicyAndWhatIsUnknown) {
       break;
     case Effect::kUndoneInPart:
       EXPECT_LE(during, most);
-      if (policy == "deny") EXPECT_EQ(during + after, kLimit) << "what failed for certain was not counted";
+      if (policy == "deny") {
+        EXPECT_EQ(during + after, kLimit) << "what failed for certain was not counted";
+      }
       break;
     case Effect::kUnknown:
       EXPECT_EQ(during, by_policy);
@@ -166,11 +170,17 @@ TEST_P(FailpointTest, AdmitsNoMoreThanItsPolicyAndWhatIsUnknown) {
       break;
     case Effect::kUnknownInPart:
       EXPECT_LE(during, most);
-      if (policy == "deny") EXPECT_LE(during + after, kLimit) << "what passed was counted, always";
-      if (policy == "local") EXPECT_LE(during + after, 2 * kLimit) << "the limit and the shares of the replicas";
+      if (policy == "deny") {
+        EXPECT_LE(during + after, kLimit) << "what passed was counted, always";
+      }
+      if (policy == "local") {
+        EXPECT_LE(during + after, 2 * kLimit) << "the limit and the shares of the replicas";
+      }
       break;
   }
-  if (exact) EXPECT_EQ(Admitted(policy, "before"), 0) << "its count is as it was";
+  if (exact) {
+    EXPECT_EQ(Admitted(policy, "before"), 0) << "its count is as it was";
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, FailpointTest,

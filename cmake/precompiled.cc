@@ -1,0 +1,1 @@
+// Nothing: the precompiled headers (precompiled.cmake) are made while this is compiled.
