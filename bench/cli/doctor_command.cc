@@ -18,6 +18,7 @@
 #include "bench/judge/judge.h"
 #include "bench/observe/process_figures.h"
 #include "bench/report/text.h"
+#include "bench/run/evidence.h"
 #include "bench/run/host.h"
 #include "bench/run/neighbours.h"
 #include "bench/run/part_kind.h"
@@ -31,7 +32,6 @@ constexpr double kMinMemory = 1.0 * (1 << 30);
 constexpr double kMinDisk = 1.0 * (1 << 30);
 constexpr Nanos kPatience = std::chrono::seconds(5);
 constexpr Nanos kLook = std::chrono::seconds(1);
-constexpr double kBusyShare = 0.2, kStolenShare = 0.02;  // as in bench/run/evidence.cc
 
 // Prints what was found; remembers whether something that a lab needs is missing.
 class Findings {
@@ -80,7 +80,8 @@ double AvailableMemory() {
 }
 
 // A run is inconclusive on a host whose time others take (bench/run/evidence.h).
-void CheckQuiet(double cores, Findings& findings) {
+void CheckQuiet(Findings& findings) {
+  const double cores = std::max(1u, std::thread::hardware_concurrency());
   const NeighbourWatch neighbours;
   const std::optional<HostFigures> before = ReadHost();
   std::this_thread::sleep_for(kLook);
@@ -92,7 +93,7 @@ void CheckQuiet(double cores, Findings& findings) {
   const std::string found =
       absl::StrFormat("%.1f cores busy%s, %.1f %% taken by the hypervisor", busy,
                       busiest.empty() ? "" : absl::StrCat(" (", busiest, ")"), stolen / cores * 100);
-  if (busy <= kBusyShare * cores && stolen <= kStolenShare * cores) {
+  if (busy <= kNeighbourLimit * cores && stolen <= kStealLimit * cores) {
     findings.Good("quiet", found);
   } else {
     findings.Weak("quiet", found, "runs are inconclusive beside it: end what runs, or wait");
@@ -115,7 +116,7 @@ void CheckMachine(Findings& findings) {
     findings.Missing("memory available", FormatQuantity(memory, "bytes"),
                      "labs want 1 GiB: close something, or give the machine more");
   }
-  CheckQuiet(cores, findings);
+  CheckQuiet(findings);
   const auto host = DescribeHost();
   for (const char* key : {"cpu", "kernel", "distribution", "virtualised", "governor", "cgroups", "limits"}) {
     const auto found = host.find(key);

@@ -109,13 +109,13 @@ int Keep(const Session& session, const Arguments& arguments) {
   const Catalogue catalogue = MakeCatalogue(session.root);
   const absl::StatusOr<Lab> lab = OpenLab(session.root, arguments.operands[0], catalogue);
   if (!lab.ok()) return reports.Failed(kUsage, lab.status());
-  const absl::StatusOr<KeepRequest> request = ReadKeepRequest(arguments, *lab, catalogue);
+  const absl::StatusOr<KeepRequest> request = ReadKeepRequest(arguments, *lab, catalogue, session.root);
   if (!request.ok()) return reports.Failed(kUsage, request.status());
   const std::string folder = live::UpFolderOf(session.root, lab->name);
   const absl::StatusOr<live::KeeperLock> lock = live::KeeperLock::Take(folder);
   if (!lock.ok()) return reports.Failed(absl::IsAlreadyExists(lock.status()) ? kUsage : kNotCompleted, lock.status());
   Empty(folder);
-  const absl::StatusOr<std::string> ended = KeepUp(session, *lab, *request, folder, interrupted, reports);
+  const absl::StatusOr<std::string> ended = KeepUp(session, request->lab, *request, folder, interrupted, reports);
   std::error_code ignored;
   if (!ended.ok()) {
     const int status = reports.Failed(StatusOfError(ended.status()), ended.status());

@@ -42,17 +42,6 @@ std::string AllBreakable(const Lab& lab) {
   return live::BreakableJson(all);
 }
 
-// "ratelimit-1" is replica 1 of the part "ratelimit".
-std::pair<std::string, int> PartAndReplica(const Lab& lab, const std::string& full_name) {
-  for (const PartSpec& part : lab.system) {
-    const std::string prefix = part.name + "-";
-    if (part.replicas > 1 && absl::StartsWith(full_name, prefix)) {
-      return {part.name, std::atoi(full_name.c_str() + prefix.size())};
-    }
-  }
-  return {full_name, 0};
-}
-
 }  // namespace
 
 HubProgress::HubProgress(const Lab& lab, const RunOptions& options, live::Hub& hub) : lab_(lab), hub_(hub) {
@@ -83,7 +72,8 @@ void HubProgress::Boot(const std::string& text) { Note(text); }
 void HubProgress::PartsAreUp(const std::vector<PartInfo>& parts) {
   Json all = Json::array();
   for (const PartInfo& part : parts) {
-    const auto [name, replica] = PartAndReplica(lab_, part.name);
+    const std::string& name = part.part;
+    const int replica = part.replica;
     all.push_back({{"name", name},
                    {"replica", replica},
                    {"label", part.name},

@@ -132,7 +132,7 @@ int Up(const Session& session, const Arguments& arguments) {
   const absl::StatusOr<Lab> lab = OpenLab(session.root, arguments.operands[0], catalogue);
   if (!lab.ok()) return Fail(kUsage, lab.status());
   if (const absl::Status built = CheckBuilt(*lab, catalogue); !built.ok()) return Fail(kMissing, built);
-  const absl::StatusOr<KeepRequest> request = ReadKeepRequest(arguments, *lab, catalogue);
+  const absl::StatusOr<KeepRequest> request = ReadKeepRequest(arguments, *lab, catalogue, session.root);
   if (!request.ok()) return Fail(kUsage, request.status());
   for (const live::UpFolder& folder : live::UpFolders(session.root)) {
     if (folder.lab != lab->name || (!folder.record && folder.starting == 0)) continue;

@@ -121,7 +121,7 @@ absl::StatusOr<KeepRequest> Request(Words words) {
   Catalogue catalogue;
   catalogue.knobs["redis"] = {};
   catalogue.knobs["ratelimit"] = {{"redis.deadline", "duration", "5ms", "", "", {}}};
-  return ReadKeepRequest(*arguments, TinyLab(), catalogue);
+  return ReadKeepRequest(*arguments, TinyLab(), catalogue, "");
 }
 
 TEST(KeepRequestTest, ReadsEverythingAndFallsBackToTheReference) {

@@ -82,16 +82,18 @@ void AddUse(const Trial& trial, const Lab& lab, const PartSpec& part, PhaseQueue
   const std::vector<Selector> where = {{"part", part.name, 0}, {"phase", queueing.phase, 0}};
   if (const std::optional<double> cores = Value("cpu", trial, lab, where)) queueing.cores[part.name] = *cores;
   for (const auto& [knob, gauge] : kBounds) {
+    const auto replicas = static_cast<double>(std::count_if(trial.parts.begin(), trial.parts.end(),
+                                                            [&](const auto& info) { return info.part == part.name; }));
     for (const PartInfo& info : trial.parts) {
-      const bool replica = info.name == part.name || info.name.rfind(part.name + "-", 0) == 0;
       const auto bound = info.changed.find(knob);
       double most = 0;
-      if (!replica || bound == info.changed.end() || !absl::SimpleAtod(bound->second, &most) || most <= 0) continue;
+      if (info.part != part.name || bound == info.changed.end() || !absl::SimpleAtod(bound->second, &most) || most <= 0)
+        continue;
       std::vector<Selector> selectors = where;
       selectors.push_back({"name", gauge, 0});
       selectors.push_back({"as", "max", 0});
       const std::optional<double> used = Value("metric", trial, lab, selectors);
-      if (used) queueing.bottlenecks[Concat(part.name, ".", knob)] = *used / (most * part.replicas);
+      if (used) queueing.bottlenecks[Concat(part.name, ".", knob)] = *used / (most * replicas);
     }
   }
 }

@@ -103,7 +103,7 @@ TEST(QueueingTest, TellsCpuAndTheUseOfConfiguredBounds) {
   trial.series.push_back(cpu);
   trial.series.push_back(outstanding);
   PartInfo part;
-  part.name = part.kind = "ratelimit";
+  part.name = part.kind = part.part = "ratelimit";
   part.changed = {{"redis.max_outstanding", "64"}};
   trial.parts = {part};
   const std::vector<PhaseQueueing> phases = QueueingOf(trial, OnePart());

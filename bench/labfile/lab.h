@@ -43,6 +43,8 @@ struct RateSpec {
   std::map<std::string, double> of_knee_by_phase;  // phases whose rate is a share of the knee
 };
 
+inline constexpr Nanos kKneeAllowance = std::chrono::seconds(35);  // of a budget: to look for a knee, boot included
+
 // What the knee of the reference is: the highest rate at which both hold. `quick_per_s` is taken for the knee by quick
 // runs, which have no time to look for it; 0: they look for it too.
 struct KneeSpec {

@@ -14,7 +14,6 @@ namespace {
 
 // What booting and draining one trial may take; counted into the budget.
 constexpr Nanos kBootAllowance = std::chrono::seconds(1);
-constexpr Nanos kKneeAllowance = std::chrono::seconds(35);  // to look for the knee, boot included
 constexpr int kMaxRepeats = 20;
 constexpr size_t kMaxLabBytes = 1 << 20;
 

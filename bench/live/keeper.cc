@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <ctime>
 
 #include "bench/live/steady_load.h"
 #include "bench/observe/process_figures.h"
@@ -20,15 +19,6 @@ constexpr Millis kLogsEvery{1000};
 
 double Seconds(Nanos time) { return std::chrono::duration<double>(time).count(); }
 Nanos NanosOf(double seconds) { return std::chrono::duration_cast<Nanos>(std::chrono::duration<double>(seconds)); }
-
-std::string LocalTime() {
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&now, &local);
-  char text[64];
-  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S%z", &local);
-  return text;
-}
 
 // The caller has checked the name.
 const VariantSpec& VariantOf(const Lab& lab, const std::string& name) {

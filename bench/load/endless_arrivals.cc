@@ -43,6 +43,9 @@ void EndlessArrivals::Place() {
 }
 
 absl::Status CheckEndless(const LoadSpec& load) {
+  if (UsesKnee(load)) {
+    return absl::FailedPreconditionError(Concat("load \"", load.name, "\" is a share of a knee that is not known"));
+  }
   if (load.arrivals == Arrivals::kConstant || load.arrivals == Arrivals::kPoisson) return absl::OkStatus();
   return absl::InvalidArgumentError(Concat("load \"", load.name,
                                            "\" cannot go on without end: only constant and poisson arrivals have one "

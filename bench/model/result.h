@@ -98,6 +98,7 @@ struct Knee {
   std::string variant;
   std::string objective;          // "p99 <= 20 ms, errors <= 0.1 %"
   std::optional<double> per_s;
+  bool at_least = false;          // the time ended before a rate just above it was seen to miss
   std::string why;                // without a rate: why none was found
   std::string source = "measured";  // or "kept" from an earlier run, or "declared" for quick runs
   std::string found;              // when it was measured, ISO 8601

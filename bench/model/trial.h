@@ -58,6 +58,8 @@ struct PartInfo {
   std::vector<std::string> command;
   std::map<std::string, std::string> ports;   // name → "127.0.0.1:4711"
   std::map<std::string, std::string> changed; // configuration that differs from the part's default
+  std::string part;       // of which it is replica number `replica`: "ratelimit-1" is 1 of "ratelimit". Not kept
+  int replica = 0;
 };
 
 struct Event {

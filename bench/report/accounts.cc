@@ -52,7 +52,11 @@ std::string NoiseLine(const Report& report) {
   uint64_t blocks = 0;
   for (const Noise& noise : all) {
     blocks = std::max(blocks, noise.blocks);
-    noise.low&& noise.high ? known.push_back(NoiseText(noise)) : unknown[noise.why].push_back(noise.value);
+    if (noise.low && noise.high) {
+      known.push_back(NoiseText(noise));
+    } else {
+      unknown[noise.why].push_back(noise.value);
+    }
   }
   if (!known.empty()) known.back() += absl::StrCat(" (", blocks, " blocks)");
   for (const auto& [why, values] : unknown) known.push_back(absl::StrCat(absl::StrJoin(values, ", "), " ", why));

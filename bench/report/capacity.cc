@@ -15,8 +15,8 @@ namespace {
 
 constexpr char kLittleHint[] =
     "Little's law: what is in flight is the rate times the time each operation takes. Rate and time come from the "
-    "operations, in flight is counted as they are sent and answered; where the two differ by more than 10 %, the "
-    "measurement is wrong somewhere.";
+    "record of operations, in flight is the number of calls that the load generator held; where the two differ by more "
+    "than 10 %, the record lacks operations or its times are wrong.";
 
 using Cells = std::vector<std::string>;
 
@@ -118,8 +118,8 @@ bool AnyQueueing(const Report& report) {
 
 std::string KneeText(const Knee& knee) {
   if (!knee.per_s) return absl::StrCat("no knee of ", knee.variant, " (", knee.objective, "): ", knee.why);
-  std::string text =
-      absl::StrCat("the knee of ", knee.variant, " is ", FormatQuantity(*knee.per_s, "1/s"), " (", knee.objective, ")");
+  std::string text = absl::StrCat("the knee of ", knee.variant, knee.at_least ? " is at least " : " is ",
+                                  FormatQuantity(*knee.per_s, "1/s"), " (", knee.objective, ")");
   if (knee.source == "declared") return absl::StrCat(text, ", declared by the lab for quick runs, not measured");
   absl::StrAppend(&text,
                   knee.source == "kept" ? ", kept from an earlier run of the same programs and configuration, found in "

@@ -23,6 +23,7 @@ void Fields(Archive& archive, Knee& knee) {
   archive("variant", knee.variant);
   archive("objective", knee.objective);
   archive("per_s", knee.per_s);
+  archive("at_least", knee.at_least);
   archive("why", knee.why);
   archive("source", knee.source);
   archive("found", knee.found);

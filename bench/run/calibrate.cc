@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <ctime>
 #include <thread>
 
 #include "absl/strings/str_format.h"
@@ -23,20 +22,11 @@
 namespace lab::bench {
 namespace {
 
-constexpr double kWarm_s = 0.2;        // of each probe, not measured
-constexpr double kLagLimit_s = 0.005;  // as in evidence.h: beyond it the generator is what was measured
-constexpr Millis kDrain{30};           // after a probe
+constexpr double kWarm_s = 0.2;                      // of each probe, not measured
+constexpr double kLongest_s = 30, kOverrun_s = 0.7;  // of the search; by which an overloaded probe may end later
+constexpr Millis kDrain{30};                         // after a probe
 constexpr Millis kPoll{5};
 constexpr Millis kShortestTimeout{300};
-
-std::string Now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&now, &local);
-  char text[64];
-  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S%z", &local);
-  return text;
-}
 
 double ShareOfKnee(const LoadSpec& load) {
   double share = load.rate.of_knee;
@@ -88,11 +78,13 @@ class Calibration {
     Observer observer(std::move(sources));
     const HostLoad before = ReadHostLoad(0);
     const NeighbourWatch neighbours;
-    const Clock::time_point begin = Clock::now();
+    begin_ = Clock::now();
     observer.Start();
-    const auto now_s = [begin] { return std::chrono::duration<double>(Clock::now() - begin).count(); };
+    const auto now_s = [this] { return std::chrono::duration<double>(Clock::now() - begin_).count(); };
+    KneeSearch search;
+    search.budget_s = kLongest_s - kOverrun_s;
     Knee knee = FindKnee(
-        KneeSearch(), [this, &system](double rate, double seconds) { return Measure(system, rate, seconds); }, now_s);
+        search, [this, &system](double rate, double seconds) { return Measure(system, rate, seconds); }, now_s);
     observer.Stop();
     const std::string busiest = neighbours.Busiest();
     const double took_s = now_s();
@@ -100,7 +92,7 @@ class Calibration {
     if (Interrupted()) return absl::CancelledError("interrupted while the knee was looked for");
     // What a host that was kept busy carries is no figure of the design, and would be kept for later runs.
     const int cores = static_cast<int>(std::thread::hardware_concurrency());
-    std::vector<std::string> problems = NeighbourProblems(observer.Take(begin), cores, busiest);
+    std::vector<std::string> problems = NeighbourProblems(observer.Take(begin_), cores, busiest);
     for (const std::string& one : HostProblems(before, ReadHostLoad(0), took_s, cores)) problems.push_back(one);
     if (!problems.empty() && knee.per_s) {
       knee.per_s.reset();
@@ -113,9 +105,11 @@ class Calibration {
   bool Interrupted() const { return options_.interrupted != nullptr && options_.interrupted->load() != 0; }
 
   absl::StatusOr<KneeProbe> Measure(System& system, double rate, double seconds) {
-    // A generator that was late once is asked once more: a moment of the host is no property of the rate.
+    // A generator that was late once is asked once more, where there is time: a moment of the host is no property of
+    // the rate.
     absl::StatusOr<KneeProbe> probe = MeasureOnce(rate, seconds);
-    if (absl::IsResourceExhausted(probe.status())) probe = MeasureOnce(rate, seconds);
+    const double left_s = kLongest_s - std::chrono::duration<double>(Clock::now() - begin_).count();
+    if (absl::IsResourceExhausted(probe.status()) && left_s > 2 * seconds) probe = MeasureOnce(rate, seconds);
     if (Interrupted()) return absl::CancelledError("interrupted");
     for (const std::string& end : system.UnaskedEnds()) return absl::UnavailableError(end);
     if (!probe.ok()) return probe;
@@ -158,8 +152,18 @@ class Calibration {
   Progress& progress_;
   std::vector<LoadSpec> loads_;
   std::map<std::string, std::vector<std::string>> endpoints_;
+  Clock::time_point begin_;
   uint64_t probes_ = 0;
 };
+
+Knee Declared(const Lab& lab) {
+  Knee declared;
+  declared.variant = lab.reference;
+  declared.objective = ObjectiveText(*lab.knee);
+  declared.per_s = lab.knee->quick_per_s;
+  declared.source = "declared";
+  return declared;
+}
 
 }  // namespace
 
@@ -189,15 +193,7 @@ absl::StatusOr<Knee> Calibrate(const Lab& lab, const RunOptions& options, const 
   const auto reference = std::find_if(lab.variants.begin(), lab.variants.end(),
                                       [&](const VariantSpec& variant) { return variant.name == lab.reference; });
   if (reference == lab.variants.end() || !lab.knee) return absl::InvalidArgumentError("the lab declares no knee");
-  const std::string objective = ObjectiveText(*lab.knee);
-  if (options.quick && lab.knee->quick_per_s > 0) {
-    Knee declared;
-    declared.variant = lab.reference;
-    declared.objective = objective;
-    declared.per_s = lab.knee->quick_per_s;
-    declared.source = "declared";
-    return declared;
-  }
+  if (options.quick && lab.knee->quick_per_s > 0 && !options.recalibrate) return Declared(lab);
   const absl::StatusOr<std::string> key = KneeKey(lab, options);
   if (!key.ok()) return key.status();
   if (!options.recalibrate && options.starve_load <= 0) {
@@ -208,20 +204,31 @@ absl::StatusOr<Knee> Calibrate(const Lab& lab, const RunOptions& options, const 
     }
   }
   progress.TrialStarts(Concat(lab.reference, ", looking for its knee"), 1, 0, 1);
-  progress.Note(Concat("looking for the highest rate with ", objective, "; at most 30 s"));
+  progress.Note(Concat("looking for the highest rate with ", ObjectiveText(*lab.knee), "; at most 30 s"));
   absl::StatusOr<Knee> knee = Calibration(lab, *reference, options, progress).Find(folder);
   if (!knee.ok()) return knee;
   knee->variant = lab.reference;
-  knee->objective = objective;
-  knee->found = Now();
+  knee->objective = ObjectiveText(*lab.knee);
+  knee->found = LocalTime();
   if (knee->per_s) {
-    progress.Note(
-        absl::StrFormat("the knee of %s is %.0f/s, found in %.1f s", lab.reference, *knee->per_s, knee->took_s));
-    if (options.starve_load <= 0) KeepKnee(options.root, *key, *knee);
+    progress.Note(absl::StrFormat("the knee of %s is %s%.0f/s, found in %.1f s", lab.reference,
+                                  knee->at_least ? "at least " : "", *knee->per_s, knee->took_s));
+    if (options.starve_load <= 0 && !knee->at_least) KeepKnee(options.root, *key, *knee);
   } else {
     progress.Note(Concat("no knee: ", knee->why));
   }
   return knee;
+}
+
+absl::StatusOr<Lab> AtKnownKnee(const Lab& lab, const RunOptions& options) {
+  if (!UsesKnee(lab)) return lab;
+  const absl::StatusOr<std::string> key = KneeKey(lab, options);
+  if (!key.ok()) return key.status();
+  if (const std::optional<Knee> kept = KeptKnee(options.root, *key)) return WithKnee(lab, *kept->per_s);
+  if (lab.knee && lab.knee->quick_per_s > 0) return WithKnee(lab, lab.knee->quick_per_s);
+  return absl::NotFoundError(Concat("the rates of ", lab.name,
+                                    " are shares of its knee, which is not known here yet\nfind it by ./lab run ",
+                                    lab.file));
 }
 
 }  // namespace lab::bench

@@ -18,6 +18,10 @@ namespace lab::bench {
 absl::StatusOr<Knee> Calibrate(const Lab& lab, const RunOptions& options, const std::string& folder,
                                Progress& progress);
 
+// The lab at its knee without looking for it: kept from an earlier run, or declared for quick ones. A lab whose rates
+// are no shares of a knee as it is. NOT_FOUND, with the remedy, when none is known.
+absl::StatusOr<Lab> AtKnownKnee(const Lab& lab, const RunOptions& options);
+
 // One probe of these operations: those intended in [begin_s, end_s). Pure.
 KneeProbe ProbeOf(const std::vector<Op>& ops, double begin_s, double end_s, const KneeSpec& objective);
 

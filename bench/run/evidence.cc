@@ -15,14 +15,11 @@
 namespace lab::bench {
 namespace {
 
-constexpr double kLagLimit_s = 0.005;  // with a fault or without: what is sent late is never the fault's doing
 constexpr uint64_t kLagSamples = 100;
 constexpr double kDroppedLimit = 0.001;
-constexpr double kStealLimit = 0.02;
 constexpr double kThrottledLimit = 0.01;
 constexpr double kSwapLimit = 1 << 20;   // bytes a second
 constexpr double kMajorFaultLimit = 20;  // a second
-constexpr double kNeighbourLimit = 0.2;
 constexpr double kNeighbourLeast_s = 2;  // of observation: ticks and restarts make less too coarse
 constexpr double kAfterFault_s = 1.0;
 constexpr size_t kGapsAllowed = 1;

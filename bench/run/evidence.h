@@ -10,6 +10,10 @@
 
 namespace lab::bench {
 
+// Shares of the time of the host's cores: beyond them a run says more about the host than about the design.
+inline constexpr double kStealLimit = 0.02, kNeighbourLimit = 0.2;
+inline constexpr double kLagLimit_s = 0.005;  // with a fault or without: what is sent late is never the fault's doing
+
 // Reasons why what a trial measured is not to be trusted, in words, for Trial::problems. Pure functions of what was
 // seen.
 

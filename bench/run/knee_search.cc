@@ -33,7 +33,10 @@ class Searcher {
       Bisect();
     }
     if (late_ && confirmed_ > 0) knee_.why.clear();  // what was confirmed stands; there was no time to look further up
-    if (GoesOn()) knee_.per_s = confirmed_;
+    if (GoesOn()) {
+      knee_.per_s = confirmed_;
+      knee_.at_least = late_;
+    }
     knee_.took_s = now_s_();
     return std::move(knee_);
   }

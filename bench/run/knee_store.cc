@@ -79,16 +79,25 @@ absl::StatusOr<std::string> KneeKey(const Lab& lab, const RunOptions& options) {
     const std::map<std::string, std::string> set = Configured(lab, part, options);
     const absl::StatusOr<std::string> program = kind->Program(build, set);
     if (!program.ok()) return program.status();
-    Add(all, Concat(part.name, " ", part.replicas, " ", *program));
+    Add(all, Concat(part.name, " ", part.replicas, " ", *program, " ", part.disk_bytes));
     Add(all, set);
     Add(all, part.files);
   }
+  for (const LinkSpec& link : lab.links) {
+    const absl::StatusOr<std::string> proxy = FileSha256(build.ProxyBinary());
+    if (!proxy.ok()) return proxy.status();
+    Add(all, Concat(link.name(), " ", *proxy));
+  }
+  Add(all, lab.private_network ? "private" : "host");
   for (const LoadSpec& load : lab.load) {
     if (UsesKnee(load)) AddLoad(all, load);
   }
   for (const VariantSpec& variant : lab.variants) {
     if (variant.name != lab.reference) continue;
-    for (const auto& [load, fields] : variant.request) Add(all, fields);
+    for (const auto& [load, fields] : variant.request) {
+      Add(all, load);
+      Add(all, fields);
+    }
   }
   Add(all, ObjectiveText(lab.knee.value_or(KneeSpec())));
   Add(all, DescribeHost());

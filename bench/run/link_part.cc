@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include "bench/observe/http_get.h"
-#include "bench/run/fingerprint.h"
 #include "bench/run/part_kind.h"
 #include "services/runtime/base/file.h"
 #include "services/runtime/base/json.h"
@@ -32,9 +31,6 @@ class LinkPart : public PartKind {
   }
   absl::StatusOr<std::string> Version(const Build&, const std::map<std::string, std::string>&) const override {
     return "fault_proxy";
-  }
-  absl::StatusOr<std::string> Program(const Build& build, const std::map<std::string, std::string>&) const override {
-    return FileSha256(build.ProxyBinary());
   }
 
   absl::StatusOr<Command> Launch(const LaunchRequest& request) const override {

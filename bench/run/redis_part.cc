@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_split.h"
 #include "bench/observe/resp.h"
+#include "bench/run/fingerprint.h"
 #include "bench/run/part_kind.h"
 #include "services/runtime/base/text.h"
 
@@ -94,6 +95,11 @@ class RedisPart : public PartKind {
     const size_t at = text->find("v=");
     if (at == std::string::npos) return absl::UnavailableError(Concat(*binary, " does not say which version it is"));
     return Concat("redis ", text->substr(at + 2, text->find(' ', at) - at - 2));
+  }
+
+  absl::StatusOr<std::string> Program(const Build&, const std::map<std::string, std::string>& set) const override {
+    const absl::StatusOr<std::string> binary = BinaryOf(set);
+    return binary.ok() ? FileSha256(*binary) : binary.status();
   }
 
   absl::StatusOr<Command> Launch(const LaunchRequest& request) const override {

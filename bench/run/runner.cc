@@ -1,7 +1,6 @@
 #include "bench/run/runner.h"
 
 #include <algorithm>
-#include <ctime>
 #include <filesystem>
 #include <optional>
 
@@ -20,15 +19,6 @@
 
 namespace lab::bench {
 namespace {
-
-std::string LocalTime() {
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&now, &local);
-  char text[64];
-  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S%z", &local);
-  return text;
-}
 
 absl::StatusOr<std::vector<const VariantSpec*>> Chosen(const Lab& lab, const std::vector<std::string>& names) {
   std::vector<const VariantSpec*> chosen;
@@ -103,12 +93,14 @@ absl::StatusOr<std::string> MakeTrialFolder(const Arm& arm, int repeat) {
 
 // The lab's budget is that of all its variants and its own repeats; a run of more has more, one of less has no more
 // than its share of it, so that what a trial costs shows in every run.
-double BudgetOf(const Lab& lab, const RunOptions& options, size_t trials) {
+double BudgetOf(const Lab& lab, const RunOptions& options, size_t trials, bool looked) {
   const Nanos budget = options.quick ? lab.budget_quick : lab.budget_run;
   const size_t arms = lab.variants.size() + (lab.compares && !options.quick ? 1 : 0);
   const size_t declared = arms * static_cast<size_t>(options.quick ? 1 : std::max(1, lab.repeat));
-  return std::chrono::duration<double>(budget).count() * static_cast<double>(trials) /
-         static_cast<double>(std::max<size_t>(1, declared));
+  // The search for a knee takes what it takes, whatever runs then.
+  const double looking = looked ? std::chrono::duration<double>(kKneeAllowance).count() : 0;
+  return looking + (std::chrono::duration<double>(budget).count() - looking) * static_cast<double>(trials) /
+                       static_cast<double>(std::max<size_t>(1, declared));
 }
 
 absl::Status RunTrials(const Lab& lab, const RunOptions& options, const std::vector<Arm>& arms, Progress& progress) {
@@ -192,7 +184,7 @@ absl::StatusOr<Run> RunLab(const Lab& lab, const RunOptions& options, Progress& 
   if (!status.ok()) return BrokenOff(status, *folder);
   FinishRunFolder(*folder);
   run.duration_s = std::chrono::duration<double>(Clock::now() - begin).count();
-  run.budget_s = BudgetOf(lab, options, run.trials.size());
+  run.budget_s = BudgetOf(lab, options, run.trials.size(), run.knee && run.knee->source == "measured");
   if (run.over_budget()) {
     progress.Note(absl::StrFormat("the run took %.1f s, more than its budget of %.0f s", run.duration_s, run.budget_s));
   }

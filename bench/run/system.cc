@@ -92,7 +92,10 @@ absl::Status System::StartPart(const PartSpec& as_declared, Progress& progress) 
   if (!version.ok()) return version.status();
   versions_[spec.name] = *version;
   changed_[spec.name] = *set;
-  if (const absl::StatusOr<std::vector<Catalogue::Knob>> knobs = kind->Knobs(build_); knobs.ok()) {
+  const auto own = set->find("binary");
+  const absl::StatusOr<std::vector<Catalogue::Knob>> knobs =
+      own == set->end() || own->second.empty() ? kind->Knobs(build_) : kind->KnobsOf(build_, own->second);
+  if (knobs.ok()) {
     for (const Catalogue::Knob& knob : *knobs) {
       const auto value = changed_[spec.name].find(knob.path);
       if (value != changed_[spec.name].end() && value->second == knob.fallback) changed_[spec.name].erase(value);
@@ -200,7 +203,8 @@ void System::FromCheckout(std::string& word) const {
 std::vector<PartInfo> System::Describe() const {
   std::vector<PartInfo> all;
   for (const std::unique_ptr<Part>& part : parts_) {
-    PartInfo info{part->full_name(), part->kind(), versions_.at(part->name()), part->command(), {}, {}};
+    PartInfo info{part->full_name(), part->kind(),   versions_.at(part->name()), part->command(), {}, {},
+                  part->name(),      part->replica()};
     if (!info.command.empty()) info.command[0] = part->binary();
     for (const auto& [name, port] : part->ports()) info.ports[name] = Concat("127.0.0.1:", port);
     info.changed = changed_.at(part->name());

@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <cstdlib>
+#include <ctime>
 
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
@@ -91,6 +92,15 @@ std::string DurationText(Nanos duration) {
     if (ns % unit->ns == 0) return Concat(ns / unit->ns, unit->name);
   }
   return Concat(ns, "ns");
+}
+
+std::string LocalTime() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  char text[64];
+  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S%z", &local);
+  return text;
 }
 
 }  // namespace lab
