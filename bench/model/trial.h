@@ -85,6 +85,7 @@ struct Trial {
   std::vector<PartInfo> parts;
   std::vector<Event> events;
   std::vector<std::string> problems;
+  std::vector<std::string> host_problems;  // those of `problems` that are the host's doing, whatever the lab
   double generator_cpu_s = 0;
   bool complete = false;                 // false: broken off (interrupted, a part could not start)
 };

@@ -134,6 +134,17 @@ TEST(ResultJsonTest, NumbersThatJsonLacksAreNull) {
   EXPECT_EQ(ResultJson(*ParseResult(text, "x")), text);
 }
 
+TEST(ResultJsonTest, ProblemsOfTheHostAreMarkedAndEarlierResultsHaveNoMark) {
+  Report report = Sample();
+  report.run.trials[0].problems = {"stolen", "redis died"};
+  report.run.trials[0].host_problems = {"stolen"};
+  Json json = Json::parse(ResultJson(report));
+  EXPECT_EQ(json["trials"][0]["host_problems"], Json({"stolen"}));
+  EXPECT_EQ(ParseResult(json.dump(), "x")->run.trials[0].host_problems, std::vector<std::string>{"stolen"});
+  for (Json& trial : json["trials"]) trial.erase("host_problems");
+  EXPECT_EQ(ParseResult(json.dump(), "x")->run.trials[0].problems.size(), 2u);
+}
+
 TEST(ResultJsonTest, TextThatIsNoUtf8StaysValidJson) {
   Report report = Sample();
   report.run.trials[0].problems = {"bad \xff byte, \"quote\", </script>, \x01"};

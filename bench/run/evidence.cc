@@ -34,15 +34,10 @@ bool FaultIn(const std::vector<FaultRecord>& faults, double begin_s, double end_
 
 }  // namespace
 
-std::vector<std::string> GeneratorProblems(const Trial& trial) {
-  std::vector<std::string> problems;
-  uint64_t dropped = 0;
+std::vector<std::string> StarvedProblems(const Trial& trial) {
   std::vector<Histogram> lags(trial.phases.size());
   for (const Op& op : trial.ops) {
-    if (op.outcome == Outcome::kDropped) {
-      ++dropped;
-      continue;
-    }
+    if (op.outcome == Outcome::kDropped) continue;
     const double at_s = static_cast<double>(op.intended_ns) / 1e9;
     for (size_t i = 0; i < lags.size(); ++i) {
       if (at_s >= trial.phases[i].begin_s && at_s < trial.phases[i].end_s)
@@ -58,18 +53,18 @@ std::vector<std::string> GeneratorProblems(const Trial& trial) {
     starved += Concat(starved.empty() ? "" : ", ", trial.phases[i].name);
     worst = std::max(worst, p99);
   }
-  if (!starved.empty()) {
-    problems.push_back(Concat("the load generator was starved: it sent 1 % of its requests up to ",
-                              FormatDuration(Nanos(worst)), " late or more (at most ",
-                              FormatDuration(Millis(static_cast<int>(kLagLimit_s * 1000))), ") in ", starved));
-  }
+  if (starved.empty()) return {};
+  return {Concat("the load generator was starved: it sent 1 % of its requests up to ", FormatDuration(Nanos(worst)),
+                 " late or more (at most ", FormatDuration(Millis(static_cast<int>(kLagLimit_s * 1000))), ") in ", starved)};
+}
+
+std::vector<std::string> SaturatedProblems(const Trial& trial) {
+  const auto dropped =
+      std::count_if(trial.ops.begin(), trial.ops.end(), [](const Op& op) { return op.outcome == Outcome::kDropped; });
   const double share = trial.ops.empty() ? 0 : static_cast<double>(dropped) / static_cast<double>(trial.ops.size());
-  if (share > kDroppedLimit) {
-    problems.push_back(
-        absl::StrFormat("the load generator was saturated: it could not send %d of %d requests (%.2g %%)", dropped,
-                        trial.ops.size(), share * 100));
-  }
-  return problems;
+  if (share <= kDroppedLimit) return {};
+  return {absl::StrFormat("the load generator was saturated: it could not send %d of %d requests (%.2g %%)", dropped,
+                          trial.ops.size(), share * 100)};
 }
 
 HostLoad ReadHostLoad(uint64_t own_oom_kills) {

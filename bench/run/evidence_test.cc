@@ -28,12 +28,12 @@ FaultRecord Fault(double applied_s, std::optional<double> healed_s) {
 }
 
 TEST(EvidenceTest, AStarvedGeneratorIsAProblemInEveryPhase) {
-  EXPECT_THAT(GeneratorProblems(WithLag(1'000'000)), testing::IsEmpty());
+  EXPECT_THAT(StarvedProblems(WithLag(1'000'000)), testing::IsEmpty());
   Trial late = WithLag(9'000'000);
-  EXPECT_THAT(GeneratorProblems(late), testing::ElementsAre(testing::HasSubstr("steady")));
+  EXPECT_THAT(StarvedProblems(late), testing::ElementsAre(testing::HasSubstr("steady")));
   for (const FaultRecord& fault : {Fault(0.1, 0.9), Fault(-1, -0.5), Fault(0.5, std::nullopt)}) {
     late.faults = {fault};
-    EXPECT_THAT(GeneratorProblems(late), testing::ElementsAre(testing::HasSubstr("steady"))) << "the latency counts it";
+    EXPECT_THAT(StarvedProblems(late), testing::ElementsAre(testing::HasSubstr("steady"))) << "the latency counts it";
   }
 }
 
@@ -52,7 +52,9 @@ TEST(EvidenceTest, ABusyNeighbourIsAProblem) {
 }
 
 TEST(EvidenceTest, DroppedRequestsAreAProblem) {
-  EXPECT_THAT(GeneratorProblems(WithLag(0, Outcome::kDropped)), testing::ElementsAre(testing::HasSubstr("10 of 1000")));
+  EXPECT_THAT(SaturatedProblems(WithLag(0, Outcome::kDropped)), testing::ElementsAre(testing::HasSubstr("10 of 1000")));
+  EXPECT_THAT(SaturatedProblems(WithLag(9'000'000)), testing::IsEmpty());
+  EXPECT_THAT(StarvedProblems(WithLag(0, Outcome::kDropped)), testing::IsEmpty());
 }
 
 TEST(EvidenceTest, TheHostsThefts) {

@@ -91,6 +91,10 @@ class TrialRun {
     trial_.problems.push_back(text);
     progress_.Note(text);
   }
+  void HostProblem(const std::string& text) {
+    trial_.host_problems.push_back(text);
+    Problem(text);
+  }
 
   absl::Status MakeGenerator();
   absl::Status MakeFaults();
@@ -229,10 +233,10 @@ void TrialRun::Load() {
   Tick();
   neighbours_ = neighbours.Busiest();
   trial_.faults = faults_->records();
-  for (const std::string& problem : StallProblems(stall_watch.Stop())) Problem(problem);
+  for (const std::string& problem : StallProblems(stall_watch.Stop())) HostProblem(problem);
   for (const std::string& problem : HostProblems(before, ReadHostLoad(system_.OwnOomKills()), Now(),
                                                  static_cast<int>(std::thread::hardware_concurrency()))) {
-    Problem(problem);
+    HostProblem(problem);
   }
 }
 
@@ -263,10 +267,11 @@ void TrialRun::Finish() {
   for (const FaultRecord& fault : trial_.faults) {
     if (fault.applied_s && !fault.healed_s) Problem(Concat(fault.id, " was not seen healed: ", fault.error));
   }
-  for (const std::string& problem : GeneratorProblems(trial_)) Problem(problem);
+  for (const std::string& problem : StarvedProblems(trial_)) HostProblem(problem);
+  for (const std::string& problem : SaturatedProblems(trial_)) Problem(problem);
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
-  for (const std::string& problem : NeighbourProblems(trial_.series, cores, neighbours_)) Problem(problem);
-  for (const std::string& problem : PagingProblems(trial_.series)) Problem(problem);
+  for (const std::string& problem : NeighbourProblems(trial_.series, cores, neighbours_)) HostProblem(problem);
+  for (const std::string& problem : PagingProblems(trial_.series)) HostProblem(problem);
   for (const std::string& problem : unread) Problem(problem);
   for (const std::string& problem : ScrapeProblems(gaps, trial_.faults, 0, trial_.duration_s)) Problem(problem);
 }

@@ -15,6 +15,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lab_test import LAB, ROOT, LabTest, Running, descendants_of_state
+import verdicts
 from processes import wait_until
 
 NOBODY = 65534
@@ -155,7 +156,7 @@ class HostFaults(Running):
 
     def test_each_is_seen_and_healed_and_nothing_is_left(self):
         before = self.groups()
-        done = self.run_lab(self.write_lab())
+        done = self.run_lab(self.write_lab(), needed=False)
         if done.returncode == 2 and "is skipped" in done.stderr:
             self.skipTest(done.stderr)
         self.assertIn(done.returncode, (0, 2), done.stdout[-3000:] + done.stderr)  # the faults are as true of a busy host
@@ -221,4 +222,4 @@ class HostFaults(Running):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    verdicts.main()

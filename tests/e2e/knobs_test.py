@@ -9,6 +9,8 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lab_test import LAB, ROOT, Running
+import verdicts
+from verdicts import run_to_a_verdict
 
 OWN = os.path.join(ROOT, "tests", "e2e", "own_limiter.py")
 
@@ -47,13 +49,9 @@ class KnobsTest(Running):
             file.write(OWN_LAB.format(set=set, mine=mine, rate=rate, knee=knee))
         return path
 
-    def twice(self, *command):
-        """Inconclusive is a busy host's answer: said, and tried once more."""
-        done = self.lab(*command)
-        if done.returncode == 2:
-            print(f"{' '.join(command)}: inconclusive, tried once more:\n{done.stdout[-1500:]}", file=sys.stderr)
-            done = self.lab(*command)
-        return done
+    def twice(self, *command, needed=True):
+        """Once more where a busy host left it inconclusive (support/verdicts.py)."""
+        return run_to_a_verdict(lambda: self.lab(*command), self.state, " ".join(command), needed)
 
     def result(self, lab="own-limiter", name="result.json"):
         with open(os.path.join(self.run_folder(lab), name)) as file:
@@ -180,7 +178,7 @@ class Knee(KnobsTest):
         with open(os.path.join(self.run_folder("own-limiter"), "report.md")) as file:
             self.assertIn("## Knee", file.read())
 
-        again = self.twice("run", path, "--quick", "--plain")
+        again = self.twice("run", path, "--quick", "--plain", needed=False)
         self.assertIn("kept from", again.stdout)
         self.assertEqual(self.result()["knee"]["source"], "kept")
         self.assertEqual(self.result()["knee"]["per_s"], knee["per_s"])
@@ -203,4 +201,4 @@ class Knee(KnobsTest):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    verdicts.main()

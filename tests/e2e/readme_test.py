@@ -15,7 +15,9 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import verdicts
 from processes import BUILD, ROOT
+from verdicts import run_to_a_verdict
 
 LAB = os.path.join(BUILD, "bench", "cli", "lab")
 ELSEWHERE = {"test", "bench"}
@@ -56,14 +58,13 @@ class ReadmeCommands(unittest.TestCase):
                 continue
             done.add(tuple(words))
             with self.subTest(readme=readme, command=command):
-                ran = subprocess.run([LAB, *words], env=env, cwd=ROOT, stdin=subprocess.DEVNULL, text=True,
-                                     capture_output=True, timeout=240)
-                if ran.returncode == 2 and expected != 2:  # a busy host: said, and tried once more
-                    print(f"{command}: inconclusive, tried once more", file=sys.stderr)
-                    ran = subprocess.run([LAB, *words], env=env, cwd=ROOT, stdin=subprocess.DEVNULL, text=True,
-                                         capture_output=True, timeout=240)
+                def run():
+                    return subprocess.run([LAB, *words], env=env, cwd=ROOT, stdin=subprocess.DEVNULL, text=True,
+                                          capture_output=True, timeout=240)
+
+                ran = run() if expected == verdicts.INCONCLUSIVE else run_to_a_verdict(run, state, command)
                 self.assertEqual(ran.returncode, expected, ran.stdout[-2000:] + ran.stderr[-2000:])
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    verdicts.main()

@@ -353,6 +353,19 @@ class Stages(Script):
         self.assertIn("== integration ==", done.stdout)
         self.assertNotIn("== unit ==", done.stdout)
 
+    def test_undecided_tests_are_told_and_their_stage_is_run_again(self):
+        executable(os.path.join(self.bin, "ctest"),
+                   '#!/usr/bin/env bash\n[[ $* != *"-L e2e"* ]] || echo "UNDECIDED e2e_x Verdicts.test: stolen" >>"$LAB_VERDICTS"\n')
+        done = self.run_stages("--all")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, r"passed  labs  \d+ s  \(1 undecided\)")
+        self.assertIn("\nUNDECIDED Verdicts.test: stolen\n", done.stdout)
+        self.assertIn("1 tests undecided", done.stdout)
+        done = self.run_stages("--all")
+        self.assertIn("== labs ==", done.stdout)
+        self.assertNotIn("== unit ==", done.stdout)
+        self.assertIn("1 tests undecided", done.stdout, "of this call, not of both")
+
     def test_bad_usage(self):
         for words in (("--stage",), ("--stage", "nope"), ("--al",)):
             self.assertEqual(self.run_stages(*words).returncode, 64, words)

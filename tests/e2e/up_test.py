@@ -18,6 +18,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import verdicts
 from processes import BUILD, ROOT, wait_until
 
 LAB = os.path.join(BUILD, "bench", "cli", "lab")
@@ -361,4 +362,4 @@ class OtherShells(UpTest):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    verdicts.main()
