@@ -98,6 +98,10 @@ TEST_F(KneeStoreTest, TheKeyChangesWithWhateverTheKneeDependsOn) {
   EXPECT_TRUE(keys.insert(Key()).second) << "its files";
   lab_.load[0].keys.count = 5;
   EXPECT_TRUE(keys.insert(Key()).second) << "the load";
+  lab_.system[0].disk_bytes = 1 << 24;
+  EXPECT_TRUE(keys.insert(Key()).second) << "a disk of its own";
+  lab_.private_network = true;
+  EXPECT_TRUE(keys.insert(Key()).second) << "a network of its own";
   lab_.knee->p99 = Millis(30);
   EXPECT_TRUE(keys.insert(Key()).second) << "the objective";
   options_.seed = 99;
