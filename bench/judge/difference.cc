@@ -8,26 +8,38 @@
 namespace lab::bench {
 namespace {
 
-// Ways to arrange n and m blocks so that exactly u of the n x m pairs lie on one side, for all u; as shares of all
-// ways.
-std::vector<double> PairShares(size_t blocks) {
+// Ways to arrange `blocks` and `others` so that exactly u of all their pairs lie on one side, for all u; as shares of
+// all ways.
+std::vector<double> PairShares(size_t blocks, size_t others) {
   // Adding a block to either side: the classical recursion, kept for all m at one n.
-  const size_t pairs = blocks * blocks;
-  std::vector<std::vector<double>> of_m(blocks + 1, std::vector<double>(pairs + 1, 0));
+  const size_t pairs = blocks * others;
+  std::vector<std::vector<double>> of_m(others + 1, std::vector<double>(pairs + 1, 0));
   for (std::vector<double>& ways : of_m) ways[0] = 1;  // n = 0: one way, no pairs
   for (size_t n = 1; n <= blocks; ++n) {
-    std::vector<std::vector<double>> next(blocks + 1, std::vector<double>(pairs + 1, 0));
+    std::vector<std::vector<double>> next(others + 1, std::vector<double>(pairs + 1, 0));
     next[0][0] = 1;
-    for (size_t m = 1; m <= blocks; ++m) {
+    for (size_t m = 1; m <= others; ++m) {
       for (size_t u = 0; u <= n * m; ++u) next[m][u] = next[m - 1][u] + (u >= m ? of_m[m][u - m] : 0);
     }
     of_m = std::move(next);
   }
-  std::vector<double> shares = std::move(of_m[blocks]);
+  std::vector<double> shares = std::move(of_m[others]);
   double all = 0;
   for (const double ways : shares) all += ways;
   for (double& ways : shares) ways /= all;
   return shares;
+}
+
+// The largest place up to which these shares add up to no more than `error`; none when the first one is more.
+std::optional<size_t> MostWithin(const std::vector<double>& shares, double error) {
+  std::optional<size_t> most;
+  double sum = 0;
+  for (size_t place = 0; place < shares.size(); ++place) {
+    sum += shares[place];
+    if (sum > error) break;
+    most = place;
+  }
+  return most;
 }
 
 std::set<std::string> VariantsIn(const Node& tree) {
@@ -98,7 +110,7 @@ Pairing PairingOf(const Comparison& comparison) {
 }
 
 double PairTail(size_t blocks, size_t pairs) {
-  const std::vector<double> shares = PairShares(blocks);
+  const std::vector<double> shares = PairShares(blocks, blocks);
   double sum = 0;
   for (size_t u = 0; u <= std::min(pairs, shares.size() - 1); ++u) sum += shares[u];
   return sum;
@@ -114,24 +126,18 @@ double CoinTail(size_t tries, size_t hits) {
 }
 
 std::optional<size_t> Allowed(Pairing pairing, size_t blocks, double error) {
+  if (pairing == Pairing::kAllPairs) return AllowedPairs(blocks, blocks, error);
   if (blocks == 0) return std::nullopt;
-  const double one_side = error / 2;
   std::vector<double> shares;
-  if (pairing == Pairing::kAllPairs) {
-    shares = PairShares(blocks);
-  } else {
-    for (size_t hits = 0; hits <= blocks; ++hits) {
-      shares.push_back(CoinTail(blocks, hits) - (hits > 0 ? CoinTail(blocks, hits - 1) : 0));
-    }
+  for (size_t hits = 0; hits <= blocks; ++hits) {
+    shares.push_back(CoinTail(blocks, hits) - (hits > 0 ? CoinTail(blocks, hits - 1) : 0));
   }
-  std::optional<size_t> allowed;
-  double sum = 0;
-  for (size_t u = 0; u < shares.size(); ++u) {
-    sum += shares[u];
-    if (sum > one_side) break;
-    allowed = u;
-  }
-  return allowed;
+  return MostWithin(shares, error / 2);
+}
+
+std::optional<size_t> AllowedPairs(size_t blocks, size_t others, double error) {
+  if (blocks == 0 || others == 0) return std::nullopt;
+  return MostWithin(PairShares(blocks, others), error / 2);
 }
 
 size_t LeastBlocks(Pairing pairing, size_t comparisons) {

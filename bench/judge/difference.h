@@ -50,6 +50,8 @@ double CoinTail(size_t tries, size_t hits);
 // The most outcomes that may lie on the other side of a bound that is said to hold, at this share of the error bound;
 // none when so few blocks can decide nothing.
 std::optional<size_t> Allowed(Pairing pairing, size_t blocks, double error);
+// The same of all pairs of so many blocks with so many `others`: where trials are missing, not as many on both sides.
+std::optional<size_t> AllowedPairs(size_t blocks, size_t others, double error);
 // The fewest blocks with which anything can be decided, at least kLeastBlocks.
 size_t LeastBlocks(Pairing pairing, size_t comparisons);
 
