@@ -24,6 +24,17 @@ std::string Num(double value) {
   return text;
 }
 
+constexpr double kArrow = 9;  // how far an open whisker goes beyond what is known
+constexpr const char* kCap = "m-4 0h8";
+constexpr const char* kArrowHead = "m-3.5 4.5l3.5-4.5l3.5 4.5";
+
+// A hollow one lies on a disc of the page's colour: the classes of the page have no fill for it.
+std::string Dot(const std::string& css, const std::string& x, const std::string& y, bool hollow) {
+  const std::string place = absl::StrCat("cx=\"", x, "\" cy=\"", y, "\" r=\"3.4\"/>");
+  if (!hollow) return absl::StrCat("<circle class=\"dot dot-", css, "\" ", place);
+  return absl::StrCat("<circle fill=\"Canvas\" ", place, "<circle class=\"whisker line-", css, "\" ", place);
+}
+
 class Svg {
  public:
   explicit Svg(const Chart& chart) : chart_(chart) { PlaceLabels(); }
@@ -150,17 +161,23 @@ class Svg {
       if (!line.y[i]) continue;
       const std::string x = Num(X(chart_.x[i]) + line.shift);
       if (line.intervals[i]) {
-        const auto& [low, high] = *line.intervals[i];
-        absl::StrAppend(&out, "<path class=\"whisker line-", line.css, "\" d=\"M", x, " ", Num(Y(low)), "V",
-                        Num(Y(high)), "M", x, " ", Num(Y(low)), "m-4 0h8M", x, " ", Num(Y(high)), "m-4 0h8\"/>");
+        const auto& [low, high, open] = *line.intervals[i];
+        const double top = Y(high) - (open ? kArrow : 0);
+        absl::StrAppend(&out, "<path class=\"whisker line-", line.css, "\" d=\"M", x, " ", Num(Y(low)), "V", Num(top),
+                        "M", x, " ", Num(Y(low)), "m-4 0h8M", x, " ", Num(top), open ? kArrowHead : kCap, "\"/>");
       }
-      absl::StrAppend(&out, "<circle class=\"dot dot-", line.css, "\" cx=\"", x, "\" cy=\"", Num(Y(*line.y[i])),
-                      "\" r=\"3.4\"/>\n");
+      const bool hollow = i < line.at_least.size() && line.at_least[i];
+      out += Dot(line.css, x, Num(Y(*line.y[i])), hollow);
+      out += "\n";
     }
   }
 
   void Line(const ChartLine& line, std::string& out) const {
-    Whiskers(line, out);
+    Path(line, out);
+    Whiskers(line, out);  // above the line, which a hollow dot is not to show
+  }
+
+  void Path(const ChartLine& line, std::string& out) const {
     if (!line.joined) return;
     std::string path;
     bool pen_down = false;
@@ -218,6 +235,11 @@ double RoundStep(double at_least) {
 
 std::string RenderSvg(const Chart& chart) { return Svg(chart).Render(); }
 
+std::string AtLeastSign() {
+  return absl::StrCat("<svg viewBox=\"0 0 34 10\" aria-hidden=\"true\">", Dot("lane4", "10", "5", true),
+                      "<path class=\"whisker line-lane4\" d=\"M24 10V0.5", kArrowHead, "\"/></svg>");
+}
+
 std::vector<std::pair<double, std::string>> LatencyTicks(double min_s, double max_s) {
   static constexpr std::pair<double, const char*> kDecades[] = {
       {1e-6, "1 µs"},   {1e-5, "10 µs"}, {1e-4, "100 µs"}, {1e-3, "1 ms"}, {1e-2, "10 ms"},
@@ -234,6 +256,32 @@ std::vector<std::pair<double, std::string>> LatencyTicks(double min_s, double ma
 
 namespace {
 
+using Ticks = std::vector<std::pair<double, std::string>>;
+
+// Bytes are read in powers of 1024, of which the steps of 1, 2 and 5 below one thousand are those that are read; all
+// other units go in powers of ten. Beyond three of those the steps between them would be too many to read.
+Ticks LogTicks(double min, double max, const std::string& unit) {
+  const bool decades = std::log10(max / min) > 3;
+  const std::vector<double> factors = decades ? std::vector<double>{1} : std::vector<double>{1, 2, 5};
+  Ticks ticks;
+  const auto add = [&](double from, double below, double scale) {
+    for (double power = from; power < below * (1 - 1e-9); power *= 10) {
+      for (const double factor : factors) {
+        ticks.emplace_back(factor * power * scale, FormatQuantity(factor * power * scale, unit));
+      }
+    }
+  };
+  const double lowest = std::pow(10, std::floor(std::log10(min)) - 1);
+  if (unit != "bytes") {
+    add(lowest, max * 100, 1);
+  } else {
+    add(std::min(lowest, 1.0), 1000, 1);
+    for (const double scale : {1024.0, 1048576.0}) add(1, 1000, scale);
+    add(1, std::max(1000.0, max / 1073741824 * 100), 1073741824);
+  }
+  return ticks;
+}
+
 // In which multiple of its base unit a quantity of this size is read.
 double DisplayUnit(double size, const std::string& unit) {
   if (unit == "s") return size < 1e-3 ? 1e-6 : size < 1 ? 1e-3 : 1;
@@ -244,20 +292,19 @@ double DisplayUnit(double size, const std::string& unit) {
 }  // namespace
 
 std::vector<std::pair<double, std::string>> QuantityTicks(double min, double max, const std::string& unit, bool log) {
-  std::vector<std::pair<double, std::string>> ticks;
+  Ticks ticks;
   if (!log) {
-    const double scale = DisplayUnit(max, unit);
-    const double step = RoundStep(std::max(max / scale, 1e-6) / 5) * scale;
-    const int last = static_cast<int>(std::ceil(max / step - 1e-9));
-    for (int i = 0; i <= std::max(1, last); ++i) ticks.emplace_back(i * step, FormatQuantity(i * step, unit));
+    const double below = std::min(min, 0.0), above = std::max(max, 0.0);
+    const double scale = DisplayUnit(std::max(above, -below), unit);
+    const double step = RoundStep(std::max((above - below) / scale, 1e-6) / 5) * scale;
+    const int first = static_cast<int>(std::floor(below / step + 1e-9));
+    const int last = static_cast<int>(std::ceil(above / step - 1e-9));
+    for (int i = first; i <= std::max(first + 1, last); ++i) {
+      ticks.emplace_back(i * step, FormatQuantity(i * step, unit));
+    }
     return ticks;
   }
-  // Beyond three powers of ten the steps between them would be too many to read.
-  const bool decades = std::log10(max / min) > 3;
-  const std::vector<double> factors = decades ? std::vector<double>{1} : std::vector<double>{1, 2, 5};
-  for (double power = std::pow(10, std::floor(std::log10(min)) - 1); power <= max * 100; power *= 10) {
-    for (const double factor : factors) ticks.emplace_back(factor * power, FormatQuantity(factor * power, unit));
-  }
+  ticks = LogTicks(min, max, unit);
   size_t first = 0, last = ticks.size() - 1;
   while (first + 1 < ticks.size() && ticks[first + 1].first <= min * (1 + 1e-9)) ++first;
   while (last > first + 1 && ticks[last - 1].first >= max * (1 - 1e-9)) --last;

@@ -5,16 +5,24 @@
 #include <utility>
 #include <vector>
 
-// Line charts as inline SVG: no script, colours and fonts by the CSS classes of the page (html_style.cc), so that one
-// chart fits light, dark and paper. Every line also has a dash pattern of its own: colour is never the only sign.
+// Line charts as inline SVG: no script, colours and fonts by the CSS classes of the page (bench/ui/web/src/*.css), so
+// that one chart fits light, dark and paper. Every line also has a dash pattern of its own: colour is never the only sign.
 namespace lab::bench {
+
+// Around a point. An open one is known to reach `high` and may reach anything above: an arrow instead of a cap.
+struct ChartInterval {
+  double low = 0, high = 0;
+  bool open = false;
+};
 
 struct ChartLine {
   std::string name;
   std::string css;                       // "p99", "offered": class "line-p99"
   std::vector<std::optional<double>> y;  // at Chart::x; absent breaks the line
   // Beside y: an interval around each point, drawn as a whisker with a dot at y. Empty: a line without points.
-  std::vector<std::optional<std::pair<double, double>>> intervals = {};
+  std::vector<std::optional<ChartInterval>> intervals = {};
+  // Beside y: the value is at least y, drawn as a hollow dot. Shorter: exact from there on.
+  std::vector<bool> at_least = {};
   bool joined = true;  // false: points only
   double shift = 0;    // to the right, so that whiskers of several lines stand beside each other
 };
@@ -60,11 +68,13 @@ struct Chart {
 };
 
 std::string RenderSvg(const Chart& chart);
+// What stands in a legend for both: a hollow dot, and the arrow of an open whisker.
+std::string AtLeastSign();
 
 // Powers of ten from below `min_s` to above `max_s` with their labels ("100 µs"); at least two.
 std::vector<std::pair<double, std::string>> LatencyTicks(double min_s, double max_s);
 // Steps of 1, 2 and 5 in the unit in which such a quantity is read ("20 ms", "4 MiB", "150 %"): logarithmic ones from
-// below `min` to above `max`, or even ones from 0 to above `max`.
+// below `min`, which is positive, to above `max`; or even ones from 0, or from below a negative `min`, to above `max`.
 std::vector<std::pair<double, std::string>> QuantityTicks(double min, double max, const std::string& unit, bool log);
 // Round steps from 0 to `max`, at most six.
 std::vector<std::pair<double, std::string>> NumberTicks(double max);

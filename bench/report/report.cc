@@ -266,38 +266,36 @@ std::vector<std::string> DistinctReasons(const Run& run) {
   return reasons;
 }
 
-std::string ConditionLine(const Report& report) {
-  std::vector<std::string> facts;
-  facts.push_back(absl::StrCat("seed ", report.run.seed));
-  if (report.run.quick) facts.push_back("quick");
-  if (const auto cores = report.run.host.find("cores"); cores != report.run.host.end()) {
-    facts.push_back(absl::StrCat(cores->second, " cores"));
-  }
+std::vector<std::string> VersionsOf(const std::vector<Trial>& trials) {
   std::set<std::string> versions;
-  for (const Trial& trial : report.run.trials) {
+  for (const Trial& trial : trials) {
     for (const PartInfo& part : trial.parts) {
-      // Services of ours have no version but the revision.
       if (!part.version.empty() && part.version != part.kind) versions.insert(part.version);
     }
   }
-  facts.insert(facts.end(), versions.begin(), versions.end());
-  if (!report.run.revision.empty()) facts.push_back("build " + report.run.revision);
-  if (!report.load.empty()) facts.push_back(report.load);
-  for (const auto& [key, value] : report.run.changed) facts.push_back(absl::StrCat(key, "=", value));
+  return {versions.begin(), versions.end()};
+}
+
+std::string ConditionLine(const RunConditions& conditions) {
+  std::vector<std::string> facts = {absl::StrCat("seed ", conditions.seed)};
+  if (conditions.quick) facts.push_back("quick");
+  if (const auto cores = conditions.host.find("cores"); cores != conditions.host.end()) {
+    facts.push_back(absl::StrCat(cores->second, " cores"));
+  }
+  facts.insert(facts.end(), conditions.versions.begin(), conditions.versions.end());
+  if (!conditions.revision.empty()) facts.push_back("build " + conditions.revision);
+  if (!conditions.load.empty()) facts.push_back(conditions.load);
+  for (const auto& [key, value] : conditions.changed) facts.push_back(absl::StrCat(key, "=", value));
   return absl::StrJoin(facts, " · ");
 }
 
-std::string CommandLine(const Report& report) {
-  std::vector<std::string> words;
-  bool seeded = false;
-  for (const std::string& argument : report.run.command) {
-    // The runner is started by the script `lab`; that is what a reader has.
-    words.push_back(words.empty() ? "./lab" : ShellQuote(argument));
-    seeded = seeded || absl::StartsWith(argument, "--seed");
-  }
-  if (!seeded && !words.empty()) words.push_back(absl::StrCat("--seed ", report.run.seed));
-  return absl::StrJoin(words, " ");
+std::string ConditionLine(const Report& report) {
+  const Run& run = report.run;
+  return ConditionLine(
+      {run.seed, run.quick, run.host, run.changed, VersionsOf(run.trials), run.revision, report.load});
 }
+
+std::string CommandLine(const Report& report) { return CommandLine(report.run.command, report.run.seed); }
 
 std::string MeasuredSide(const std::string& measured) {
   size_t cut = std::string::npos;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -86,7 +87,19 @@ std::string StateGlyph(State state);  // "✓", "✗", "?", "·"
 // The verdict's reasons, the headline first; one that several rules or variants share is given once. Then the problems
 // of trials that no reason names.
 std::vector<std::string> DistinctReasons(const Run& run);
+// The versions of the parts that have one; services of ours have none but the revision. Sorted, each once.
+std::vector<std::string> VersionsOf(const std::vector<Trial>& trials);
+
+// Under what was measured, as far as one line tells it.
+struct RunConditions {
+  uint64_t seed = 0;
+  bool quick = false;
+  std::map<std::string, std::string> host, changed;  // changed by --set
+  std::vector<std::string> versions;                 // of parts that have one
+  std::string revision, load;
+};
 // The line under the name of a lab: "seed 7 · 2 cores · redis 7.0.15 · build 3f2a1c9 · 4,000 req/s poisson".
+std::string ConditionLine(const RunConditions& conditions);
 std::string ConditionLine(const Report& report);
 // The command as it can be pasted into a shell, with the seed that was used.
 std::string CommandLine(const Report& report);

@@ -185,4 +185,16 @@ std::string ShellQuote(std::string_view argument) {
   return out + "'";
 }
 
+std::string CommandLine(const std::vector<std::string>& command, uint64_t seed) {
+  std::string line;
+  bool seeded = false;
+  for (const std::string& argument : command) {
+    // The runner is started by the script `lab`; that is what a reader has.
+    absl::StrAppend(&line, line.empty() ? "./lab" : Concat(" ", ShellQuote(argument)));
+    seeded = seeded || argument.starts_with("--seed");
+  }
+  if (!seeded && !line.empty()) absl::StrAppend(&line, " --seed ", seed);
+  return line;
+}
+
 }  // namespace lab::bench

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 // Small helpers that all forms of a report share. Pure.
 namespace lab::bench {
@@ -31,5 +32,7 @@ std::string Truncate(std::string_view text, int width);
 std::string Wrap(const std::string& text, int width, int indent);
 // One argument as a POSIX shell wants it: quoted only where needed.
 std::string ShellQuote(std::string_view argument);
+// A command of the runner as it can be pasted into a shell, with the seed that was used; "" of none.
+std::string CommandLine(const std::vector<std::string>& command, uint64_t seed);
 
 }  // namespace lab::bench
