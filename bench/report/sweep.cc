@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "bench/judge/difference.h"
 #include "bench/judge/evidence.h"
 #include "bench/judge/judge.h"
 #include "bench/judge/median_interval.h"
@@ -15,8 +16,6 @@
 
 namespace lab::bench {
 namespace {
-
-constexpr size_t kBlocksToTell = 3;  // below it, intervals of two points lie apart too easily
 
 // All values of the knob as numbers on one axis; none when one of them is a name.
 std::vector<std::optional<double>> Places(const SweepKnob& knob, const std::vector<std::string>& plan) {
@@ -93,6 +92,54 @@ SweepPoint MakePoint(const Lab& lab, const Sweep& sweep, std::string value, std:
   return point;
 }
 
+// The estimates of this value that have one; none of a variant in which it was measured nowhere.
+std::vector<const SweepEstimate*> Estimates(const Sweep& sweep, const std::string& variant, const std::string& value) {
+  std::vector<const SweepEstimate*> points;
+  bool any = false;
+  for (const SweepPoint& point : sweep.points) {
+    const SweepEstimate* estimate = FindEstimate(point, variant, value);
+    if (estimate == nullptr) continue;
+    points.push_back(estimate);
+    any = any || estimate->fit() > 0;
+  }
+  return any ? points : std::vector<const SweepEstimate*>();
+}
+
+// Pairs of a block of `a` with one of `b` of which it is not known that the former is below: equal ones too, and a value
+// that is only known to be at least so large.
+size_t NotBelow(const SweepEstimate& a, const SweepEstimate& b) {
+  size_t pairs = 0;
+  for (const SweepBlock& one : a.blocks) {
+    for (const SweepBlock& other : b.blocks) {
+      if (one.value && other.value) pairs += one.at_least || *one.value >= *other.value;
+    }
+  }
+  return pairs;
+}
+
+// How many blocks have a value, of all estimates that have any.
+std::set<size_t> FitBlocks(const Sweep& sweep) {
+  std::set<size_t> fit;
+  for (const SweepPoint& point : sweep.points) {
+    for (const auto& [name, estimate] : point.estimates) fit.insert(estimate.fit());
+  }
+  fit.erase(0);
+  return fit;
+}
+
+// What may be said of values that move; "" where there is nothing to compare.
+std::string MoveNote(const Sweep& sweep) {
+  const size_t comparisons = ComparisonsOf(sweep), needed = BlocksToTell(sweep);
+  if (comparisons == 0) return "";
+  const std::string all = absl::StrCat(comparisons, comparisons == 1 ? " comparison" : " comparisons", " of two points");
+  if (static_cast<size_t>(sweep.blocks) < needed) {
+    return absl::StrCat(" What moves with the knob cannot be said with ", sweep.blocks, " blocks: ", all, " take ",
+                        needed, " (--repeat ", needed, ").");
+  }
+  return absl::StrFormat(" A value that does not move is said to in at most %.0f %% of sweeps, over its %s.",
+                         kErrorBound * 100, all);
+}
+
 void Describe(const Lab& lab, const std::vector<std::string>& variants, const Run& run, Sweep& sweep) {
   sweep.lab = run.lab;
   sweep.title = run.title;
@@ -132,16 +179,12 @@ Sweep MakeSweep(const Lab& lab, const SweepKnob& knob, const std::vector<std::st
   if (runs.empty()) return sweep;
   Describe(lab, variants, runs.front(), sweep);
   const std::vector<std::optional<double>> places = Places(knob, plan);
-  std::set<std::string> versions;
+  std::set<std::string> versions;  // also those that only some values of the knob bring
   for (size_t i = 0; i < runs.size() && i < plan.size(); ++i) {
     Run& run = runs[i];
     sweep.interrupted = sweep.interrupted || run.interrupted;
     sweep.points.push_back(MakePoint(lab, sweep, plan[i], places[i], run));
-    for (const Trial& trial : run.trials) {
-      for (const PartInfo& part : trial.parts) {
-        if (!part.version.empty() && part.version != part.kind) versions.insert(part.version);
-      }
-    }
+    for (std::string& version : VersionsOf(run.trials)) versions.insert(std::move(version));
     std::vector<Trial>().swap(run.trials);  // its operations are large, and in files by now
   }
   sweep.versions.assign(versions.begin(), versions.end());
@@ -178,23 +221,35 @@ int ExitStatus(const Sweep& sweep) {
   return sweep.points.empty() || !Lacking(sweep).empty() ? 2 : 0;
 }
 
+size_t ComparisonsOf(const Sweep& sweep) {
+  const size_t points = sweep.points.size();
+  return points < 2 ? 0 : points * (points - 1) / 2 * sweep.variants.size();
+}
+
+size_t BlocksToTell(const Sweep& sweep) { return LeastBlocks(Pairing::kAllPairs, ComparisonsOf(sweep)); }
+
 std::optional<bool> Moves(const Sweep& sweep, const std::string& value) {
-  bool told = false;
+  const double error = kErrorBound / static_cast<double>(std::max<size_t>(1, ComparisonsOf(sweep)));
+  std::map<std::pair<size_t, size_t>, std::optional<size_t>> allowed;  // by blocks with a value
+  bool compared = false, all = true;
   for (const VariantInfo& variant : sweep.variants) {
-    for (size_t i = 0; i < sweep.points.size(); ++i) {
-      for (size_t j = i + 1; j < sweep.points.size(); ++j) {
-        const SweepEstimate* a = FindEstimate(sweep.points[i], variant.name, value);
-        const SweepEstimate* b = FindEstimate(sweep.points[j], variant.name, value);
-        if (a == nullptr || b == nullptr || a->fit() < kBlocksToTell || b->fit() < kBlocksToTell) continue;
-        told = true;
-        // An upper end that is only known to be at least so large may reach anything above it.
-        const bool below = *a->high < *b->low && !a->high_at_least;
-        const bool above = *b->high < *a->low && !b->high_at_least;
-        if (below || above) return true;
+    const std::vector<const SweepEstimate*> points = Estimates(sweep, variant.name, value);
+    for (size_t i = 0; i < points.size(); ++i) {
+      for (size_t j = i + 1; j < points.size(); ++j) {
+        const std::pair<size_t, size_t> fit = {points[i]->fit(), points[j]->fit()};
+        if (!allowed.contains(fit)) {
+          const bool few = std::min(fit.first, fit.second) < kLeastBlocks;
+          allowed[fit] = few ? std::nullopt : AllowedPairs(fit.first, fit.second, error);
+        }
+        const std::optional<size_t>& most = allowed[fit];
+        compared = compared || most;
+        all = all && most;
+        if (!most) continue;
+        if (NotBelow(*points[i], *points[j]) <= *most || NotBelow(*points[j], *points[i]) <= *most) return true;
       }
     }
   }
-  return told ? std::optional(false) : std::nullopt;
+  return compared && all ? std::optional(false) : std::nullopt;
 }
 
 State StateAt(const SweepPoint& point, const std::string& rule) {
@@ -208,16 +263,21 @@ State StateAt(const SweepPoint& point, const std::string& rule) {
   return worst;
 }
 
-std::vector<std::pair<std::string, std::vector<const ValueInfo*>>> GroupsOf(const Sweep& sweep) {
-  std::vector<const ValueInfo*> moving, unknown, still;
+std::vector<ValueGroup> GroupsOf(const Sweep& sweep) {
+  ValueGroup moving{true, "moves with the knob", {}}, unknown, still{false, "does not move beyond the noise of the blocks", {}};
+  const auto blocks = static_cast<size_t>(std::max(1, sweep.blocks));
+  unknown.title = blocks < BlocksToTell(sweep)
+                      ? absl::StrCat("cannot be said with ", blocks, blocks == 1 ? " block" : " blocks")
+                      : "cannot be said: too few blocks have a value";
   for (const ValueInfo& value : sweep.values) {
     const std::optional<bool> moves = Moves(sweep, value.name);
-    (!moves ? unknown : *moves ? moving : still).push_back(&value);
+    (!moves ? unknown : *moves ? moving : still).values.push_back(&value);
   }
-  std::vector<std::pair<std::string, std::vector<const ValueInfo*>>> groups;
-  if (!moving.empty()) groups.emplace_back("moves with the knob", moving);
-  if (!unknown.empty()) groups.emplace_back(moving.empty() && still.empty() ? "" : "too few blocks to say", unknown);
-  if (!still.empty()) groups.emplace_back("does not move beyond the noise of the blocks", still);
+  if (moving.values.empty() && still.values.empty()) unknown.title.clear();
+  std::vector<ValueGroup> groups;
+  for (ValueGroup* group : {&moving, &unknown, &still}) {
+    if (!group->values.empty()) groups.push_back(std::move(*group));
+  }
   return groups;
 }
 
@@ -253,34 +313,25 @@ std::string IntervalText(const SweepEstimate* estimate) {
   return absl::StrCat(low, " … ", estimate->high_at_least ? "> " : "", high);
 }
 
-std::string IntervalNote(const Sweep& sweep) {
-  const auto count = static_cast<size_t>(std::max(1, sweep.blocks));
-  if (count == 1) return "One block a point: there is no interval. --repeat 5 gives one.";
-  const MedianRanks ranks = MedianInterval(count);
-  std::string note =
-      absl::StrFormat("Median of %d interleaved blocks; its interval %s encloses the true median in %.0f %% of cases.",
-                      count, ranks.low == 0 ? "(the range of the blocks)" : "(order statistics)", ranks.coverage * 100);
-  if (ranks.coverage < 0.9) note += " Fewer than 90 %: --repeat 5 or more gives intervals to quote.";
-  if (ranks.low == 0 && count >= kBlocksToTell) {
-    // Of 2n draws from one distribution the n smallest are those of one point: 2 of C(2n, n) orders.
-    double orders = 1;
-    for (size_t i = 1; i <= count; ++i) orders = orders * static_cast<double>(count + i) / static_cast<double>(i);
-    note += absl::StrFormat(" Ranges of two equal points lie apart by chance once in %.0f.", orders / 2);
-  }
-  return note;
+std::string BlocksText(const SweepEstimate* estimate) {
+  if (estimate == nullptr || estimate->fit() == estimate->blocks.size()) return "";
+  return absl::StrCat(estimate->fit(), " of ", estimate->blocks.size(), " blocks");
 }
 
-std::string ConditionLine(const Sweep& sweep) {
-  std::vector<std::string> facts = {absl::StrCat("seed ", sweep.seed)};
-  if (sweep.quick) facts.push_back("quick");
-  if (const auto cores = sweep.host.find("cores"); cores != sweep.host.end()) {
-    facts.push_back(cores->second + " cores");
-  }
-  facts.insert(facts.end(), sweep.versions.begin(), sweep.versions.end());
-  if (!sweep.revision.empty()) facts.push_back("build " + sweep.revision);
-  if (!sweep.load.empty()) facts.push_back(sweep.load);
-  for (const auto& [key, value] : sweep.changed) facts.push_back(absl::StrCat(key, "=", value));
-  return absl::StrJoin(facts, " · ");
+std::string IntervalNote(const Sweep& sweep) {
+  if (sweep.blocks <= 1) return "One block a point: there is no interval. --repeat 5 gives one.";
+  const std::set<size_t> fit = FitBlocks(sweep);
+  const auto fewest = fit.lower_bound(2);  // of a single block there is no interval
+  if (fewest == fit.end()) return "No point has two blocks with a value: there is no interval.";
+  const MedianRanks ranks = MedianInterval(*fewest);
+  const bool same = fit.size() == 1;
+  std::string note = absl::StrFormat(
+      "Median of %s interleaved blocks; %s %s encloses the true median in %.0f %% of cases.",
+      same ? absl::StrCat(*fewest) : absl::StrCat(*fit.begin(), " to ", *fit.rbegin()),
+      same ? "its interval" : absl::StrCat("an interval of ", *fewest),
+      ranks.low == 0 ? "(the range of the blocks)" : "(order statistics)", ranks.coverage * 100);
+  if (ranks.coverage < 0.9) note += " Fewer than 90 %: five blocks with a value give intervals to quote.";
+  return note + MoveNote(sweep);
 }
 
 absl::Status WriteSweep(const Sweep& sweep) {

@@ -53,16 +53,13 @@ struct SweepPoint {
   std::vector<std::string> problems;  // of its trials, "deny (2): …"
 };
 
-struct Sweep {
-  std::string lab, title, question, folder, load, started, revision;
+struct Sweep : RunConditions {  // `changed` without the knob
+  std::string lab, title, question, folder, started;
   std::vector<std::string> command;
-  std::map<std::string, std::string> host, changed;  // changed by --set, without the knob
-  uint64_t seed = 0;
-  bool quick = false, interrupted = false;
+  bool interrupted = false;
   int blocks = 1;  // planned
   double duration_s = 0;
   SweepKnob knob;
-  std::vector<std::string> versions;  // of parts that have one
   std::vector<ValueInfo> values;      // those that are shown
   std::vector<VariantInfo> variants;  // those that were asked for
   std::vector<SweepPoint> points;     // ascending where the knob is a number, else as given
@@ -76,27 +73,38 @@ Sweep MakeSweep(const Lab& lab, const SweepKnob& knob, const std::vector<std::st
 std::vector<std::string> Lacking(const Sweep& sweep);
 // 0 complete, 2 points lack evidence, 70 interrupted. Expectations are reported and decide nothing.
 int ExitStatus(const Sweep& sweep);
-// Whether the intervals of two points of this value lie apart, in any variant: then it moves with the knob. Absent with
-// fewer than three blocks, which cannot say.
+// The comparisons in which a value can be seen to move: each two points in each variant.
+size_t ComparisonsOf(const Sweep& sweep);
+// The blocks that each point needs before anything can be said of so many comparisons.
+size_t BlocksToTell(const Sweep& sweep);
+// Whether this value differs between two points, in any variant: then it moves with the knob. All pairs of the blocks of
+// two points are compared, as those of two variants are (bench/judge/difference.h), so that a value that does not move
+// is said to do so in at most kErrorBound of all sweeps, over all comparisons of it together. False: every two points
+// could be compared. Absent: nothing moves, and in some of them the blocks with a value are too few to say.
 std::optional<bool> Moves(const Sweep& sweep, const std::string& value);
 // How a rule of the lab came out at a point, over all its variants that count; not asked when it was not judged.
 State StateAt(const SweepPoint& point, const std::string& rule);
 
 // The rules that were judged at some point at least.
 std::vector<std::string> RulesAsked(const Sweep& sweep);
-// The shown values that move with the knob, then those of which that cannot be said, then the rest, each group with its
-// heading ("" when there is only one); pointers into the sweep.
-std::vector<std::pair<std::string, std::vector<const ValueInfo*>>> GroupsOf(const Sweep& sweep);
+struct ValueGroup {
+  std::optional<bool> moves;
+  std::string title;  // "" of a sweep in which nothing can be said of any value
+  std::vector<const ValueInfo*> values;
+};
+// The shown values that move with the knob, then those of which that cannot be said, then the rest; pointers into the
+// sweep.
+std::vector<ValueGroup> GroupsOf(const Sweep& sweep);
 
 // "6.1 ms"; "> 2 s"; "–".
 std::string MedianText(const SweepEstimate* estimate);
 // "5.9 … 6.4 ms" of several blocks; "" of one.
 std::string IntervalText(const SweepEstimate* estimate);
+// "3 of 5 blocks" where some have no value; "" of a whole one.
+std::string BlocksText(const SweepEstimate* estimate);
 const SweepEstimate* FindEstimate(const SweepPoint& point, const std::string& variant, const std::string& value);
-// What the intervals are worth, in one or two sentences.
+// What the intervals are worth, of the point with the fewest blocks, and what it takes to say that a value moves.
 std::string IntervalNote(const Sweep& sweep);
-// "seed 7 · quick · 2 cores · redis 7.0.15 · build 3f2a1c9 · 4,000 req/s poisson".
-std::string ConditionLine(const Sweep& sweep);
 
 std::string SweepSummary(const Sweep& sweep, const TerminalStyle& style, const std::string& page_path);
 std::string SweepMarkdown(const Sweep& sweep);

@@ -54,7 +54,7 @@ XAxis AxisOf(const Sweep& sweep) {
 }
 
 struct Range {
-  double min = INFINITY, max = 0;
+  double min = INFINITY, max = -INFINITY;
   void Add(const std::optional<double>& value) {
     if (!value || !std::isfinite(*value)) return;
     min = std::min(min, *value);
@@ -89,6 +89,12 @@ std::string Describe(const Sweep& sweep, const ValueInfo& value) {
   return absl::StrCat(value.label, " over ", sweep.knob.name(), ". ", absl::StrJoin(curves, "; "), ".");
 }
 
+// Of several blocks. A single one that is at least so large has nothing but the open end.
+std::optional<ChartInterval> WhiskerOf(const SweepEstimate& estimate) {
+  if (estimate.fit() < 2 && !estimate.high_at_least) return std::nullopt;
+  return ChartInterval{*estimate.low, *estimate.high, estimate.high_at_least};
+}
+
 std::string Figure(const Sweep& sweep, const ValueInfo& value, const XAxis& axis) {
   Chart chart;
   chart.description = Describe(sweep, value);
@@ -107,8 +113,8 @@ std::string Figure(const Sweep& sweep, const ValueInfo& value, const XAxis& axis
       const SweepEstimate* estimate = FindEstimate(point, line.name, value.name);
       const bool known = estimate != nullptr && estimate->median;
       line.y.push_back(known ? estimate->median : std::nullopt);
-      const bool interval = known && estimate->fit() > 1;
-      line.intervals.push_back(interval ? std::optional(std::pair(*estimate->low, *estimate->high)) : std::nullopt);
+      line.at_least.push_back(known && estimate->at_least);
+      line.intervals.push_back(known ? WhiskerOf(*estimate) : std::nullopt);
       if (!known) continue;
       unit = estimate->unit.empty() ? unit : estimate->unit;
       range.Add(estimate->low);
@@ -121,13 +127,24 @@ std::string Figure(const Sweep& sweep, const ValueInfo& value, const XAxis& axis
                         "</figcaption><p class=\"hint\">No value at any point.</p></figure>\n");
   }
   chart.log_y = range.min > 0 && range.max / range.min >= kLogFrom;
-  chart.y_ticks = QuantityTicks(range.min, range.max > 0 ? range.max : 1, unit, chart.log_y);
+  const bool zero = range.min == 0 && range.max == 0;
+  chart.y_ticks = QuantityTicks(range.min, zero ? 1 : range.max, unit, chart.log_y);
   chart.y_min = chart.y_ticks.front().first;
   chart.y_max = chart.y_ticks.back().first;
   if (const auto guide = KnobItself(sweep, unit, axis, chart)) chart.guides.push_back(*guide);
   return absl::StrCat("<figure><figcaption>", EscapeHtml(value.label),
                       chart.log_y ? " <span class=\"muted\">(logarithmic)</span>" : "", "<code>",
                       EscapeHtml(value.expression), "</code></figcaption>\n", RenderSvg(chart), "</figure>\n");
+}
+
+// Whether some estimate, or the upper end of its interval, is only known to be at least so large.
+bool AnythingOpen(const Sweep& sweep) {
+  for (const SweepPoint& point : sweep.points) {
+    for (const auto& [name, estimate] : point.estimates) {
+      if (estimate.at_least || estimate.high_at_least) return true;
+    }
+  }
+  return false;
 }
 
 std::string Legend(const Sweep& sweep) {
@@ -138,6 +155,9 @@ std::string Legend(const Sweep& sweep) {
                     "\" d=\"M1 5H33\"/><circle class=\"dot dot-", css, "\" cx=\"17\" cy=\"5\" r=\"3.4\"/></svg>",
                     EscapeHtml(sweep.variants[i].name), "</li>");
   }
+  if (AnythingOpen(sweep)) {
+    absl::StrAppend(&out, "<li>", AtLeastSign(), "at least so large: the median (hollow), the interval (arrow)</li>");
+  }
   return out + "</ul>\n";
 }
 
@@ -146,20 +166,20 @@ std::string Charts(const Sweep& sweep) {
   std::string out = absl::StrCat("<section id=\"curves\"><h2>Curves</h2>\n<p class=\"hint\">",
                                  EscapeHtml(IntervalNote(sweep)), "</p>\n", Legend(sweep));
   bool first = true;
-  for (const auto& [title, values] : GroupsOf(sweep)) {
-    const bool still = title.rfind("does not", 0) == 0;
+  for (const ValueGroup& group : GroupsOf(sweep)) {
+    const bool still = group.moves == false;
     std::string lead, others;
-    for (const ValueInfo* value : values) {
+    for (const ValueInfo* value : group.values) {
       absl::StrAppend(first ? &lead : &others, Figure(sweep, *value, axis));
       first = false;
     }
     if (!lead.empty()) absl::StrAppend(&out, "<div class=\"lead\"><div class=\"panels\">\n", lead, "</div></div>\n");
     if (others.empty()) continue;
     if (still) {
-      absl::StrAppend(&out, "<details class=\"more\"><summary>What ", EscapeHtml(title), "</summary>");
-    } else if (!title.empty()) {
-      absl::StrAppend(&out, "<h3>What ", title == "too few blocks to say" ? "may move: " : "", EscapeHtml(title),
-                      "</h3>");
+      absl::StrAppend(&out, "<details class=\"more\"><summary>What ", EscapeHtml(group.title),
+                      "</summary>");
+    } else if (!group.title.empty()) {
+      absl::StrAppend(&out, "<h3>What ", group.moves ? "" : "may move: it ", EscapeHtml(group.title), "</h3>");
     }
     absl::StrAppend(&out, "<div class=\"panels\">\n", others, "</div>", still ? "</details>" : "", "\n");
   }
@@ -179,22 +199,19 @@ std::string ValueTable(const Sweep& sweep, const VariantInfo& variant) {
       "</h3>\n", variant.note.empty() ? "" : "<p class=\"hint\">" + EscapeHtml(variant.note) + "</p>",
       "<div class=\"scroll\" tabindex=\"0\"><table class=\"numbers variants sweep\"><thead><tr><th scope=\"col\">",
       EscapeHtml(sweep.knob.name()), "</th>", PointHeads(sweep), "</tr></thead>\n");
-  for (const auto& [title, values] : GroupsOf(sweep)) {
+  for (const ValueGroup& group : GroupsOf(sweep)) {
     absl::StrAppend(&out, "<tbody class=\"group\">");
-    if (!title.empty()) {
-      absl::StrAppend(&out, "<tr><th scope=\"colgroup\" colspan=\"", sweep.points.size() + 1, "\">", EscapeHtml(title),
-                      "</th></tr>");
+    if (!group.title.empty()) {
+      absl::StrAppend(&out, "<tr><th scope=\"colgroup\" colspan=\"", sweep.points.size() + 1, "\">",
+                      EscapeHtml(group.title), "</th></tr>");
     }
-    for (const ValueInfo* value : values) {
+    for (const ValueInfo* value : group.values) {
       absl::StrAppend(&out, "<tr><th scope=\"row\">", EscapeHtml(value->label), "</th>");
       for (const SweepPoint& point : sweep.points) {
         const SweepEstimate* estimate = FindEstimate(point, variant.name, value->name);
         absl::StrAppend(&out, "<td>", EscapeHtml(MedianText(estimate)));
-        const std::string interval = IntervalText(estimate);
-        if (!interval.empty()) absl::StrAppend(&out, "<span class=\"note\">", EscapeHtml(interval), "</span>");
-        if (estimate != nullptr && estimate->fit() < estimate->blocks.size()) {
-          absl::StrAppend(&out, "<span class=\"note\">", estimate->fit(), " of ", estimate->blocks.size(),
-                          " blocks</span>");
+        for (const std::string& more : {IntervalText(estimate), BlocksText(estimate)}) {
+          if (!more.empty()) absl::StrAppend(&out, "<span class=\"note\">", EscapeHtml(more), "</span>");
         }
         absl::StrAppend(&out, "</td>");
       }
@@ -248,13 +265,11 @@ std::string Problems(const Sweep& sweep) {
 }
 
 std::string Conditions(const Sweep& sweep) {
-  std::vector<std::string> words;
-  for (const std::string& word : sweep.command) words.push_back(words.empty() ? "./lab" : ShellQuote(word));
   std::string list;
   const auto entry = [&list](const std::string& name, const std::string& html) {
     if (!html.empty()) absl::StrAppend(&list, "<dt>", EscapeHtml(name), "</dt><dd>", html, "</dd>\n");
   };
-  entry("To reproduce", "<code class=\"command\">" + EscapeHtml(absl::StrJoin(words, " ")) + "</code>");
+  entry("To reproduce", "<code class=\"command\">" + EscapeHtml(CommandLine(sweep.command, sweep.seed)) + "</code>");
   entry("Knob", EscapeHtml(sweep.knob.name()) + (sweep.knob.doc.empty() ? "" : ": " + EscapeHtml(sweep.knob.doc)));
   entry("Started", EscapeHtml(absl::StrCat(sweep.started, ", took ", FormatQuantity(sweep.duration_s, "s"))));
   entry("Seed",

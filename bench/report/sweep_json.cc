@@ -1,6 +1,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/ascii.h"
 #include "bench/report/sweep.h"
 
 namespace lab::bench {
@@ -40,12 +41,11 @@ Json PointJson(const Sweep& sweep, const SweepPoint& point) {
       if (estimate != nullptr) json["values"].push_back(EstimateJson(variant.name, value.name, *estimate));
     }
   }
-  static constexpr const char* kStates[] = {"pass", "fail", "inconclusive", "not asked"};
   for (const Finding& finding : point.findings) {
     json["findings"].push_back({{"rule", finding.rule},
                                 {"text", finding.text},
                                 {"variant", finding.variant},
-                                {"state", kStates[static_cast<int>(finding.state)]},
+                                {"state", absl::AsciiStrToLower(StateWord(finding.state))},
                                 {"measured", finding.measured},
                                 {"why", finding.why}});
   }
@@ -72,6 +72,8 @@ std::string SweepJson(const Sweep& sweep) {
                {"host", sweep.host},
                {"changed", sweep.changed},
                {"load", sweep.load},
+               {"comparisons", ComparisonsOf(sweep)},
+               {"blocks_to_tell", BlocksToTell(sweep)},
                {"knob", {{"name", sweep.knob.name()}, {"type", sweep.knob.type}, {"doc", sweep.knob.doc}}},
                {"values", Json::array()},
                {"variants", Json::array()},

@@ -32,7 +32,8 @@ Layout LayoutOf(const Sweep& sweep, const std::vector<std::string>& rules) {
   for (const SweepPoint& point : sweep.points) {
     int width = DisplayWidth(point.value);
     for (const auto& [name, estimate] : point.estimates) {
-      width = std::max({width, DisplayWidth(MedianText(&estimate)), DisplayWidth(IntervalText(&estimate))});
+      width = std::max({width, DisplayWidth(MedianText(&estimate)), DisplayWidth(IntervalText(&estimate)),
+                        DisplayWidth(BlocksText(&estimate))});
     }
     layout.columns.push_back(width);
   }
@@ -51,19 +52,22 @@ std::string Head(const Sweep& sweep, const Layout& layout, const std::string& na
   return Cells(layout, name, cells);
 }
 
-// A row for the medians and, where there is more than one block, one for the intervals.
+// A row for the medians and, where there is more than one block, one for the intervals; one for points that lack blocks.
 std::string ValueRows(const Sweep& sweep, const Layout& layout, const std::string& variant, const ValueInfo& value,
                       const Ansi& ansi) {
-  std::vector<std::string> medians, intervals;
-  bool any = false;
+  std::vector<std::string> medians, intervals, blocks;
+  bool any = false, lacking = false;
   for (const SweepPoint& point : sweep.points) {
     const SweepEstimate* estimate = FindEstimate(point, variant, value.name);
     medians.push_back(MedianText(estimate));
     intervals.push_back(IntervalText(estimate));
+    blocks.push_back(BlocksText(estimate));
     any = any || !intervals.back().empty();
+    lacking = lacking || !blocks.back().empty();
   }
   std::string out = Cells(layout, PrintableText(value.label), medians) + "\n";
   if (any) absl::StrAppend(&out, ansi.Dim(Cells(layout, "", intervals)), "\n");
+  if (lacking) absl::StrAppend(&out, ansi.Dim(Cells(layout, "", blocks)), "\n");
   return out;
 }
 
@@ -71,9 +75,9 @@ std::string Table(const Sweep& sweep, const Layout& layout, const std::vector<st
   std::string out;
   for (const VariantInfo& variant : sweep.variants) {
     absl::StrAppend(&out, ansi.Bold(Head(sweep, layout, PrintableText(variant.name))), "\n");
-    for (const auto& [title, values] : GroupsOf(sweep)) {
-      if (!title.empty()) absl::StrAppend(&out, " ", ansi.Dim(title), "\n");
-      for (const ValueInfo* value : values) out += ValueRows(sweep, layout, variant.name, *value, ansi);
+    for (const ValueGroup& group : GroupsOf(sweep)) {
+      if (!group.title.empty()) absl::StrAppend(&out, " ", ansi.Dim(group.title), "\n");
+      for (const ValueInfo* value : group.values) out += ValueRows(sweep, layout, variant.name, *value, ansi);
     }
     out += "\n";
   }
@@ -91,6 +95,15 @@ std::string Table(const Sweep& sweep, const Layout& layout, const std::vector<st
   return out + "\n";
 }
 
+// What stands beside a median: its interval, and how many blocks have a value where some have none.
+std::vector<std::string> MoreOf(const SweepEstimate* estimate) {
+  std::vector<std::string> more;
+  for (std::string& text : std::vector{IntervalText(estimate), BlocksText(estimate)}) {
+    if (!text.empty()) more.push_back(std::move(text));
+  }
+  return more;
+}
+
 // Where the columns do not fit, a block a point.
 std::string NarrowTable(const Sweep& sweep, const std::vector<std::string>& rules, const Ansi& ansi) {
   std::string out;
@@ -99,9 +112,9 @@ std::string NarrowTable(const Sweep& sweep, const std::vector<std::string>& rule
       absl::StrAppend(&out, " ", ansi.Bold(PrintableText(absl::StrCat(variant.name, " at ", point.value))), "\n");
       for (const ValueInfo& value : sweep.values) {
         const SweepEstimate* estimate = FindEstimate(point, variant.name, value.name);
-        const std::string interval = IntervalText(estimate);
+        const std::string more = absl::StrJoin(MoreOf(estimate), "; ");
         absl::StrAppend(&out, "   ", PrintableText(value.label), ": ", MedianText(estimate),
-                        interval.empty() ? "" : absl::StrCat(" (", interval, ")"), "\n");
+                        more.empty() ? "" : absl::StrCat(" (", more, ")"), "\n");
       }
     }
     for (const std::string& rule : rules) {
@@ -135,9 +148,8 @@ std::string MarkdownTables(const Sweep& sweep) {
       std::vector<std::string> row = {EscapeMarkdown(value.label)};
       for (const SweepPoint& point : sweep.points) {
         const SweepEstimate* estimate = FindEstimate(point, variant.name, value.name);
-        const std::string interval = IntervalText(estimate);
-        row.push_back(EscapeMarkdown(MedianText(estimate)) +
-                      (interval.empty() ? "" : absl::StrCat("<br>", EscapeMarkdown(interval))));
+        row.push_back(EscapeMarkdown(MedianText(estimate)));
+        for (const std::string& more : MoreOf(estimate)) absl::StrAppend(&row.back(), "<br>", EscapeMarkdown(more));
       }
       out += Row(row);
     }
@@ -190,10 +202,7 @@ std::string SweepMarkdown(const Sweep& sweep) {
   const std::vector<std::string> lacking = Lacking(sweep);
   if (!lacking.empty()) out += "\n## What lacks evidence\n\n";
   for (const std::string& line : lacking) absl::StrAppend(&out, "- ", EscapeMarkdown(line), "\n");
-  std::vector<std::string> words;
-  for (const std::string& word : sweep.command) words.push_back(words.empty() ? "./lab" : ShellQuote(word));
-  absl::StrAppend(&out, "\n## Conditions\n\n- command: `", absl::StrJoin(words, " "),
-                  "`\n- started: ", EscapeMarkdown(sweep.started), ", took ", FormatQuantity(sweep.duration_s, "s"),
+  absl::StrAppend(&out, "\n## Conditions\n\n- command: `", CommandLine(sweep.command, sweep.seed), "`\n- started: ", EscapeMarkdown(sweep.started), ", took ", FormatQuantity(sweep.duration_s, "s"),
                   "\n- seed: ", sweep.seed, "\n- revision: ", EscapeMarkdown(sweep.revision), "\n");
   for (const auto& [key, value] : sweep.host) {
     absl::StrAppend(&out, "- host, ", EscapeMarkdown(key), ": ", EscapeMarkdown(value), "\n");
