@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <limits>
 #include <optional>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
+#include "bench/load/schedule.h"
 #include "bench/run/calibrate.h"
 #include "bench/run/host.h"
 #include "bench/run/journal.h"
@@ -160,7 +163,51 @@ std::string FolderName(const std::string& value, size_t number) {
   return Concat(number, "-", name);
 }
 
+// The operations of a trial, at most as many as the generator makes.
+size_t OperationsOf(const Lab& lab, const RunOptions& options) {
+  const size_t most = Generator::Options().max_ops;
+  std::vector<Phase> phases;
+  double end_s = 0;
+  for (const PhaseSpec& phase : PhasesOf(lab, options.quick)) {
+    const double begin_s = end_s;
+    end_s += std::chrono::duration<double>(phase.length).count();
+    phases.push_back({phase.name, begin_s, end_s});
+  }
+  size_t all = 0;
+  for (const LoadSpec& load : lab.load) {
+    size_t of_lane = 0;  // of a schedule that cannot be, the first trial tells why
+    if (load.arrivals == Arrivals::kClosed) {
+      const double each_s = 1e-3 + std::chrono::duration<double>(load.think).count();
+      of_lane = static_cast<size_t>(load.closed_clients * end_s / each_s);
+    } else if (const auto schedule = MakeSchedule(load, phases, options.seed, 0, most); schedule.ok()) {
+      of_lane = schedule->size();
+    }
+    all += of_lane * std::max<size_t>(1, load.lanes.size());
+  }
+  return std::min(all, most);
+}
+
+// What the kernel thinks can be had without swapping; unbounded where it does not tell.
+double AvailableMemory() {
+  std::ifstream file("/proc/meminfo");
+  std::string name, unit;
+  for (double kib = 0; file >> name >> kib; std::getline(file, unit)) {
+    if (name == "MemAvailable:") return kib * 1024;
+  }
+  return std::numeric_limits<double>::infinity();
+}
+
 }  // namespace
+
+absl::Status CheckSweepMemory(const Lab& lab, const RunOptions& options, size_t trials, double available_bytes) {
+  const size_t operations = OperationsOf(lab, options);
+  const double bytes = static_cast<double>(operations) * static_cast<double>(trials) * sizeof(Op);
+  if (bytes <= available_bytes / 2) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "the sweep would keep the operations of %d trials, about %d of each: %.1f GiB, and no more than half of the "
+      "available %.1f GiB may be taken; sweep fewer values or variants, or take fewer blocks (--repeat)",
+      trials, operations, bytes / (1 << 30), available_bytes / (1 << 30)));
+}
 
 absl::StatusOr<Run> RunLab(const Lab& lab, const RunOptions& options, Progress& progress) {
   const absl::StatusOr<std::vector<const VariantSpec*>> variants = Chosen(lab, options.variants);
@@ -219,7 +266,11 @@ absl::StatusOr<std::vector<Run>> RunSweep(const Lab& lab, const RunOptions& opti
     }
   }
   absl::Status status = rated.status();
-  if (rated.ok() && *rated) status = RunTrials(**rated, options, arms, progress);
+  if (rated.ok() && *rated) {
+    const size_t trials = arms.size() * static_cast<size_t>(std::max(1, options.repeat));
+    status = CheckSweepMemory(**rated, options, trials, AvailableMemory());
+    if (status.ok()) status = RunTrials(**rated, options, arms, progress);
+  }
   if (!status.ok()) return BrokenOff(status, *folder);
   PruneRunFolders(*folder);
   for (Run& run : runs) run.duration_s = std::chrono::duration<double>(Clock::now() - begin).count();

@@ -57,6 +57,11 @@ struct SweepPlan {
   std::vector<std::string> values;
 };
 
+// A sweep keeps the operations of all its trials until they are judged. INVALID_ARGUMENT with the remedy when so many
+// trials of this lab would take more than half of `available_bytes` for them: counted of the schedules, of a closed
+// loop by what its clients can do with answers of a millisecond. The rates of the lab are known by then (WithKnee).
+absl::Status CheckSweepMemory(const Lab& lab, const RunOptions& options, size_t trials, double available_bytes);
+
 // One run for each value of the knob, in the order of the plan, all in one folder of the lab's runs. Within a repeat
 // the trials go value by value and variant by variant, in every second repeat backwards, so that what drifts hits all
 // points alike; the trials of one repeat see the same arrivals. `options.set` stays what it is for every value but the
