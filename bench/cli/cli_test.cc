@@ -21,6 +21,7 @@
 #include "bench/judge/judge.h"
 #include "bench/report/testing/synthetic.h"
 #include "bench/report/text.h"
+#include "bench/run/runner.h"
 
 namespace lab::bench::cli {
 namespace {
@@ -126,15 +127,33 @@ TEST(RunOptionsTest, ReadsEverything) {
   EXPECT_DOUBLE_EQ(options->starve_load, 0.5);
 }
 
-absl::StatusOr<SweepRequest> SweepOptions(Words words) {
+absl::StatusOr<SweepRequest> SweepOptions(Words words, const Catalogue& catalogue) {
   words.push_back("rate-limit-outage");
   const absl::StatusOr<Arguments> arguments = ParseArguments(SweepCommand().spec, words);
   if (!arguments.ok()) return arguments.status();
   Lab lab = testing::SyntheticLab();
   lab.reference = "deny";
+  return ReadSweepRequest(*arguments, lab, catalogue);
+}
+
+absl::StatusOr<SweepRequest> SweepOptions(const Words& words) {
   Catalogue catalogue = SyntheticCatalogue();
   catalogue.knobs["ratelimit"].push_back({"coalesce", "bool", "true", "", "share entries", {}});
-  return ReadSweepRequest(*arguments, lab, catalogue);
+  return SweepOptions(words, catalogue);
+}
+
+// Programs of a learner's own: all know "limit", and only those that are called "b" know "window".
+Catalogue WithPrograms() {
+  Catalogue catalogue = SyntheticCatalogue();
+  catalogue.knobs["ratelimit"].push_back({"binary", "string", "", "", "", {}});
+  catalogue.knobs_of_binary = [](const std::string&,
+                                 const std::string& binary) -> absl::StatusOr<std::vector<Catalogue::Knob>> {
+    std::vector<Catalogue::Knob> knobs = {{"limit", "int", "1", "", "how many a window", {}},
+                                          {"binary", "string", "", "", "", {}}};
+    if (binary.ends_with("/b")) knobs.push_back({"window", "duration", "1s", "", "", {}});
+    return knobs;
+  };
+  return catalogue;
 }
 
 std::string SweepError(const Words& words) { return std::string(SweepOptions(words).status().message()); }
@@ -168,6 +187,52 @@ TEST(SweepRequestTest, AllErrorsAtOnce) {
   EXPECT_EQ(unknown.find('\n'), std::string::npos) << "told once, not for each value: " << unknown;
   EXPECT_THAT(SweepError({"--set", "ratelimit.redis.deadline=2ms,5ms", "--set", "ratelimit.redis.deadline=9ms"}),
               HasSubstr("swept, and fixed too"));
+}
+
+TEST(SweepRequestTest, AKnobOfAForeignProgramIsDescribedByIt) {
+  const auto request =
+      SweepOptions({"--set", "ratelimit.binary=./a", "--set", "ratelimit.limit=1,2"}, WithPrograms());
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_EQ(request->knob.type, "int");
+  EXPECT_EQ(request->knob.doc, "how many a window");
+}
+
+TEST(SweepRequestTest, AFixedSettingHasToFitEverySweptProgram) {
+  const auto request =
+      SweepOptions({"--set", "ratelimit.limit=4", "--set", "ratelimit.binary=./a,./b"}, WithPrograms());
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_EQ(request->options.set.at("ratelimit").at("limit"), "4");
+  ASSERT_EQ(request->plan.values.size(), 2u);
+  EXPECT_THAT(request->plan.values[1], ::testing::EndsWith("/b"));
+  const auto error = [](const Words& words) {
+    return std::string(SweepOptions(words, WithPrograms()).status().message());
+  };
+  const std::string unknown = error({"--set", "ratelimit.binary=./a,./b", "--set", "ratelimit.window=2s"});
+  EXPECT_THAT(unknown, HasSubstr("--set ratelimit.window: unknown key \"window\" of a"));
+  EXPECT_EQ(unknown.find('\n'), std::string::npos) << "b knows it: " << unknown;
+  EXPECT_THAT(error({"--set", "ratelimit.binary=./a,./b", "--set", "ratelimit.binary=./c"}),
+              HasSubstr("swept, and fixed too"));
+  EXPECT_THAT(error({"--set", "ratelimit.binary=./a,./b", "--set", "nonsense"}), HasSubstr("--set"));
+}
+
+TEST(SweepMemoryTest, WhatWouldNotFitIsRefusedBeforeItStarts) {
+  Lab lab;
+  lab.phases = {{"steady", std::chrono::seconds(10)}};
+  LoadSpec& load = lab.load.emplace_back();
+  load.name = "main";
+  load.arrivals = Arrivals::kConstant;
+  load.rate.per_s = 1000;
+  load.lanes = {{"a", {}}, {"b", {}}};
+  const double one = 2 * 10'000.0 * sizeof(Op);
+  EXPECT_TRUE(CheckSweepMemory(lab, {}, 100, 2.01 * 100 * one).ok());
+  const absl::Status refused = CheckSweepMemory(lab, {}, 100, 1.99 * 100 * one);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("sweep fewer values or variants, or take fewer blocks"));
+  load.arrivals = Arrivals::kClosed;
+  load.closed_clients = 4;
+  load.think = std::chrono::milliseconds(9);
+  EXPECT_TRUE(CheckSweepMemory(lab, {}, 1, 2.01 * 8000 * sizeof(Op)).ok()) << "4 clients, 100 a second each, 2 lanes";
+  EXPECT_FALSE(CheckSweepMemory(lab, {}, 1, 1.99 * 8000 * sizeof(Op)).ok());
 }
 
 TEST(RunOptionsTest, ABarePredictionIsInTheUnitOfTheQuestion) {

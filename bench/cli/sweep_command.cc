@@ -11,6 +11,8 @@
 #include "bench/cli/progress.h"
 #include "bench/cli/run_request.h"
 #include "bench/cli/terminal.h"
+#include "bench/judge/difference.h"
+#include "bench/live/keeper_record.h"
 #include "bench/report/sweep.h"
 #include "bench/report/text.h"
 #include "bench/run/needs.h"
@@ -52,6 +54,24 @@ void TellOverridden(const Lab& lab, const SweepRequest& request) {
   }
 }
 
+// Told before it is measured, for it costs only more of the same then.
+void TellTooFewBlocks(const SweepRequest& request) {
+  const size_t values = request.plan.values.size();
+  const size_t comparisons = values * (values - 1) / 2 * request.options.variants.size();
+  const size_t needed = LeastBlocks(Pairing::kAllPairs, comparisons);
+  if (request.options.repeat <= 1 || static_cast<size_t>(request.options.repeat) >= needed) return;
+  std::fprintf(stderr, "lab: %d blocks cannot say what moves with the knob over so many points; --repeat %zu can\n",
+               request.options.repeat, needed);
+}
+
+void TellWhatIsUp(const std::string& root) {
+  for (const live::UpFolder& folder : live::UpFolders(root)) {
+    if (!folder.record) continue;
+    std::fprintf(stderr, "lab: %s is up and shares the cores with this sweep; ./lab down %s ends it\n",
+                 folder.lab.c_str(), folder.lab.c_str());
+  }
+}
+
 absl::StatusOr<std::vector<Run>> RunShown(const Lab& lab, const SweepRequest& request, bool json, bool plain) {
   if (!json && !plain && IsTerminal(STDOUT_FILENO)) {
     LiveProgress progress(lab, request.options.quick, request.options.seed, STDOUT_FILENO,
@@ -82,6 +102,8 @@ int RunASweep(const Session& session, const Arguments& arguments) {
   std::fprintf(json ? stderr : stdout, "%s\n", Plan(*lab, *request, trials).c_str());
   std::fflush(stdout);
   TellOverridden(*lab, *request);
+  TellTooFewBlocks(*request);
+  TellWhatIsUp(session.root);
   options.interrupted = &CatchSignals();
   options.root = session.root;
   options.command = session.command;

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <array>
+#include <optional>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -12,7 +14,17 @@ namespace {
 constexpr int kBlocks = 5;
 constexpr size_t kMaxValues = 24;
 
+constexpr const char* kBinary = "binary";
+
 using Errors = std::vector<std::string>;
+
+// What is wrong with several values, or in several programs, in the same words is told once.
+void AddOnce(const absl::Status& status, Errors& errors) {
+  std::string error(status.message());
+  if (!status.ok() && std::find(errors.begin(), errors.end(), error) == errors.end()) {
+    errors.push_back(std::move(error));
+  }
+}
 
 // The one --set with several values, taken out of `arguments`; "" when there is none.
 std::string TakeSwept(Arguments& arguments, Errors& errors) {
@@ -31,11 +43,51 @@ std::string TakeSwept(Arguments& arguments, Errors& errors) {
   return swept.empty() ? "" : swept.front();
 }
 
+// "ratelimit.limit=4" as part, key and value; none when it is no setting, which ReadRunOptions tells.
+std::optional<std::array<std::string, 3>> SettingOf(const std::string& text) {
+  const auto assignment = SplitAssignment("--set", text);
+  if (!assignment.ok()) return std::nullopt;
+  const size_t dot = assignment->first.find('.');
+  if (dot == std::string::npos) return std::nullopt;
+  return std::array{assignment->first.substr(0, dot), assignment->first.substr(dot + 1), assignment->second};
+}
+
+// Where the program itself is swept: what else is set of its part, taken out of `arguments`, for it is no matter of the
+// lab's own program.
+std::vector<std::array<std::string, 3>> TakeOfPrograms(const std::string& swept, Arguments& arguments) {
+  std::vector<std::array<std::string, 3>> taken;
+  const auto knob = SettingOf(swept);
+  if (!knob || (*knob)[1] != kBinary) return taken;
+  std::vector<std::string> rest;
+  for (const std::string& text : arguments.All("--set")) {
+    const auto setting = SettingOf(text);
+    if (setting && (*setting)[0] == (*knob)[0] && (*setting)[1] != kBinary) {
+      taken.push_back(*setting);
+    } else {
+      rest.push_back(text);
+    }
+  }
+  arguments.options["--set"] = rest;
+  if (rest.empty()) arguments.options.erase("--set");
+  return taken;
+}
+
+// Settings that are the same for every swept program have to be right for each of them.
+void ReadOfPrograms(const std::vector<std::array<std::string, 3>>& settings, const Lab& lab,
+                    const Catalogue& catalogue, SweepRequest& request, Errors& errors) {
+  for (const auto& [part, key, value] : settings) {
+    request.options.set[part][key] = value;
+    for (const std::string& binary : request.plan.values) {
+      AddOnce(CheckSet(lab, catalogue, part, key, value, binary), errors);
+    }
+  }
+}
+
 // The program that the part is run by whatever the knob is; "" for those of the lab.
 std::string BinaryOf(const SweepRequest& request, const SweepPlan& plan) {
   const auto set = request.options.set.find(plan.part);
   if (set == request.options.set.end()) return "";
-  const auto binary = set->second.find("binary");
+  const auto binary = set->second.find(kBinary);
   return binary == set->second.end() ? "" : binary->second;
 }
 
@@ -57,27 +109,35 @@ void ReadPlan(const std::string& text, const Lab& lab, const Catalogue& catalogu
   plan.key = path.substr(dot + 1);
   for (const absl::string_view one : absl::StrSplit(values, ',')) {
     std::string value(absl::StripAsciiWhitespace(one));
-    if (plan.key == "binary") value = BinaryPath("", value);
+    if (plan.key == kBinary) value = BinaryPath("", value);
     if (std::find(plan.values.begin(), plan.values.end(), value) != plan.values.end()) {
       errors.push_back(absl::StrCat("--set ", path, ": \"", value, "\" stands there twice"));
       continue;
     }
     plan.values.push_back(value);
-    const absl::Status checked =
-        CheckSet(lab, catalogue, plan.part, plan.key, value, plan.key == "binary" ? value : BinaryOf(request, plan));
-    const std::string error(checked.message());
-    // An unknown part or key is wrong with every value in the same words.
-    if (!checked.ok() && std::find(errors.begin(), errors.end(), error) == errors.end()) errors.push_back(error);
+    const std::string binary = plan.key == kBinary ? value : BinaryOf(request, plan);
+    AddOnce(CheckSet(lab, catalogue, plan.part, plan.key, value, binary), errors);
   }
   if (plan.values.size() > kMaxValues) errors.push_back(absl::StrCat("at most ", kMaxValues, " values a sweep"));
 }
 
-SweepKnob Describe(const SweepPlan& plan, const Lab& lab, const Catalogue& catalogue) {
+// What may be set of the part, of the program that it is: that of --set, else that of the lab, else our own.
+std::vector<Catalogue::Knob> KnobsOf(const PartSpec& part, std::string binary, const Catalogue& catalogue) {
+  const std::string& kind = part.kind.empty() ? part.name : part.kind;
+  if (const auto own = part.set.find(kBinary); binary.empty() && own != part.set.end()) binary = own->second;
+  if (!binary.empty() && catalogue.knobs_of_binary != nullptr) {
+    return catalogue.knobs_of_binary(kind, binary).value_or(std::vector<Catalogue::Knob>());
+  }
+  const auto knobs = catalogue.knobs.find(kind);
+  return knobs == catalogue.knobs.end() ? std::vector<Catalogue::Knob>() : knobs->second;
+}
+
+SweepKnob Describe(const SweepRequest& request, const Lab& lab, const Catalogue& catalogue) {
+  const SweepPlan& plan = request.plan;
   SweepKnob knob{plan.part, plan.key, "", ""};
   for (const PartSpec& part : lab.system) {
-    const auto knobs = catalogue.knobs.find(part.kind.empty() ? part.name : part.kind);
-    if (part.name != plan.part || knobs == catalogue.knobs.end()) continue;
-    for (const Catalogue::Knob& one : knobs->second) {
+    if (part.name != plan.part) continue;
+    for (const Catalogue::Knob& one : KnobsOf(part, BinaryOf(request, plan), catalogue)) {
       if (one.path != plan.key) continue;
       knob.type = one.type;
       knob.doc = one.doc;
@@ -93,6 +153,7 @@ absl::StatusOr<SweepRequest> ReadSweepRequest(const Arguments& arguments, const 
   Errors errors;
   Arguments rest = arguments;
   const std::string swept = TakeSwept(rest, errors);
+  const std::vector<std::array<std::string, 3>> of_programs = TakeOfPrograms(swept, rest);
   const absl::StatusOr<RunOptions> options = ReadRunOptions(rest, lab, catalogue);
   if (options.ok()) {
     request.options = *options;
@@ -100,6 +161,7 @@ absl::StatusOr<SweepRequest> ReadSweepRequest(const Arguments& arguments, const 
     errors.emplace_back(options.status().message());
   }
   if (!swept.empty()) ReadPlan(swept, lab, catalogue, request, errors);
+  ReadOfPrograms(of_programs, lab, catalogue, request, errors);
   const auto fixed = request.options.set.find(request.plan.part);
   if (fixed != request.options.set.end() && fixed->second.contains(request.plan.key)) {
     errors.push_back(absl::StrCat("--set ", request.plan.part, ".", request.plan.key, ": swept, and fixed too"));
@@ -107,7 +169,7 @@ absl::StatusOr<SweepRequest> ReadSweepRequest(const Arguments& arguments, const 
   if (!errors.empty()) return absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));
   if (!arguments.Has("--repeat")) request.options.repeat = request.options.quick ? 1 : kBlocks;
   if (request.options.variants.empty()) request.options.variants = {lab.reference};
-  request.knob = Describe(request.plan, lab, catalogue);
+  request.knob = Describe(request, lab, catalogue);
   return request;
 }
 
