@@ -190,8 +190,7 @@ TEST(SweepRequestTest, AllErrorsAtOnce) {
 }
 
 TEST(SweepRequestTest, AKnobOfAForeignProgramIsDescribedByIt) {
-  const auto request =
-      SweepOptions({"--set", "ratelimit.binary=./a", "--set", "ratelimit.limit=1,2"}, WithPrograms());
+  const auto request = SweepOptions({"--set", "ratelimit.binary=./a", "--set", "ratelimit.limit=1,2"}, WithPrograms());
   ASSERT_TRUE(request.ok()) << request.status();
   EXPECT_EQ(request->knob.type, "int");
   EXPECT_EQ(request->knob.doc, "how many a window");

@@ -73,8 +73,8 @@ std::vector<std::array<std::string, 3>> TakeOfPrograms(const std::string& swept,
 }
 
 // Settings that are the same for every swept program have to be right for each of them.
-void ReadOfPrograms(const std::vector<std::array<std::string, 3>>& settings, const Lab& lab,
-                    const Catalogue& catalogue, SweepRequest& request, Errors& errors) {
+void ReadOfPrograms(const std::vector<std::array<std::string, 3>>& settings, const Lab& lab, const Catalogue& catalogue,
+                    SweepRequest& request, Errors& errors) {
   for (const auto& [part, key, value] : settings) {
     request.options.set[part][key] = value;
     for (const std::string& binary : request.plan.values) {

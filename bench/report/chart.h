@@ -6,7 +6,8 @@
 #include <vector>
 
 // Line charts as inline SVG: no script, colours and fonts by the CSS classes of the page (bench/ui/web/src/*.css), so
-// that one chart fits light, dark and paper. Every line also has a dash pattern of its own: colour is never the only sign.
+// that one chart fits light, dark and paper. Every line also has a dash pattern of its own: colour is never the only
+// sign.
 namespace lab::bench {
 
 // Around a point. An open one is known to reach `high` and may reach anything above: an arrow instead of a cap.

@@ -291,8 +291,7 @@ std::string ConditionLine(const RunConditions& conditions) {
 
 std::string ConditionLine(const Report& report) {
   const Run& run = report.run;
-  return ConditionLine(
-      {run.seed, run.quick, run.host, run.changed, VersionsOf(run.trials), run.revision, report.load});
+  return ConditionLine({run.seed, run.quick, run.host, run.changed, VersionsOf(run.trials), run.revision, report.load});
 }
 
 std::string CommandLine(const Report& report) { return CommandLine(report.run.command, report.run.seed); }

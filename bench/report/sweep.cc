@@ -105,8 +105,8 @@ std::vector<const SweepEstimate*> Estimates(const Sweep& sweep, const std::strin
   return any ? points : std::vector<const SweepEstimate*>();
 }
 
-// Pairs of a block of `a` with one of `b` of which it is not known that the former is below: equal ones too, and a value
-// that is only known to be at least so large.
+// Pairs of a block of `a` with one of `b` of which it is not known that the former is below: equal ones too, and a
+// value that is only known to be at least so large.
 size_t NotBelow(const SweepEstimate& a, const SweepEstimate& b) {
   size_t pairs = 0;
   for (const SweepBlock& one : a.blocks) {
@@ -131,7 +131,8 @@ std::set<size_t> FitBlocks(const Sweep& sweep) {
 std::string MoveNote(const Sweep& sweep) {
   const size_t comparisons = ComparisonsOf(sweep), needed = BlocksToTell(sweep);
   if (comparisons == 0) return "";
-  const std::string all = absl::StrCat(comparisons, comparisons == 1 ? " comparison" : " comparisons", " of two points");
+  const std::string all =
+      absl::StrCat(comparisons, comparisons == 1 ? " comparison" : " comparisons", " of two points");
   if (static_cast<size_t>(sweep.blocks) < needed) {
     return absl::StrCat(" What moves with the knob cannot be said with ", sweep.blocks, " blocks: ", all, " take ",
                         needed, " (--repeat ", needed, ").");
@@ -264,7 +265,8 @@ State StateAt(const SweepPoint& point, const std::string& rule) {
 }
 
 std::vector<ValueGroup> GroupsOf(const Sweep& sweep) {
-  ValueGroup moving{true, "moves with the knob", {}}, unknown, still{false, "does not move beyond the noise of the blocks", {}};
+  ValueGroup moving{true, "moves with the knob", {}}, unknown,
+      still{false, "does not move beyond the noise of the blocks", {}};
   const auto blocks = static_cast<size_t>(std::max(1, sweep.blocks));
   unknown.title = blocks < BlocksToTell(sweep)
                       ? absl::StrCat("cannot be said with ", blocks, blocks == 1 ? " block" : " blocks")
@@ -325,11 +327,11 @@ std::string IntervalNote(const Sweep& sweep) {
   if (fewest == fit.end()) return "No point has two blocks with a value: there is no interval.";
   const MedianRanks ranks = MedianInterval(*fewest);
   const bool same = fit.size() == 1;
-  std::string note = absl::StrFormat(
-      "Median of %s interleaved blocks; %s %s encloses the true median in %.0f %% of cases.",
-      same ? absl::StrCat(*fewest) : absl::StrCat(*fit.begin(), " to ", *fit.rbegin()),
-      same ? "its interval" : absl::StrCat("an interval of ", *fewest),
-      ranks.low == 0 ? "(the range of the blocks)" : "(order statistics)", ranks.coverage * 100);
+  std::string note =
+      absl::StrFormat("Median of %s interleaved blocks; %s %s encloses the true median in %.0f %% of cases.",
+                      same ? absl::StrCat(*fewest) : absl::StrCat(*fit.begin(), " to ", *fit.rbegin()),
+                      same ? "its interval" : absl::StrCat("an interval of ", *fewest),
+                      ranks.low == 0 ? "(the range of the blocks)" : "(order statistics)", ranks.coverage * 100);
   if (ranks.coverage < 0.9) note += " Fewer than 90 %: five blocks with a value give intervals to quote.";
   return note + MoveNote(sweep);
 }

@@ -77,10 +77,10 @@ int ExitStatus(const Sweep& sweep);
 size_t ComparisonsOf(const Sweep& sweep);
 // The blocks that each point needs before anything can be said of so many comparisons.
 size_t BlocksToTell(const Sweep& sweep);
-// Whether this value differs between two points, in any variant: then it moves with the knob. All pairs of the blocks of
-// two points are compared, as those of two variants are (bench/judge/difference.h), so that a value that does not move
-// is said to do so in at most kErrorBound of all sweeps, over all comparisons of it together. False: every two points
-// could be compared. Absent: nothing moves, and in some of them the blocks with a value are too few to say.
+// Whether this value differs between two points, in any variant: then it moves with the knob. All pairs of the blocks
+// of two points are compared, as those of two variants are (bench/judge/difference.h), so that a value that does not
+// move is said to do so in at most kErrorBound of all sweeps, over all comparisons of it together. False: every two
+// points could be compared. Absent: it is not seen to move, and at some points too few blocks have a value to say.
 std::optional<bool> Moves(const Sweep& sweep, const std::string& value);
 // How a rule of the lab came out at a point, over all its variants that count; not asked when it was not judged.
 State StateAt(const SweepPoint& point, const std::string& rule);

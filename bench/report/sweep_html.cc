@@ -176,8 +176,7 @@ std::string Charts(const Sweep& sweep) {
     if (!lead.empty()) absl::StrAppend(&out, "<div class=\"lead\"><div class=\"panels\">\n", lead, "</div></div>\n");
     if (others.empty()) continue;
     if (still) {
-      absl::StrAppend(&out, "<details class=\"more\"><summary>What ", EscapeHtml(group.title),
-                      "</summary>");
+      absl::StrAppend(&out, "<details class=\"more\"><summary>What ", EscapeHtml(group.title), "</summary>");
     } else if (!group.title.empty()) {
       absl::StrAppend(&out, "<h3>What ", group.moves ? "" : "may move: it ", EscapeHtml(group.title), "</h3>");
     }

@@ -52,7 +52,8 @@ std::string Head(const Sweep& sweep, const Layout& layout, const std::string& na
   return Cells(layout, name, cells);
 }
 
-// A row for the medians and, where there is more than one block, one for the intervals; one for points that lack blocks.
+// A row for the medians and, where there is more than one block, one for the intervals; one for points that lack
+// blocks.
 std::string ValueRows(const Sweep& sweep, const Layout& layout, const std::string& variant, const ValueInfo& value,
                       const Ansi& ansi) {
   std::vector<std::string> medians, intervals, blocks;
@@ -202,7 +203,8 @@ std::string SweepMarkdown(const Sweep& sweep) {
   const std::vector<std::string> lacking = Lacking(sweep);
   if (!lacking.empty()) out += "\n## What lacks evidence\n\n";
   for (const std::string& line : lacking) absl::StrAppend(&out, "- ", EscapeMarkdown(line), "\n");
-  absl::StrAppend(&out, "\n## Conditions\n\n- command: `", CommandLine(sweep.command, sweep.seed), "`\n- started: ", EscapeMarkdown(sweep.started), ", took ", FormatQuantity(sweep.duration_s, "s"),
+  absl::StrAppend(&out, "\n## Conditions\n\n- command: `", CommandLine(sweep.command, sweep.seed),
+                  "`\n- started: ", EscapeMarkdown(sweep.started), ", took ", FormatQuantity(sweep.duration_s, "s"),
                   "\n- seed: ", sweep.seed, "\n- revision: ", EscapeMarkdown(sweep.revision), "\n");
   for (const auto& [key, value] : sweep.host) {
     absl::StrAppend(&out, "- host, ", EscapeMarkdown(key), ": ", EscapeMarkdown(value), "\n");
