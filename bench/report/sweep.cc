@@ -85,9 +85,9 @@ SweepPoint MakePoint(const Lab& lab, const Sweep& sweep, std::string value, std:
     }
   }
   for (const Trial& trial : run.trials) {
-    for (const std::string& problem : trial.problems) {
-      point.problems.push_back(absl::StrCat(trial.variant, " (", trial.repeat, "): ", problem));
-    }
+    const std::string of = absl::StrCat(trial.variant, " (", trial.repeat, "): ");
+    for (const std::string& problem : trial.problems) point.problems.push_back(absl::StrCat(of, problem));
+    for (const std::string& problem : trial.host_problems) point.host_problems.push_back(absl::StrCat(of, problem));
   }
   return point;
 }

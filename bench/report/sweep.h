@@ -50,7 +50,8 @@ struct SweepPoint {
   std::optional<double> x;                                                 // its place on an axis; absent for names
   std::map<std::pair<std::string, std::string>, SweepEstimate> estimates;  // (variant, value)
   std::vector<Finding> findings;
-  std::vector<std::string> problems;  // of its trials, "deny (2): …"
+  std::vector<std::string> problems;       // of its trials, "deny (2): …"
+  std::vector<std::string> host_problems;  // those of them that are the host's doing
 };
 
 struct Sweep : RunConditions {  // `changed` without the knob

@@ -50,6 +50,7 @@ Json PointJson(const Sweep& sweep, const SweepPoint& point) {
                                 {"why", finding.why}});
   }
   json["problems"] = point.problems;
+  json["host_problems"] = point.host_problems;
   return json;
 }
 

@@ -201,6 +201,12 @@ TEST(SweepTest, APointWithoutEvidenceMakesTheCurveIncomplete) {
   EXPECT_EQ(ExitStatus(few), 2);
   ASSERT_THAT(Lacking(few), SizeIs(1));
   EXPECT_EQ(Lacking(few)[0], "deny at 5ms: everything: 2 of 5 blocks have a value; a busy neighbour");
+  EXPECT_THAT(few.points[1].host_problems, IsEmpty());
+  runs[1].trials[2].host_problems = {"a busy neighbour"};
+  const auto json =
+      nlohmann::json::parse(SweepJson(MakeSweep(SweptLab(), kDeadline, {"2ms", "5ms"}, {"deny"}, 5, runs)));
+  EXPECT_EQ(json["points"][1]["problems"].size(), 3u);
+  EXPECT_EQ(json["points"][1]["host_problems"], nlohmann::json({"deny (3): a busy neighbour"}));
 }
 
 TEST(SweepTest, AnInterruptedOneKeepsWhatThereIs) {

@@ -55,7 +55,8 @@ std::vector<std::string> StarvedProblems(const Trial& trial) {
   }
   if (starved.empty()) return {};
   return {Concat("the load generator was starved: it sent 1 % of its requests up to ", FormatDuration(Nanos(worst)),
-                 " late or more (at most ", FormatDuration(Millis(static_cast<int>(kLagLimit_s * 1000))), ") in ", starved)};
+                 " late or more (at most ", FormatDuration(Millis(static_cast<int>(kLagLimit_s * 1000))), ") in ",
+                 starved)};
 }
 
 std::vector<std::string> SaturatedProblems(const Trial& trial) {

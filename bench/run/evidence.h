@@ -17,9 +17,9 @@ inline constexpr double kLagLimit_s = 0.005;  // with a fault or without: what i
 // Reasons why what a trial measured is not to be trusted, in words, for Trial::problems. Pure functions of what was
 // seen.
 
-// A starved generator: p99 of its lag above 5 ms in any phase. Phases with a fault are no exception: an operation counts
-// as sent when its connection gets it, and as failed when there is none, so that a part that is paused, gone or coming
-// back delays no sending, while lag would be counted as the latency of its design.
+// A starved generator: p99 of its lag above 5 ms in any phase. Phases with a fault are no exception: an operation
+// counts as sent when its connection gets it, and as failed when there is none, so that a part that is paused, gone or
+// coming back delays no sending, while lag would be counted as the latency of its design.
 std::vector<std::string> StarvedProblems(const Trial& trial);
 // A saturated generator: more than 0.1 % dropped in the trial.
 std::vector<std::string> SaturatedProblems(const Trial& trial);

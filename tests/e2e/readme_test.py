@@ -1,27 +1,29 @@
 """Every `./lab` command in a fenced block of any README runs and exits as it should.
 
 Long commands run in their short form (`--quick`); `./lab test` and `./lab bench` are what runs this test, or a stage of
-their own, so they are only checked to be known.
+their own, so they are only checked to be known. Among the commands are the quick run of every lab and a run of its broken
+variant alone, here and nowhere else: what they leave is checked too.
 """
 
 import glob
+import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
-import tempfile
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from lab_test import LAB, LABS, ROOT, LabTest
 import verdicts
-from processes import BUILD, ROOT
 from verdicts import run_to_a_verdict
 
-LAB = os.path.join(BUILD, "bench", "cli", "lab")
 ELSEWHERE = {"test", "bench"}
 PROMPT = re.compile(r"^\s*(?:\$ )?(\./lab\b[^#\n]*)(#.*exit (\d+).*)?", re.M)
+QUICK_BUDGET = 45  # seconds, as each lab file says
+BROKEN = {"rate-limit-outage": "no-deadline", "rate-limit-slow-store": "no-deadline",
+          "rate-limit-algorithms": "counts-rejected", "rate-limit-distributed": "full-limit"}
 
 
 def commands():
@@ -38,32 +40,65 @@ def commands():
     return found
 
 
-class ReadmeCommands(unittest.TestCase):
-    def test_every_command_runs(self):
-        state = tempfile.mkdtemp(prefix="lab-readme-")
-        self.addCleanup(shutil.rmtree, state, ignore_errors=True)
-        env = dict(os.environ, LAB_ROOT=ROOT, LAB_STATE=state, NO_COLOR="1")
+def different_commands():
+    """The words of each command that is run here -> (README, command, expected exit status); runs come first."""
+    different = {}
+    for readme, command, expected in sorted(commands(), key=lambda item: " run " not in item[1]):
+        words = shlex.split(command)[1:]
+        if words and words[0] in ELSEWHERE:
+            continue
+        if words and words[0] == "run" and "--quick" not in words:
+            words.append("--quick")
+        different.setdefault(tuple(words), (readme, command, expected))
+    return different
+
+
+class ReadmeCommands(LabTest):
+    def setUp(self):
+        super().setUp()
         # What a README keeps up it also takes down; in case it does not.
-        self.addCleanup(subprocess.run, [LAB, "down", "--all"], env=env, cwd=ROOT, capture_output=True, timeout=60)
-        all_commands = commands()
-        self.assertGreater(len(all_commands), 5)
-        done = set()
-        for readme, command, expected in sorted(all_commands, key=lambda item: " run " not in item[1]):
-            words = shlex.split(command)[1:]
-            if words and words[0] in ELSEWHERE:
-                continue
-            if words and words[0] == "run" and "--quick" not in words:
-                words.append("--quick")
-            if tuple(words) in done:
-                continue
-            done.add(tuple(words))
+        self.addCleanup(self.lab, "down", "--all", timeout=60)
+
+    def test_every_lab_is_run_whole_and_its_broken_variant_alone(self):
+        statuses = {words: expected for words, (_, _, expected) in different_commands().items()}
+        for lab in LABS:
+            self.assertEqual(statuses.get(("run", lab, "--quick")), 0, lab)
+            self.assertEqual(statuses.get(("run", lab, "--variants", BROKEN[lab], "--quick")), 1, lab)
+        self.assertIn(2, [status for words, status in statuses.items() if "--starve-load" in words])
+
+    def test_every_command_runs(self):
+        different = different_commands()
+        self.assertGreater(len(different), 5)
+        for words, (readme, command, expected) in different.items():
             with self.subTest(readme=readme, command=command):
                 def run():
-                    return subprocess.run([LAB, *words], env=env, cwd=ROOT, stdin=subprocess.DEVNULL, text=True,
-                                          capture_output=True, timeout=240)
+                    return self.lab(*words, timeout=240)
 
-                ran = run() if expected == verdicts.INCONCLUSIVE else run_to_a_verdict(run, state, command)
-                self.assertEqual(ran.returncode, expected, ran.stdout[-2000:] + ran.stderr[-2000:])
+                ran = run() if expected == verdicts.INCONCLUSIVE else run_to_a_verdict(run, self.state, command)
+                self.assert_status(ran, expected)
+                if "--starve-load" in words:
+                    self.assertRegex(ran.stdout, r"(?i)generator")
+                if len(words) == 3 and words[0] == "run" and words[1] in LABS:
+                    self.check_quick_run(words[1])
+
+    def check_quick_run(self, lab):
+        """What a quick run of a whole lab leaves: its files, within its budget, a trace of every replica, no process."""
+        folder = self.run_folder(lab)
+        for name in ("result.json", "report.md", "report.html", "card.md"):
+            self.assertGreater(os.path.getsize(os.path.join(folder, name)), 200, name)
+        with open(os.path.join(folder, "result.json")) as file:
+            result = json.load(file)
+        self.assertEqual(result["verdict"]["state"], "pass")
+        # Its length is that of its phases and starts, not a speed.
+        self.assertLessEqual(result["duration_s"], QUICK_BUDGET)
+        for trial in os.listdir(os.path.join(folder, "trials")):
+            spans = []
+            for path in glob.glob(os.path.join(folder, "trials", trial, "traces", "ratelimit*.jsonl")):  # one a replica
+                with open(path) as file:
+                    spans += [json.loads(line) for line in file]
+            self.assertTrue(spans, trial)
+            self.assertEqual({span["service"] for span in spans}, {"ratelimit"})
+        self.assert_nothing_runs()
 
 
 if __name__ == "__main__":

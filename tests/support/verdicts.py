@@ -66,13 +66,27 @@ def wait_until_calm(times=cpu_times, sleep=time.sleep):
 
 
 def newest_result(state, since):
-    """The result.json of the newest run below a state folder; None where no run has written one since then."""
-    found = [path for path in glob.glob(os.path.join(state, "runs", "*", "*", "result.json"))
+    """The result.json (of a sweep sweep.json) of the newest run below a state folder; None where none was written since then."""
+    found = [path for name in ("result.json", "sweep.json") for path in glob.glob(os.path.join(state, "runs", "*", "*", name))
              if os.path.basename(os.path.dirname(path)) != "latest" and os.path.getmtime(path) >= since]
     if not found:
         return None
     with open(max(found, key=os.path.getmtime)) as file:
         return json.load(file)
+
+
+def why_points_lack_evidence(sweep):
+    """The same of a sweep: each block without a value belongs to a trial that only the host disturbed."""
+    blamed = set()
+    for point in sweep["points"]:
+        if not set(point["problems"]) <= set(point["host_problems"]):
+            return None
+        blamed |= {problem.partition(": ")[2] for problem in point["host_problems"]}
+    whys = [block["why"] for point in sweep["points"] for value in point["values"] for block in value["blocks"]
+            if block["value"] is None]
+    if not whys or not all(any(problem in why for problem in blamed) for why in whys):
+        return None
+    return "; ".join(sorted(blamed))
 
 
 def why_undecided(result):
@@ -81,6 +95,8 @@ def why_undecided(result):
     Every trial ran to its end, has no problem that is not the host's, and each of its faults has its receipt; every
     check without enough evidence lacks that of a trial that the host disturbed.
     """
+    if "points" in result:
+        return why_points_lack_evidence(result) if result["exit_status"] == INCONCLUSIVE else None
     if result["exit_status"] != INCONCLUSIVE or result["verdict"]["state"] != "inconclusive":
         return None
     blamed = []  # (variant, problem)

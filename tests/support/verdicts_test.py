@@ -90,6 +90,22 @@ class WhyUndecided(unittest.TestCase):
         self.assertIsNone(verdicts.why_undecided(result))
 
 
+class WhyPointsLackEvidence(unittest.TestCase):
+    def sweep(self, problems=(STOLEN,), host_problems=(STOLEN,), why=STOLEN):
+        return {"exit_status": 2, "points": [
+            {"problems": [f"deny (1): {problem}" for problem in problems],
+             "host_problems": [f"deny (1): {problem}" for problem in host_problems],
+             "values": [{"blocks": [{"value": None, "why": why}, {"value": 0.1, "why": ""}]}]}]}
+
+    def test_the_host_alone_and_others(self):
+        self.assertEqual(verdicts.why_undecided(self.sweep()), STOLEN)
+        self.assertIsNone(verdicts.why_undecided(self.sweep(problems=[STOLEN, DIED])))
+        self.assertIsNone(verdicts.why_undecided(self.sweep(problems=[DIED], host_problems=[], why=DIED)))
+        self.assertIsNone(verdicts.why_undecided(self.sweep(problems=[], host_problems=[], why="was never seen to have an effect")))
+        self.assertIsNone(verdicts.why_undecided(self.sweep(why="was never seen to have an effect")))
+        self.assertIsNone(verdicts.why_undecided({**self.sweep(), "exit_status": 70}))
+
+
 class Calm(unittest.TestCase):
     """Ticks (all, idle, stolen) as of /proc/stat; no time passes."""
 
