@@ -47,12 +47,13 @@ void CompareWithLittle(const Trial& trial, const Phase& phase, PhaseQueueing& qu
   uint64_t sent = 0;
   double sum_s = 0, longest_s = 0;
   for (const Op& op : trial.ops) {
-    const double at_s = static_cast<double>(op.sent_ns) / 1e9;
-    if (op.outcome == Outcome::kDropped || at_s < begin_s || at_s >= end_s) continue;
+    const double at_s = static_cast<double>(op.sent_ns) / 1e9, done_s = static_cast<double>(op.done_ns) / 1e9;
+    if (op.outcome == Outcome::kDropped || at_s >= end_s || done_s < begin_s) continue;
     const double service_s = static_cast<double>(op.service_ns()) / 1e9;
+    longest_s = std::max(longest_s, service_s);  // those too that were sent before: they are in flight now
+    if (at_s < begin_s) continue;
     ++sent;
     sum_s += service_s;
-    longest_s = std::max(longest_s, service_s);
   }
   if (sent == 0 || end_s <= begin_s) return;
   queueing.sent_per_s = static_cast<double>(sent) / (end_s - begin_s);

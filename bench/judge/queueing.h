@@ -15,8 +15,9 @@ namespace lab::bench {
 struct PhaseQueueing {
   std::string phase;
   // Little's law (Operations Research 9(3), 1961): what is in flight is the rate times the time each takes. Rate and
-  // time come from the operations, sent to done; in flight is the number of calls that the generator holds, looked at
-  // in each turn of its loop. Over the whole seconds within the phase.
+  // time come from the operations, sent to done; in flight is what the generator added up while it sent and received.
+  // Both rest on the same clock: what they show is a record that lacks operations, not a wrong clock. Over the whole
+  // seconds within the phase.
   double sent_per_s = 0;
   double mean_s = 0;                // from sending to the end of an operation
   std::optional<double> in_flight;  // counted

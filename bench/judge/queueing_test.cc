@@ -73,6 +73,19 @@ TEST(QueueingTest, LatenciesThatLeaveOutWaitingAreAMismatch) {
   for (const PhaseQueueing& phase : QueueingOf(trial, OnePart())) EXPECT_TRUE(phase.mismatch) << phase.phase;
 }
 
+// What a pause left is answered in the next phase, in which nothing takes long that is sent there.
+TEST(QueueingTest, AnInheritedBacklogIsNotStationary) {
+  Trial trial = Stationary(2000, 0.005);
+  for (auto& [at_s, value] : trial.series[0].samples) value *= at_s > 5 && at_s < 7 ? 3 : 1;
+  for (Op& op : trial.ops) {
+    if (op.sent_ns < 4'000'000'000 || op.sent_ns >= 5'000'000'000) continue;
+    op.done_ns = 5'500'000'000;
+  }
+  const std::vector<PhaseQueueing> phases = QueueingOf(trial, OnePart());
+  EXPECT_FALSE(phases[1].mismatch);
+  EXPECT_NE(phases[1].why, "");
+}
+
 TEST(QueueingTest, NextToNothingInFlightIsNoMismatch) {
   Trial trial = Stationary(100, 0.0002);  // 0.02 in flight
   for (auto& [at_s, value] : trial.series[0].samples) value *= 2;

@@ -72,13 +72,11 @@ absl::Status Engine::Run() {
     }
     Expire(now);
     Flush();
-    window_.Held(in_flight(), Now());
-    TellSecond(Now());
+    TellSecond(now);
     ReopenLinks();
     if (options_.starve > 0) Starve(now);
     poller_.Wait(0);
     now = Now();
-    window_.Held(in_flight(), now);
     if (Finished(now)) break;
     if (now > last_possible_end_) {
       status_ = absl::InternalError("the load did not end: operations are left that neither ended nor timed out");
@@ -195,7 +193,7 @@ void Engine::Flush() {
       Op& op = loads_[call->load].ops[call->op];
       op.sent_ns = now;
       lag_.Add(op.lag_ns());
-      window_.Sent(op.lag_ns());
+      window_.Sent(op.lag_ns(), now);
     }
     unstamped_.clear();
   }
@@ -241,6 +239,7 @@ void Engine::Complete(Call& call, int64_t done, Outcome outcome, Answer answer, 
   op.answer = answer;
   op.code = static_cast<uint16_t>(code);
   window_.Ended(op);
+  window_.Left(op.done_ns);
   load.in_flight.Remove(call);
   load.ops.End(call.op);
   calls_.Give(call);

@@ -26,9 +26,9 @@ LiveLoad LiveWindow::Close(int64_t now_ns, uint64_t in_flight) {
   live.max_s = seconds(latency_.max());
   live.lag_p99_s = seconds(lag_.Quantile(0.99));
   live.in_flight = in_flight;
-  Held(in_flight, now_ns);
-  live.in_flight_mean = held_ns_ / 1e9 / length_s;
-  *this = LiveWindow(now_ns, in_flight);
+  in_flight_ns_ += static_cast<double>(in_flight) * static_cast<double>(now_ns - begin_ns_);
+  live.in_flight_mean = std::max(0.0, in_flight_ns_ / 1e9 / length_s);
+  *this = LiveWindow(now_ns);
   return live;
 }
 

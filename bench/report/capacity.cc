@@ -15,8 +15,8 @@ namespace {
 
 constexpr char kLittleHint[] =
     "Little's law: what is in flight is the rate times the time each operation takes. Rate and time come from the "
-    "record of operations, in flight is the number of calls that the load generator held; where the two differ by more "
-    "than 10 %, the record lacks operations or its times are wrong.";
+    "record of operations, in flight was added up while they were sent and answered; where the two differ by more "
+    "than 10 %, the record lacks operations or has some twice.";
 
 using Cells = std::vector<std::string>;
 
