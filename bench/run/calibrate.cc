@@ -198,8 +198,8 @@ absl::StatusOr<Knee> Calibrate(const Lab& lab, const RunOptions& options, const 
   if (!key.ok()) return key.status();
   if (!options.recalibrate && options.starve_load <= 0) {
     if (std::optional<Knee> kept = KeptKnee(options.root, *key)) {
-      progress.Note(absl::StrFormat("the knee of %s is %.0f/s, kept from %s; --recalibrate looks for it again",
-                                    lab.reference, *kept->per_s, kept->found));
+      progress.Note(absl::StrFormat("the knee of %s is %s%.0f/s, kept from %s; --recalibrate looks for it again",
+                                    lab.reference, kept->at_least ? "at least " : "", *kept->per_s, kept->found));
       return *std::move(kept);
     }
   }
@@ -213,7 +213,7 @@ absl::StatusOr<Knee> Calibrate(const Lab& lab, const RunOptions& options, const 
   if (knee->per_s) {
     progress.Note(absl::StrFormat("the knee of %s is %s%.0f/s, found in %.1f s", lab.reference,
                                   knee->at_least ? "at least " : "", *knee->per_s, knee->took_s));
-    if (options.starve_load <= 0 && !knee->at_least) KeepKnee(options.root, *key, *knee);
+    if (options.starve_load <= 0) KeepKnee(options.root, *key, *knee);
   } else {
     progress.Note(Concat("no knee: ", knee->why));
   }

@@ -114,6 +114,7 @@ TEST_F(KneeStoreTest, KeepsWhatWasFoundAndDoubtsWhatItCannotRead) {
   knee.variant = "first";
   knee.objective = ObjectiveText(*lab_.knee);
   knee.per_s = 7200;
+  knee.at_least = true;
   knee.found = "2026-11-21T18:00:00+0000";
   knee.took_s = 17.5;
   knee.probes = {{"bracket", 1000, 0.7, true, 0.0012, 0, 998, 700}};
@@ -121,6 +122,7 @@ TEST_F(KneeStoreTest, KeepsWhatWasFoundAndDoubtsWhatItCannotRead) {
   const std::optional<Knee> kept = KeptKnee(folder_.path(), Key());
   ASSERT_TRUE(kept);
   EXPECT_EQ(*kept->per_s, 7200);
+  EXPECT_TRUE(kept->at_least);
   EXPECT_EQ(kept->source, "kept");
   EXPECT_EQ(kept->objective, "p99 <= 20 ms, errors <= 1 %");
   ASSERT_EQ(kept->probes.size(), 1u);

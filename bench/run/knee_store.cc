@@ -114,6 +114,7 @@ std::optional<Knee> KeptKnee(const std::string& root, const std::string& key) {
     knee.variant = json.at("variant");
     knee.objective = json.at("objective");
     knee.per_s = json.at("per_s").get<double>();
+    knee.at_least = json.at("at_least");
     knee.found = json.at("found");
     knee.took_s = json.at("took_s");
     knee.source = "kept";
@@ -136,9 +137,9 @@ std::optional<Knee> KeptKnee(const std::string& root, const std::string& key) {
 }
 
 void KeepKnee(const std::string& root, const std::string& key, const Knee& knee) {
-  Json json = {{"schema", "lab-knee/1"}, {"variant", knee.variant}, {"objective", knee.objective},
-               {"per_s", *knee.per_s},   {"found", knee.found},     {"took_s", knee.took_s},
-               {"probes", Json::array()}};
+  Json json = {{"schema", "lab-knee/1"}, {"variant", knee.variant},   {"objective", knee.objective},
+               {"per_s", *knee.per_s},   {"at_least", knee.at_least}, {"found", knee.found},
+               {"took_s", knee.took_s},  {"probes", Json::array()}};
   for (const KneeProbe& probe : knee.probes) {
     json["probes"].push_back({{"purpose", probe.purpose},
                               {"rate_per_s", probe.rate_per_s},

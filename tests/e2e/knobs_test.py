@@ -28,14 +28,14 @@ variants:
 {knee}
 load:
   - {{target: ratelimit.http, rate: {rate}, keys: uniform(4), request: {{domain: own, key: tenant}}}}
-phases: {{steady: 3s}}
-quick: {{steady: 2s}}
+phases: {{steady: 4s}}
+quick: {{steady: 4s}}
 values:
   p99: {{is: "latency_p99{{phase=steady}}", show: p99}}
   admitted: {{is: "admitted{{phase=steady}}", show: admitted}}
 expect:
   answers: each.p99 <= 1s
-  limits: each.admitted <= 4 * 3 * 5
+  limits: each.admitted <= 4 * 5 * 5
 invariants: [every-arrival-accounted]
 """
 

@@ -388,11 +388,11 @@ class Page(LabTest):
 
 
 class Missing(LabTest):
-    def test_a_part_that_is_not_there(self):
+    def test_a_program_that_is_not_there(self):
         for part in ("redis", "ratelimit"):
             done = self.lab("run", "rate-limit-outage", "--quick", "--plain", "--set", f"{part}.binary=/nowhere/{part}")
-            self.assert_status(done, 69)
-            self.assertIn(f"/nowhere/{part}", done.stderr)
+            self.assert_status(done, 64)
+            self.assertIn(f"there is no program /nowhere/{part}", done.stderr)
 
     def test_a_host_without_redis(self):
         """Redis hidden from this process alone, by a file system of its own."""

@@ -169,8 +169,9 @@ class ByHand(UpTest):
                 self.assertIn(named, self.assert_status(self.lab("up", *words), 64).stderr)
         self.assertEqual(running_out_of(self.state), [])
         with self.subTest(what="a part that cannot be started"):
-            done = self.assert_status(self.lab("up", OUTAGE, "--set", "ratelimit.binary=/nowhere/ratelimit"), 69)
-            self.assertIn("/nowhere/ratelimit", done.stderr)
+            done = self.assert_status(self.lab("up", OUTAGE, "--set", "ratelimit.binary=/nowhere/ratelimit"), 64)
+            self.assertIn("there is no program /nowhere/ratelimit", done.stderr)
+            self.assert_status(self.lab("up", OUTAGE, "--set", "ratelimit.binary=/bin/false"), 70)
             self.assert_nothing_is_left()
         self.up()
         for words, status, named in ((("break", "redis.pauze"), 64, "redis.pause"), (("break", "redis.pause", "--for", "ever"), 64, "5s"),
