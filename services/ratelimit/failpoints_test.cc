@@ -194,6 +194,8 @@ INSTANTIATE_TEST_SUITE_P(Every, FailpointTest,
 
 TEST(FailpointCasesTest, CoverEveryPointAndActionOfTheLimiter) {
   for (const Point* point : failpoint::AllPoints()) {
+    // The limiter calls nobody; some builds of this test link the client all the same.
+    if (std::string_view(point->name()).starts_with("rpc.call.")) continue;
     for (const Action action : point->actions()) {
       if (action == Action::kCrash) continue;  // tests/chaos
       int cases = 0;
