@@ -10,7 +10,7 @@ namespace {
 
 constexpr double kLeastSamples = 300;  // of a probe: what a p99 rests on, as in bench/judge
 constexpr int kMostClimbs = 2;
-constexpr int kMostStepsDown = 4;
+constexpr int kMostStepsDown = 8;
 
 class Searcher {
  public:
@@ -117,12 +117,14 @@ class Searcher {
 
   // Whether low_, or a rate not far below it, holds in every confirmation.
   bool Confirm() {
+    double down = 1 + search_.tolerance;
     for (int step = 0; step <= kMostStepsDown && GoesOn(); ++step) {
       int held = 0;
       while (held < search_.confirmations && Try("confirm", low_, search_.confirm_s)) ++held;
       if (held == search_.confirmations) return true;
       high_ = low_;
-      low_ /= 1 + search_.tolerance;
+      low_ /= down;
+      if (step > 1) down *= 1 + search_.tolerance;  // far off: the edge is wide
     }
     Fail(absl::StrFormat("no rate near %.0f/s met the objective %d times in a row", high_, search_.confirmations));
     return false;
