@@ -122,6 +122,17 @@ absl::StatusOr<std::pair<std::string, std::string>> SplitAssignment(const std::s
   return std::pair(text.substr(0, equals), text.substr(equals + 1));
 }
 
+absl::StatusOr<Setting> SplitSetting(const std::string& text, const std::string& form) {
+  const auto assignment = SplitAssignment("--set", text);
+  if (!assignment.ok()) return assignment.status();
+  const auto& [path, value] = *assignment;
+  const size_t dot = path.find('.');
+  if (dot == std::string::npos) {
+    return absl::InvalidArgumentError(absl::StrCat("--set takes ", form, ", not \"", text, "\""));
+  }
+  return Setting{path.substr(0, dot), path.substr(dot + 1), value};
+}
+
 std::string HelpText(const CommandSpec& command) {
   std::string usage = "./lab " + command.name;
   if (!command.operands.empty()) usage += " " + command.operands;

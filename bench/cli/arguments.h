@@ -50,6 +50,13 @@ absl::StatusOr<Arguments> ParseArguments(const CommandSpec& command, const std::
 // "a=b" split at the first "=".
 absl::StatusOr<std::pair<std::string, std::string>> SplitAssignment(const std::string& option, const std::string& text);
 
+// "part.key=value" of --set.
+struct Setting {
+  std::string part, key, value;
+};
+// `form` is what the error says it should look like.
+absl::StatusOr<Setting> SplitSetting(const std::string& text, const std::string& form = "part.key=value");
+
 // Usage, options and examples of one command.
 std::string HelpText(const CommandSpec& command);
 

@@ -69,16 +69,6 @@ class Findings {
   bool sound_ = true;
 };
 
-double AvailableMemory() {
-  std::ifstream file("/proc/meminfo");
-  std::string name, unit;
-  double kib = 0;
-  while (file >> name >> kib >> unit) {
-    if (name == "MemAvailable:") return kib * 1024;
-  }
-  return 0;
-}
-
 // A run is inconclusive on a host whose time others take (bench/run/evidence.h).
 void CheckQuiet(Findings& findings) {
   const double cores = std::max(1u, std::thread::hardware_concurrency());
@@ -109,7 +99,7 @@ void CheckMachine(Findings& findings) {
     findings.Weak("cores", absl::StrCat(cores, limits.cpu_cores ? " by a CPU quota" : ""),
                   "labs want 2: with one the load generator often starves, and runs are inconclusive");
   }
-  const double memory = std::min(limits.memory_bytes.value_or(1e18), AvailableMemory());
+  const double memory = std::min(limits.memory_bytes.value_or(1e18), AvailableMemory().value_or(0));
   if (memory >= kMinMemory) {
     findings.Good("memory available", FormatQuantity(memory, "bytes"));
   } else {

@@ -88,12 +88,7 @@ ViewState PlannedView(const Lab& lab, bool quick, uint64_t seed) {
   ViewState state;
   state.lab = lab.name;
   state.seed = seed;
-  double at = 0;
-  for (const PhaseSpec& phase : PhasesOf(lab, quick)) {
-    const double length = std::chrono::duration<double>(phase.length).count();
-    state.phases.push_back({phase.name, at, at + length});
-    at += length;
-  }
+  state.phases = TimelineOf(lab, quick);
   for (const FaultSpec& spec : FaultsOf(lab, quick)) {
     FaultRecord fault;
     fault.fault = spec.fault;
@@ -235,6 +230,13 @@ void LiveProgress::Note(const std::string& text) {
 void LiveProgress::TrialEnds(const Trial& trial) {
   const std::lock_guard<std::mutex> lock(mutex_);
   state_.done.push_back(TrialText(state_.variant, trial));
+}
+
+bool ShowsLive(bool json, bool plain) { return !json && !plain && IsTerminal(STDOUT_FILENO); }
+
+std::unique_ptr<Progress> MakeProgress(const Lab& lab, const RunOptions& options, bool json, bool plain) {
+  if (!ShowsLive(json, plain)) return std::make_unique<PlainProgress>(json ? STDERR_FILENO : STDOUT_FILENO);
+  return std::make_unique<LiveProgress>(lab, options.quick, options.seed, STDOUT_FILENO, StyleOf(STDOUT_FILENO, false));
 }
 
 }  // namespace lab::bench::cli

@@ -80,4 +80,9 @@ class LiveProgress : public Progress {
   std::thread thread_;
 };
 
+// Redrawn in place: on a terminal, unless another form was asked for.
+bool ShowsLive(bool json, bool plain);
+// How a run shows itself on standard output; with `json`, which has that for itself, on standard error.
+std::unique_ptr<Progress> MakeProgress(const Lab& lab, const RunOptions& options, bool json, bool plain);
+
 }  // namespace lab::bench::cli

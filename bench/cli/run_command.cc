@@ -5,7 +5,6 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "bench/cli/checkout.h"
 #include "bench/cli/commands.h"
 #include "bench/cli/disk.h"
@@ -14,8 +13,8 @@
 #include "bench/cli/run_page.h"
 #include "bench/cli/run_request.h"
 #include "bench/cli/terminal.h"
+#include "bench/cli/up_systems.h"
 #include "bench/judge/judge.h"
-#include "bench/live/keeper_record.h"
 #include "bench/report/card.h"
 #include "bench/report/report.h"
 #include "bench/report/result_json.h"
@@ -29,7 +28,6 @@ namespace {
 // How this run shows itself.
 struct Manner {
   bool json = false;  // only result.json on standard output
-  bool live = false;  // redrawn in place; else plain lines
   bool ask = false;   // for predictions
   bool plain = false;
   bool page = false;  // beside the rest, in a browser
@@ -44,19 +42,13 @@ absl::StatusOr<Manner> MannerOf(const Arguments& arguments) {
   manner.page_port = static_cast<int>(port->value_or(0));
   manner.json = arguments.Has("--json");
   manner.plain = arguments.Has("--plain");
-  manner.live = !manner.json && !manner.plain && IsTerminal(STDOUT_FILENO);
   manner.ask = !manner.json && !arguments.Has("--no-predict") && !arguments.Has("--yes") && IsTerminal(STDOUT_FILENO) &&
                isatty(STDIN_FILENO) == 1;
   return manner;
 }
 
-std::unique_ptr<Progress> ProgressOf(const Lab& lab, const RunOptions& options, const Manner& manner) {
-  if (!manner.live) return std::make_unique<PlainProgress>(manner.json ? STDERR_FILENO : STDOUT_FILENO);
-  return std::make_unique<LiveProgress>(lab, options.quick, options.seed, STDOUT_FILENO, StyleOf(STDOUT_FILENO, false));
-}
-
 absl::StatusOr<Run> RunShown(const Lab& lab, const RunOptions& options, const Manner& manner, RunPage* page) {
-  const std::unique_ptr<Progress> progress = ProgressOf(lab, options, manner);
+  const std::unique_ptr<Progress> progress = MakeProgress(lab, options, manner.json, manner.plain);
   if (page == nullptr) return RunLab(lab, options, *progress);
   BothProgress both(*progress, page->progress());
   return RunLab(lab, options, both);
@@ -91,7 +83,7 @@ int Conclude(const Lab& lab, Run run, const CardTemplate& card, const Manner& ma
     std::fputs(Summary(report, style, ShortPath(report.run.folder + "/report.html")).c_str(), stdout);
   }
   std::fflush(stdout);
-  if (report.run.over_budget() && manner.live) {  // plain lines have said it already
+  if (report.run.over_budget() && ShowsLive(manner.json, manner.plain)) {  // plain lines have said it already
     std::fprintf(stderr, "the run took %.1f s, more than its budget of %.0f s\n", report.run.duration_s,
                  report.run.budget_s);
   }
@@ -119,16 +111,8 @@ int RunALab(const Session& session, const Arguments& arguments) {
   const absl::Status disk = CheckDisk(session.root, options->quick ? kQuickBytes : kBytes);
   if (!disk.ok()) return Fail(kNotCompleted, disk);
 
-  if (const std::vector<std::string> not_here = NotHere(*lab); !not_here.empty()) {
-    return Fail(kSkipped, absl::StrCat(lab->name, " is skipped, this host does not allow what it needs:\n",
-                                       absl::StrJoin(not_here, "\n"), "\nnothing was started"));
-  }
-
-  for (const live::UpFolder& folder : live::UpFolders(session.root)) {
-    if (!folder.record) continue;
-    std::fprintf(stderr, "lab: %s is up and shares the cores with this run; ./lab down %s ends it\n",
-                 folder.lab.c_str(), folder.lab.c_str());
-  }
+  if (const absl::Status needs = CheckNeeds(*lab); !needs.ok()) return Fail(kSkipped, needs);
+  TellWhatIsUp(session.root, "run");
   const absl::StatusOr<Manner> manner = MannerOf(arguments);
   if (!manner.ok()) return Fail(kUsage, manner.status());
   const absl::StatusOr<std::unique_ptr<RunPage>> opened = OpenPage(*lab, *options, *manner);

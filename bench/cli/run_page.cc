@@ -22,11 +22,8 @@ std::string Dump(const Json& json) { return json.dump(-1, ' ', false, Json::erro
 
 std::string PhasesJson(const Lab& lab, bool quick) {
   Json phases = Json::array();
-  double at_s = 0;
-  for (const PhaseSpec& phase : PhasesOf(lab, quick)) {
-    const double length_s = std::chrono::duration<double>(phase.length).count();
-    phases.push_back({{"name", phase.name}, {"begin_s", at_s}, {"end_s", at_s + length_s}});
-    at_s += length_s;
+  for (const Phase& phase : TimelineOf(lab, quick)) {
+    phases.push_back({{"name", phase.name}, {"begin_s", phase.begin_s}, {"end_s", phase.end_s}});
   }
   return Dump(phases);
 }

@@ -1,7 +1,6 @@
 #include "bench/cli/run_request.h"
 
 #include <algorithm>
-#include <array>
 #include <random>
 
 #include "absl/strings/ascii.h"
@@ -40,23 +39,16 @@ void ReadVariants(const Arguments& arguments, const Lab& lab, RunOptions& option
 // A program of --set is named from the folder in which the command is typed.
 void ReadSettings(const Arguments& arguments, const Lab& lab, const Catalogue& catalogue, RunOptions& options,
                   Errors& errors) {
-  std::vector<std::array<std::string, 3>> settings;  // part, key, value
+  std::vector<Setting> settings;
   std::map<std::string, std::string> binaries;
   for (const std::string& text : arguments.All("--set")) {
-    const auto assignment = SplitAssignment("--set", text);
-    if (!assignment.ok()) {
-      Add(assignment.status(), errors);
+    absl::StatusOr<Setting> setting = SplitSetting(text);
+    if (!setting.ok()) {
+      Add(setting.status(), errors);
       continue;
     }
-    const auto& [path, value] = *assignment;
-    const size_t dot = path.find('.');
-    if (dot == std::string::npos) {
-      errors.push_back(absl::StrCat("--set takes part.key=value, not \"", text, "\""));
-      continue;
-    }
-    settings.push_back({path.substr(0, dot), path.substr(dot + 1), value});
-    auto& [part, key, setting] = settings.back();
-    if (key == "binary") binaries[part] = setting = BinaryPath("", setting);
+    if (setting->key == "binary") binaries[setting->part] = setting->value = BinaryPath("", setting->value);
+    settings.push_back(*std::move(setting));
   }
   for (const auto& [part, key, value] : settings) {
     if (const absl::Status status = CheckSet(lab, catalogue, part, key, value, binaries[part]); !status.ok()) {

@@ -2,17 +2,16 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <memory>
 
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "bench/cli/checkout.h"
 #include "bench/cli/commands.h"
 #include "bench/cli/disk.h"
 #include "bench/cli/progress.h"
 #include "bench/cli/run_request.h"
 #include "bench/cli/terminal.h"
-#include "bench/judge/difference.h"
-#include "bench/live/keeper_record.h"
+#include "bench/cli/up_systems.h"
 #include "bench/report/sweep.h"
 #include "bench/report/text.h"
 #include "bench/run/needs.h"
@@ -31,10 +30,8 @@ std::string Minutes(double seconds) {
 
 // "15 trials (3 values x 1 variant x 5 blocks) of 24 s: about 6 min 00 s".
 std::string Plan(const Lab& lab, const SweepRequest& request, size_t trials) {
-  double one_s = kBoot_s;
-  for (const PhaseSpec& phase : PhasesOf(lab, request.options.quick)) {
-    one_s += std::chrono::duration<double>(phase.length).count();
-  }
+  const std::vector<Phase> phases = TimelineOf(lab, request.options.quick);
+  const double one_s = kBoot_s + (phases.empty() ? 0 : phases.back().end_s);
   const size_t variants = request.options.variants.size();
   return absl::StrFormat("%s over %s: %d trials (%d values x %d variant%s x %d block%s) of %s: about %s", lab.name,
                          request.knob.name(), trials, request.plan.values.size(), variants, variants == 1 ? "" : "s",
@@ -56,30 +53,15 @@ void TellOverridden(const Lab& lab, const SweepRequest& request) {
 
 // Told before it is measured, for it costs only more of the same then.
 void TellTooFewBlocks(const SweepRequest& request) {
-  const size_t values = request.plan.values.size();
-  const size_t comparisons = values * (values - 1) / 2 * request.options.variants.size();
-  const size_t needed = LeastBlocks(Pairing::kAllPairs, comparisons);
+  const size_t needed = BlocksToTell(request.plan.values.size(), request.options.variants.size());
   if (request.options.repeat <= 1 || static_cast<size_t>(request.options.repeat) >= needed) return;
   std::fprintf(stderr, "lab: %d blocks cannot say what moves with the knob over so many points; --repeat %zu can\n",
                request.options.repeat, needed);
 }
 
-void TellWhatIsUp(const std::string& root) {
-  for (const live::UpFolder& folder : live::UpFolders(root)) {
-    if (!folder.record) continue;
-    std::fprintf(stderr, "lab: %s is up and shares the cores with this sweep; ./lab down %s ends it\n",
-                 folder.lab.c_str(), folder.lab.c_str());
-  }
-}
-
 absl::StatusOr<std::vector<Run>> RunShown(const Lab& lab, const SweepRequest& request, bool json, bool plain) {
-  if (!json && !plain && IsTerminal(STDOUT_FILENO)) {
-    LiveProgress progress(lab, request.options.quick, request.options.seed, STDOUT_FILENO,
-                          StyleOf(STDOUT_FILENO, false));
-    return RunSweep(lab, request.options, request.plan, progress);
-  }
-  PlainProgress progress(json ? STDERR_FILENO : STDOUT_FILENO);
-  return RunSweep(lab, request.options, request.plan, progress);
+  const std::unique_ptr<Progress> progress = MakeProgress(lab, request.options, json, plain);
+  return RunSweep(lab, request.options, request.plan, *progress);
 }
 
 int RunASweep(const Session& session, const Arguments& arguments) {
@@ -93,17 +75,14 @@ int RunASweep(const Session& session, const Arguments& arguments) {
   const size_t trials = request->plan.values.size() * options.variants.size() * static_cast<size_t>(options.repeat);
   const absl::Status disk = CheckDisk(session.root, std::max(kBytes, kTrialBytes * static_cast<double>(trials)));
   if (!disk.ok()) return Fail(kNotCompleted, disk);
-  if (const std::vector<std::string> not_here = NotHere(*lab); !not_here.empty()) {
-    return Fail(kSkipped, absl::StrCat(lab->name, " is skipped, this host does not allow what it needs:\n",
-                                       absl::StrJoin(not_here, "\n"), "\nnothing was started"));
-  }
+  if (const absl::Status needs = CheckNeeds(*lab); !needs.ok()) return Fail(kSkipped, needs);
 
   const bool json = arguments.Has("--json"), plain = arguments.Has("--plain");
   std::fprintf(json ? stderr : stdout, "%s\n", Plan(*lab, *request, trials).c_str());
   std::fflush(stdout);
   TellOverridden(*lab, *request);
   TellTooFewBlocks(*request);
-  TellWhatIsUp(session.root);
+  TellWhatIsUp(session.root, "sweep");
   options.interrupted = &CatchSignals();
   options.root = session.root;
   options.command = session.command;

@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <array>
-#include <optional>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -43,25 +41,16 @@ std::string TakeSwept(Arguments& arguments, Errors& errors) {
   return swept.empty() ? "" : swept.front();
 }
 
-// "ratelimit.limit=4" as part, key and value; none when it is no setting, which ReadRunOptions tells.
-std::optional<std::array<std::string, 3>> SettingOf(const std::string& text) {
-  const auto assignment = SplitAssignment("--set", text);
-  if (!assignment.ok()) return std::nullopt;
-  const size_t dot = assignment->first.find('.');
-  if (dot == std::string::npos) return std::nullopt;
-  return std::array{assignment->first.substr(0, dot), assignment->first.substr(dot + 1), assignment->second};
-}
-
 // Where the program itself is swept: what else is set of its part, taken out of `arguments`, for it is no matter of the
-// lab's own program.
-std::vector<std::array<std::string, 3>> TakeOfPrograms(const std::string& swept, Arguments& arguments) {
-  std::vector<std::array<std::string, 3>> taken;
-  const auto knob = SettingOf(swept);
-  if (!knob || (*knob)[1] != kBinary) return taken;
+// lab's own program. What is no setting stays, and ReadRunOptions tells it.
+std::vector<Setting> TakeOfPrograms(const std::string& swept, Arguments& arguments) {
+  std::vector<Setting> taken;
+  const absl::StatusOr<Setting> knob = SplitSetting(swept);
+  if (!knob.ok() || knob->key != kBinary) return taken;
   std::vector<std::string> rest;
   for (const std::string& text : arguments.All("--set")) {
-    const auto setting = SettingOf(text);
-    if (setting && (*setting)[0] == (*knob)[0] && (*setting)[1] != kBinary) {
+    const absl::StatusOr<Setting> setting = SplitSetting(text);
+    if (setting.ok() && setting->part == knob->part && setting->key != kBinary) {
       taken.push_back(*setting);
     } else {
       rest.push_back(text);
@@ -73,7 +62,7 @@ std::vector<std::array<std::string, 3>> TakeOfPrograms(const std::string& swept,
 }
 
 // Settings that are the same for every swept program have to be right for each of them.
-void ReadOfPrograms(const std::vector<std::array<std::string, 3>>& settings, const Lab& lab, const Catalogue& catalogue,
+void ReadOfPrograms(const std::vector<Setting>& settings, const Lab& lab, const Catalogue& catalogue,
                     SweepRequest& request, Errors& errors) {
   for (const auto& [part, key, value] : settings) {
     request.options.set[part][key] = value;
@@ -93,25 +82,19 @@ std::string BinaryOf(const SweepRequest& request, const SweepPlan& plan) {
 
 void ReadPlan(const std::string& text, const Lab& lab, const Catalogue& catalogue, SweepRequest& request,
               Errors& errors) {
-  const auto assignment = SplitAssignment("--set", text);
-  if (!assignment.ok()) {
-    errors.emplace_back(assignment.status().message());
-    return;
-  }
-  const auto& [path, values] = *assignment;
-  const size_t dot = path.find('.');
-  if (dot == std::string::npos) {
-    errors.push_back(absl::StrCat("--set takes part.key=a,b,c, not \"", text, "\""));
+  const absl::StatusOr<Setting> knob = SplitSetting(text, "part.key=a,b,c");
+  if (!knob.ok()) {
+    errors.emplace_back(knob.status().message());
     return;
   }
   SweepPlan& plan = request.plan;
-  plan.part = path.substr(0, dot);
-  plan.key = path.substr(dot + 1);
-  for (const absl::string_view one : absl::StrSplit(values, ',')) {
+  plan.part = knob->part;
+  plan.key = knob->key;
+  for (const absl::string_view one : absl::StrSplit(knob->value, ',')) {
     std::string value(absl::StripAsciiWhitespace(one));
     if (plan.key == kBinary) value = BinaryPath("", value);
     if (std::find(plan.values.begin(), plan.values.end(), value) != plan.values.end()) {
-      errors.push_back(absl::StrCat("--set ", path, ": \"", value, "\" stands there twice"));
+      errors.push_back(absl::StrCat("--set ", plan.part, ".", plan.key, ": \"", value, "\" stands there twice"));
       continue;
     }
     plan.values.push_back(value);
@@ -153,7 +136,7 @@ absl::StatusOr<SweepRequest> ReadSweepRequest(const Arguments& arguments, const 
   Errors errors;
   Arguments rest = arguments;
   const std::string swept = TakeSwept(rest, errors);
-  const std::vector<std::array<std::string, 3>> of_programs = TakeOfPrograms(swept, rest);
+  const std::vector<Setting> of_programs = TakeOfPrograms(swept, rest);
   const absl::StatusOr<RunOptions> options = ReadRunOptions(rest, lab, catalogue);
   if (options.ok()) {
     request.options = *options;

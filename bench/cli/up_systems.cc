@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -205,6 +206,14 @@ std::vector<std::string> StatusLines(const live::KeeperRecord& record, const Jso
   AddParts(state["parts"], ansi, lines);
   AddFaults(state["faults"], now_s, ansi, lines);
   return lines;
+}
+
+void TellWhatIsUp(const std::string& root, const std::string& what) {
+  for (const live::UpFolder& folder : live::UpFolders(root)) {
+    if (!folder.record) continue;
+    std::fprintf(stderr, "lab: %s is up and shares the cores with this %s; ./lab down %s ends it\n", folder.lab.c_str(),
+                 what.c_str(), folder.lab.c_str());
+  }
 }
 
 absl::StatusOr<double> ReadLoadFactor(const std::string& text, double offered_per_s) {

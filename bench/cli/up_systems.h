@@ -21,6 +21,9 @@ absl::StatusOr<live::KeeperRecord> FindUp(const Session& session, const std::str
 // Its state document.
 absl::StatusOr<nlohmann::json> ReadState(const live::KeeperClient& client);
 
+// Says on standard error which systems are up while `what` ("run") is about to be measured.
+void TellWhatIsUp(const std::string& root, const std::string& what);
+
 double UnixNow();
 std::string UrlOf(const live::KeeperRecord& record);
 // "19:35", with the day where it is not today.

@@ -166,9 +166,10 @@ void Conclude(const Tally& tally, Verdict& verdict) {
 
 }  // namespace
 
-Verdict Judge(const Lab& lab, const Run& run) {
+Verdict Judge(const Lab& lab, const Run& run) { return Judge(lab, run, CollectEvidence(lab, run)); }
+
+Verdict Judge(const Lab& lab, const Run& run, const std::vector<VariantEvidence>& all) {
   Verdict verdict;
-  const std::vector<VariantEvidence> all = CollectEvidence(lab, run);
   verdict.noise = NoiseOf(lab, all);
   std::vector<Judged> judged = JudgeAll(lab, run, all, verdict.noise);
   verdict.values = Values(lab, all);

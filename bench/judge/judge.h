@@ -10,12 +10,16 @@
 
 namespace lab::bench {
 
-// Judges the trials of a run against its lab. Pure: the same trials give the same verdict. Never reads `control` when it
-// judges a variant; reads it only afterwards, to ask whether a broken variant was caught.
-Verdict Judge(const Lab& lab, const Run& run);
+struct VariantEvidence;
 
-// "" when `text` is right for this use in this lab (names, selectors, units), else what is wrong, at which column, and the
-// nearest right name. For Catalogue::check_expression.
+// Judges the trials of a run against its lab. Pure: the same trials give the same verdict. Never reads `control` when
+// it judges a variant; reads it only afterwards, to ask whether a broken variant was caught.
+Verdict Judge(const Lab& lab, const Run& run);
+// The same, of what CollectEvidence (bench/judge/evidence.h) has made of this run.
+Verdict Judge(const Lab& lab, const Run& run, const std::vector<VariantEvidence>& all);
+
+// "" when `text` is right for this use in this lab (names, selectors, units), else what is wrong, at which column, and
+// the nearest right name. For Catalogue::check_expression.
 std::string CheckExpression(const Lab& lab, const std::string& text, ExpressionUse use);
 
 // "25ms" → 0.025, "4000/s" → 4000, "10%" → 0.1, "64mb" → 67108864, "9.8" → 9.8.

@@ -14,10 +14,12 @@
 // A lab file, parsed and checked completely before anything starts. See labs/README.md for the grammar.
 namespace lab::bench {
 
+struct Phase;  // bench/model/trial.h
+
 // A part of the system under test: a process, or several replicas of it.
 struct PartSpec {
-  std::string name;                          // "ratelimit"
-  std::string kind;                          // registered kind; the name when not given
+  std::string name;  // "ratelimit"
+  std::string kind;  // registered kind; the name when not given
   int replicas = 1;
   std::map<std::string, std::string> set;    // configuration, "redis.deadline" → "5ms"
   std::map<std::string, std::string> files;  // files that the part reads, name → text ("rules.yaml"); `set` refers to
@@ -38,8 +40,8 @@ enum class Arrivals { kConstant, kPoisson, kRamp, kStep, kSpike, kReplay, kClose
 // How the offered rate goes over the phases: a rate a phase, or one for all.
 struct RateSpec {
   double per_s = 0;
-  double of_knee = 0;                        // "60% of knee": a share of the reference's knee instead of per_s
-  std::map<std::string, double> by_phase;    // overrides per_s in that phase; 0: silence
+  double of_knee = 0;                              // "60% of knee": a share of the reference's knee instead of per_s
+  std::map<std::string, double> by_phase;          // overrides per_s in that phase; 0: silence
   std::map<std::string, double> of_knee_by_phase;  // phases whose rate is a share of the knee
 };
 
@@ -57,30 +59,30 @@ struct KneeSpec {
 struct KeySpec {
   enum class Kind { kUniform, kZipf, kHot, kSequence } kind = Kind::kUniform;
   uint32_t count = 1;
-  double exponent = 1.0;       // zipf
-  double hot_share = 0;        // hot: share of key 0, the rest uniform
+  double exponent = 1.0;  // zipf
+  double hot_share = 0;   // hot: share of key 0, the rest uniform
 };
 
 // A burst pattern placed in a phase: `count` arrivals at once for each key, at offsets of an epoch-aligned period.
 // `bursts` make the schedule of a phase exact where a random one would only approach it.
 struct BurstSpec {
   std::string phase;
-  Nanos every{};               // the period, aligned to the Unix epoch
-  std::vector<double> at;      // places in the period, 0 … 1
-  uint32_t count = 0;          // arrivals a key at each place
+  Nanos every{};           // the period, aligned to the Unix epoch
+  std::vector<double> at;  // places in the period, 0 … 1
+  uint32_t count = 0;      // arrivals a key at each place
 };
 
 struct LoadSpec {
   std::string name;
-  std::string target;          // of a part of this lab: "ratelimit.grpc", "edge.http"
-  std::string api;             // the same of its kind, by which requests are written: "ratelimit.http"; "": as target
+  std::string target;  // of a part of this lab: "ratelimit.grpc", "edge.http"
+  std::string api;     // the same of its kind, by which requests are written: "ratelimit.http"; "": as target
   Arrivals arrivals = Arrivals::kPoisson;
   RateSpec rate;
-  double ramp_to_per_s = 0;    // ramp, step, spike: the other rate
-  int steps = 0;               // step
-  int closed_clients = 0;      // closed
-  Nanos think{};               // closed
-  std::string replay_file;     // replay: one arrival a line, "seconds[,key]"; beside the lab file
+  double ramp_to_per_s = 0;  // ramp, step, spike: the other rate
+  int steps = 0;             // step
+  int closed_clients = 0;    // closed
+  Nanos think{};             // closed
+  std::string replay_file;   // replay: one arrival a line, "seconds[,key]"; beside the lab file
   KeySpec keys;
   std::vector<BurstSpec> bursts;
   int max_in_flight = 2000;
@@ -98,15 +100,15 @@ struct PhaseSpec {
 };
 
 struct FaultSpec {
-  std::string phase;           // at: pause+0.5s
+  std::string phase;  // at: pause+0.5s
   Nanos offset{};
-  double offset_share = 0;     // at: pause+25%: of the phase, on top of `offset`
-  std::string fault;           // "redis.pause"
-  std::string part;            // on: redis (default: the part, or link, that the fault's name begins with)
+  double offset_share = 0;  // at: pause+25%: of the phase, on top of `offset`
+  std::string fault;        // "redis.pause"
+  std::string part;         // on: redis (default: the part, or link, that the fault's name begins with)
   int replica = 0;
-  std::optional<Nanos> length; // for: 4s; absent: instantaneous, or until healed by its deadline
-  double length_share = 0;     // for: 100%: of the phase; `length` then holds that share of the full run's phase
-  Nanos every{};               // repeat: every 2s: again and again until the phase ends; 0: once
+  std::optional<Nanos> length;  // for: 4s; absent: instantaneous, or until healed by its deadline
+  double length_share = 0;      // for: 100%: of the phase; `length` then holds that share of the full run's phase
+  Nanos every{};                // repeat: every 2s: again and again until the phase ends; 0: once
   std::map<std::string, std::string> options;
   int line = 0;
 };
@@ -114,18 +116,18 @@ struct FaultSpec {
 // A named value of a variant, as an expression of the value grammar (bench/judge/README.md).
 struct ValueSpec {
   std::string name;
-  std::string expression;      // "latency_p99{phase=pause}"
-  std::string show;            // label of the row in the table of the terminal and report; "" is not shown
+  std::string expression;  // "latency_p99{phase=pause}"
+  std::string show;        // label of the row in the table of the terminal and report; "" is not shown
   int line = 0;
 };
 
 struct VariantSpec {
   std::string name;
-  std::map<std::string, std::map<std::string, std::string>> set;  // part → configuration
+  std::map<std::string, std::map<std::string, std::string>> set;      // part → configuration
   std::map<std::string, std::map<std::string, std::string>> request;  // load name → request fields
-  bool broken = false;         // control: broken
+  bool broken = false;                                                // control: broken
   std::string caught_by;
-  std::string note;            // one line: what it shows
+  std::string note;  // one line: what it shows
   int line = 0;
 };
 
@@ -136,38 +138,40 @@ struct PredictSpec {
 
 struct ExpectSpec {
   std::string name;
-  std::string expression;      // "each.max_fault <= 25ms"
+  std::string expression;  // "each.max_fault <= 25ms"
   int line = 0;
 };
 
 struct Lab {
   std::string name, file, title, question;
-  std::vector<std::string> answers;    // questions of the bank
-  std::vector<std::string> needs;      // "redis"
-  bool private_network = false;        // network: private: parts and load run in a network of their own, loopback only
+  std::vector<std::string> answers;  // questions of the bank
+  std::vector<std::string> needs;    // "redis"
+  bool private_network = false;      // network: private: parts and load run in a network of their own, loopback only
   Nanos budget_run = std::chrono::minutes(3);
   Nanos budget_quick = std::chrono::seconds(45);
-  std::vector<PartSpec> system;        // in start order
+  std::vector<PartSpec> system;  // in start order
   std::vector<LinkSpec> links;
   std::string reference;
   std::optional<KneeSpec> knee;
   std::vector<VariantSpec> variants;
   std::vector<LoadSpec> load;
   std::vector<PhaseSpec> phases;
-  std::vector<PhaseSpec> quick_phases; // the same names, shorter
+  std::vector<PhaseSpec> quick_phases;  // the same names, shorter
   std::vector<FaultSpec> faults;
   std::vector<ValueSpec> values;
   std::vector<PredictSpec> predict;
-  std::vector<ExpectSpec> steady;      // what holds of every trial before its faults, or the trial is no evidence
+  std::vector<ExpectSpec> steady;  // what holds of every trial before its faults, or the trial is no evidence
   std::vector<ExpectSpec> expect;
-  std::vector<std::string> invariants; // names, with options: "limit-holds{limit=1, window=1s}"
-  int repeat = 1;                      // of a full run; --quick runs once
-  bool compares = false;               // variants with each other: a full run then runs one of them against itself too
+  std::vector<std::string> invariants;  // names, with options: "limit-holds{limit=1, window=1s}"
+  int repeat = 1;                       // of a full run; --quick runs once
+  bool compares = false;                // variants with each other: a full run then runs one of them against itself too
 };
 
 // What a run does: the phases of a full or a quick run, and the faults on them, with `offset` (from the begin of
 // the phase) and `length` as times, one for each occurrence.
 std::vector<PhaseSpec> PhasesOf(const Lab& lab, bool quick);
+// The same phases one after the other, the first at 0.
+std::vector<Phase> TimelineOf(const Lab& lab, bool quick);
 std::vector<FaultSpec> FaultsOf(const Lab& lab, bool quick);
 
 // Whether a load's rate is a share of the knee.
@@ -178,36 +182,37 @@ Lab WithKnee(const Lab& lab, double knee_per_s);
 
 // How an expression is used, which decides what it may name.
 enum class ExpressionUse {
-  kValue,      // values: functions of one trial, "latency_p99{phase=pause}"
-  kPrediction, // predict: values of variants, "deny.p99_fault"
+  kValue,        // values: functions of one trial, "latency_p99{phase=pause}"
+  kPrediction,   // predict: values of variants, "deny.p99_fault"
   kExpectation,  // expect: a comparison of values, "each.max_fault <= 25ms"
-  kInvariant,  // invariants: "limit-holds{limit=1, window=1s}"
+  kInvariant,    // invariants: "limit-holds{limit=1, window=1s}"
 };
 
-// What a lab file may name; filled by whoever has the parts (bench/cli wires it), so that the parser needs none of them.
+// What a lab file may name; filled by whoever has the parts (bench/cli wires it), so that the parser needs none of
+// them.
 struct Catalogue {
   struct Knob {
     std::string path, type, fallback, range, doc;
-    std::vector<std::string> names;    // allowed, for "one of"
+    std::vector<std::string> names;  // allowed, for "one of"
   };
-  std::map<std::string, std::vector<Knob>> knobs;          // part kind → its configuration
-  std::vector<std::string> not_here;                       // part kinds whose program is missing: nothing is known of
-                                                           // their configuration, so it is not checked
-  std::map<std::string, std::set<std::string>> wired;      // part kind → configuration that the runner owns: its ports,
-                                                           // and where the other parts are
+  std::map<std::string, std::vector<Knob>> knobs;      // part kind → its configuration
+  std::vector<std::string> not_here;                   // part kinds whose program is missing: nothing is known of
+                                                       // their configuration, so it is not checked
+  std::map<std::string, std::set<std::string>> wired;  // part kind → configuration that the runner owns: its ports,
+                                                       // and where the other parts are
   std::map<std::string, std::vector<std::string>> faults;  // fault → its options; those of a link as "link.latency"
   // "" or what the lab has to give for this fault and does not; may be null.
   std::string (*check_fault)(const Lab& lab, const FaultSpec& fault) = nullptr;
   // The configuration of a program that takes the place of a kind's own ("binary"); an error says why it cannot. Empty:
   // any is taken for right, and configured like the kind's own.
   std::function<absl::StatusOr<std::vector<Knob>>(const std::string& kind, const std::string& binary)> knobs_of_binary;
-  std::map<std::string, std::vector<std::string>> targets; // "ratelimit.grpc" → request fields
+  std::map<std::string, std::vector<std::string>> targets;  // "ratelimit.grpc" → request fields
   std::vector<std::string> invariants;
-  bool knee = false;                                       // whether runs are calibrated ("60% of knee")
+  bool knee = false;  // whether runs are calibrated ("60% of knee")
   // "" or what is wrong with the requests or the replay file of a load. Set to bench/load's CheckLoad.
   std::string (*check_load)(const LoadSpec& load, const std::vector<PhaseSpec>& phases) = nullptr;
-  // Checks one expression against this lab; "" or what is wrong with it and the nearest right name. Set to bench/judge's
-  // CheckExpression.
+  // Checks one expression against this lab; "" or what is wrong with it and the nearest right name. Set to
+  // bench/judge's CheckExpression.
   std::string (*check_expression)(const Lab& lab, const std::string& text, ExpressionUse use) = nullptr;
   // How many comparisons of variants a lab expects something of. Set to bench/judge's CountComparisons.
   size_t (*comparisons)(const Lab& lab) = nullptr;

@@ -6,6 +6,7 @@
 #include "absl/strings/strip.h"
 #include "bench/labfile/parsing.h"
 #include "bench/labfile/quantity.h"
+#include "bench/model/trial.h"
 #include "services/runtime/base/nearest.h"
 #include "services/runtime/base/text.h"
 
@@ -262,6 +263,17 @@ void ReadFaults(const yaml::Value& faults, Reading& reading) {
 }
 
 std::vector<PhaseSpec> PhasesOf(const Lab& lab, bool quick) { return quick ? lab.quick_phases : lab.phases; }
+
+std::vector<Phase> TimelineOf(const Lab& lab, bool quick) {
+  std::vector<Phase> timeline;
+  double at_s = 0;
+  for (const PhaseSpec& phase : PhasesOf(lab, quick)) {
+    const double end_s = at_s + std::chrono::duration<double>(phase.length).count();
+    timeline.push_back({phase.name, at_s, end_s});
+    at_s = end_s;
+  }
+  return timeline;
+}
 
 std::vector<FaultSpec> FaultsOf(const Lab& lab, bool quick) {
   std::vector<FaultSpec> faults;

@@ -9,6 +9,7 @@
 #include "bench/judge/judge.h"
 #include "bench/report/accounts.h"
 #include "bench/report/capacity.h"
+#include "bench/report/html_panel.h"
 #include "bench/report/text.h"
 #include "bench/ui/page.h"
 
@@ -28,12 +29,6 @@ std::string StateCss(State state) {
       return "none";
   }
   return "open";
-}
-
-std::string Mark(State state) {
-  static const char* const kWords[] = {"holds", "broken", "inconclusive", "not asked"};
-  return absl::StrCat("<span class=\"mark ", StateCss(state), "\" role=\"img\" aria-label=\"",
-                      kWords[static_cast<int>(state)], "\">", StateGlyph(state), "</span>");
 }
 
 std::string Title(const Report& report) {
@@ -73,7 +68,8 @@ std::string VerdictBlock(const Report& report) {
 }
 
 std::string FindingLine(const Finding& finding) {
-  std::string out = absl::StrCat("<li", finding.control ? " class=\"control\"" : "", ">", Mark(finding.state), " ");
+  std::string out =
+      absl::StrCat("<li", finding.control ? " class=\"control\"" : "", ">", StateMark(finding.state), " ");
   if (!finding.variant.empty()) absl::StrAppend(&out, "<b>", EscapeHtml(finding.variant), "</b> ");
   absl::StrAppend(&out, EscapeHtml(finding.measured));
   if (!finding.why.empty()) absl::StrAppend(&out, finding.measured.empty() ? "" : ", ", EscapeHtml(finding.why));
@@ -95,7 +91,7 @@ std::string Expectations(const Report& report) {
       "<th scope=\"col\">measured</th></tr></thead><tbody>\n";
   const std::vector<Rule> rules = RulesOf(report);
   for (const Rule& rule : rules) {
-    absl::StrAppend(&out, "<tr><td>", Mark(rule.state), "</td><th scope=\"row\">", EscapeHtml(rule.name),
+    absl::StrAppend(&out, "<tr><td>", StateMark(rule.state), "</td><th scope=\"row\">", EscapeHtml(rule.name),
                     rule.text == rule.name ? "" : "<code>" + EscapeHtml(rule.text) + "</code>",
                     "</th><td><ul class=\"findings\">");
     for (const bool control : {false, true}) {  // those that count first
@@ -112,7 +108,7 @@ std::string Expectations(const Report& report) {
                     "<h3>Can these checks say no?</h3>\n<p class=\"hint\">A variant that is broken on purpose must "
                     "break the rule it names; otherwise the run fails.</p>\n<ul class=\"catches\">");
     for (const Catch& caught : report.run.verdict.catches) {
-      absl::StrAppend(&out, "<li>", Mark(caught.state), " ", EscapeHtml(caught.text), "</li>");
+      absl::StrAppend(&out, "<li>", StateMark(caught.state), " ", EscapeHtml(caught.text), "</li>");
     }
     absl::StrAppend(&out, "</ul>\n");
   }
@@ -195,7 +191,7 @@ std::string Faults(const Report& report) {
       for (const FaultRecord& fault : trial.faults) {
         if (fault.id != summary.id) continue;
         const State state = fault.seen_s && fault.error.empty() ? State::kPass : State::kInconclusive;
-        absl::StrAppend(&out, "<tr><th scope=\"row\">", Mark(state), " ", EscapeHtml(fault.fault),
+        absl::StrAppend(&out, "<tr><th scope=\"row\">", StateMark(state), " ", EscapeHtml(fault.fault),
                         "</th><td class=\"text\">", EscapeHtml(TrialName(trial)), "</td><td>", AtSeconds(fault.asked_s),
                         "</td><td>", Time(fault.applied_s), "</td><td>", Time(fault.seen_s), "</td><td>",
                         Time(fault.heal_asked_s), "</td><td>", Time(fault.healed_s), "</td><td class=\"text\">",
@@ -315,6 +311,12 @@ std::string Conditions(const Report& report) {
 }
 
 }  // namespace
+
+std::string StateMark(State state) {
+  static const char* const kWords[] = {"holds", "broken", "inconclusive", "not asked"};
+  return absl::StrCat("<span class=\"mark ", StateCss(state), "\" role=\"img\" aria-label=\"",
+                      kWords[static_cast<int>(state)], "\">", StateGlyph(state), "</span>");
+}
 
 std::string HtmlBody(const Report& report) {
   return absl::StrCat("\n", VerdictBlock(report), Expectations(report), Problems(report), Variants(report),

@@ -16,6 +16,8 @@ struct Panel {
 
 // Null when the trial has no such phase.
 const PhaseStats* FindPhase(const Timeline& timeline, const std::string& name);
+// The sign of a state with its word for screen readers.
+std::string StateMark(State state);
 // 0.999 → "p99.9".
 std::string QuantileName(double quantile);
 

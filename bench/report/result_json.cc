@@ -1,7 +1,8 @@
 #include "bench/report/result_json.h"
 
 #include "absl/strings/str_cat.h"
-#include "bench/report/archive.h"
+#include "bench/model/archive.h"
+#include "bench/model/knee_fields.h"
 #include "bench/report/capacity_fields.h"
 #include "bench/report/pretty_json.h"
 #include "services/runtime/base/file.h"

@@ -74,8 +74,8 @@ SweepPoint MakePoint(const Lab& lab, const Sweep& sweep, std::string value, std:
   SweepPoint point;
   point.value = std::move(value);
   point.x = x;
-  point.findings = Judge(lab, run).findings;
   const std::vector<VariantEvidence> all = CollectEvidence(lab, run);
+  point.findings = Judge(lab, run, all).findings;
   const bool no_knee = run.knee && !run.knee->per_s;
   const std::string why_not_run = no_knee ? absl::StrCat("no knee: ", run.knee->why) : "was not run";
   for (const VariantInfo& variant : sweep.variants) {
@@ -222,12 +222,15 @@ int ExitStatus(const Sweep& sweep) {
   return sweep.points.empty() || !Lacking(sweep).empty() ? 2 : 0;
 }
 
-size_t ComparisonsOf(const Sweep& sweep) {
-  const size_t points = sweep.points.size();
-  return points < 2 ? 0 : points * (points - 1) / 2 * sweep.variants.size();
+size_t ComparisonsOf(size_t points, size_t variants) { return points < 2 ? 0 : points * (points - 1) / 2 * variants; }
+
+size_t ComparisonsOf(const Sweep& sweep) { return ComparisonsOf(sweep.points.size(), sweep.variants.size()); }
+
+size_t BlocksToTell(size_t points, size_t variants) {
+  return LeastBlocks(Pairing::kAllPairs, ComparisonsOf(points, variants));
 }
 
-size_t BlocksToTell(const Sweep& sweep) { return LeastBlocks(Pairing::kAllPairs, ComparisonsOf(sweep)); }
+size_t BlocksToTell(const Sweep& sweep) { return BlocksToTell(sweep.points.size(), sweep.variants.size()); }
 
 std::optional<bool> Moves(const Sweep& sweep, const std::string& value) {
   const double error = kErrorBound / static_cast<double>(std::max<size_t>(1, ComparisonsOf(sweep)));

@@ -75,8 +75,10 @@ std::vector<std::string> Lacking(const Sweep& sweep);
 // 0 complete, 2 points lack evidence, 70 interrupted. Expectations are reported and decide nothing.
 int ExitStatus(const Sweep& sweep);
 // The comparisons in which a value can be seen to move: each two points in each variant.
+size_t ComparisonsOf(size_t points, size_t variants);
 size_t ComparisonsOf(const Sweep& sweep);
 // The blocks that each point needs before anything can be said of so many comparisons.
+size_t BlocksToTell(size_t points, size_t variants);
 size_t BlocksToTell(const Sweep& sweep);
 // Whether this value differs between two points, in any variant: then it moves with the knob. All pairs of the blocks
 // of two points are compared, as those of two variants are (bench/judge/difference.h), so that a value that does not

@@ -8,6 +8,7 @@
 #include "bench/judge/judge.h"
 #include "bench/report/chart.h"
 #include "bench/report/html.h"
+#include "bench/report/html_panel.h"
 #include "bench/report/sweep.h"
 #include "bench/report/text.h"
 #include "bench/ui/page.h"
@@ -224,8 +225,6 @@ std::string ValueTable(const Sweep& sweep, const VariantInfo& variant) {
 std::string RuleTable(const Sweep& sweep) {
   const std::vector<std::string> rules = RulesAsked(sweep);
   if (rules.empty()) return "";
-  static constexpr const char* kCss[] = {"pass", "fail", "open", "none"};
-  static constexpr const char* kWords[] = {"holds", "does not hold", "inconclusive", "not asked"};
   std::string out = absl::StrCat(
       "<section id=\"expectations\"><h2>What the lab expects</h2>\n<p class=\"hint\">At each value of the knob by "
       "itself. A lab is "
@@ -242,9 +241,7 @@ std::string RuleTable(const Sweep& sweep) {
     absl::StrAppend(&out, "<tr><th scope=\"row\">", EscapeHtml(rule),
                     text.empty() ? "" : "<code>" + EscapeHtml(text) + "</code>", "</th>");
     for (const SweepPoint& point : sweep.points) {
-      const State state = StateAt(point, rule);
-      absl::StrAppend(&out, "<td><span class=\"mark ", kCss[static_cast<int>(state)], "\" role=\"img\" aria-label=\"",
-                      kWords[static_cast<int>(state)], "\">", StateGlyph(state), "</span></td>");
+      absl::StrAppend(&out, "<td>", StateMark(StateAt(point, rule)), "</td>");
     }
     absl::StrAppend(&out, "</tr>\n");
   }

@@ -128,7 +128,7 @@ TEST_F(KneeStoreTest, KeepsWhatWasFoundAndDoubtsWhatItCannotRead) {
   ASSERT_EQ(kept->probes.size(), 1u);
   EXPECT_EQ(kept->probes[0].samples, 700u);
   for (const char* text :
-       {"", "{", "[]", "{\"schema\": \"lab-knee/2\"}", "{\"schema\": \"lab-knee/1\", \"per_s\": \"x\"}"}) {
+       {"", "{", "[]", "{\"schema\": \"lab-knee/3\"}", "{\"schema\": \"lab-knee/2\", \"knee\": {\"per_s\": \"x\"}}"}) {
     folder_.Write(".lab/knees/" + Key() + ".json", text);
     EXPECT_FALSE(KeptKnee(folder_.path(), Key())) << text;
   }

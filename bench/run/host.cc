@@ -63,6 +63,15 @@ std::string Virtualised() {
 
 }  // namespace
 
+std::optional<double> AvailableMemory() {
+  std::ifstream file("/proc/meminfo");
+  std::string name, unit;
+  for (double kib = 0; file >> name >> kib; std::getline(file, unit)) {
+    if (name == "MemAvailable:") return kib * 1024;
+  }
+  return std::nullopt;
+}
+
 std::map<std::string, std::string> DescribeHost() {
   std::map<std::string, std::string> host;
   std::string cpu = ValueOf("/proc/cpuinfo", "model name", ':');

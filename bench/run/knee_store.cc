@@ -2,13 +2,15 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "absl/strings/str_format.h"
+#include "bench/model/archive.h"
+#include "bench/model/knee_fields.h"
 #include "bench/run/fingerprint.h"
 #include "bench/run/host.h"
 #include "bench/run/part_kind.h"
 #include "bench/run/run_folder.h"
+#include "bench/run/system.h"
 #include "services/runtime/base/file.h"
 #include "services/runtime/base/text.h"
 
@@ -16,8 +18,9 @@ namespace lab::bench {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
+using archive::Json;
 
+constexpr char kSchema[] = "lab-knee/2";
 constexpr size_t kKept = 50;
 constexpr size_t kKeyDigits = 16;
 
@@ -30,20 +33,6 @@ void Add(std::string& all, const std::map<std::string, std::string>& texts) {
     Add(all, key);
     Add(all, value);
   }
-}
-
-std::map<std::string, std::string> Configured(const Lab& lab, const PartSpec& part, const RunOptions& options) {
-  std::map<std::string, std::string> set = part.set;
-  const auto over = [&](const std::map<std::string, std::map<std::string, std::string>>& settings) {
-    const auto found = settings.find(part.name);
-    if (found == settings.end()) return;
-    for (const auto& [key, value] : found->second) set[key] = value;
-  };
-  for (const VariantSpec& variant : lab.variants) {
-    if (variant.name == lab.reference) over(variant.set);
-  }
-  over(options.set);
-  return set;
 }
 
 void AddLoad(std::string& all, const LoadSpec& load) {
@@ -71,12 +60,17 @@ std::string ObjectiveText(const KneeSpec& knee) {
 }
 
 absl::StatusOr<std::string> KneeKey(const Lab& lab, const RunOptions& options) {
-  std::string all = "lab-knee/1";
+  std::string all = kSchema;
   const Build build{options.root};
+  std::vector<Settings> layers;
+  for (const VariantSpec& variant : lab.variants) {
+    if (variant.name == lab.reference) layers.push_back(variant.set);
+  }
+  layers.push_back(options.set);
   for (const PartSpec& part : lab.system) {
     const PartKind* kind = FindPartKind(part.kind.empty() ? part.name : part.kind);
     if (kind == nullptr) return absl::InvalidArgumentError(Concat("there is no part of the kind ", part.kind));
-    const std::map<std::string, std::string> set = Configured(lab, part, options);
+    const std::map<std::string, std::string> set = ConfigurationOf(part, layers);
     const absl::StatusOr<std::string> program = kind->Program(build, set);
     if (!program.ok()) return program.status();
     Add(all, Concat(part.name, " ", part.replicas, " ", *program, " ", part.disk_bytes));
@@ -109,27 +103,10 @@ std::optional<Knee> KeptKnee(const std::string& root, const std::string& key) {
   if (!text.ok()) return std::nullopt;
   try {
     const Json json = Json::parse(*text);
-    if (json.at("schema") != "lab-knee/1") return std::nullopt;
+    if (json.at("schema") != kSchema) return std::nullopt;
     Knee knee;
-    knee.variant = json.at("variant");
-    knee.objective = json.at("objective");
-    knee.per_s = json.at("per_s").get<double>();
-    knee.at_least = json.at("at_least");
-    knee.found = json.at("found");
-    knee.took_s = json.at("took_s");
+    archive::Reader::FromJson(json.at("knee"), knee);
     knee.source = "kept";
-    for (const Json& one : json.at("probes")) {
-      KneeProbe probe;
-      probe.purpose = one.at("purpose");
-      probe.rate_per_s = one.at("rate_per_s");
-      probe.seconds = one.at("seconds");
-      probe.meets = one.at("meets");
-      probe.p99_s = one.at("p99_s");
-      probe.error_ratio = one.at("error_ratio");
-      probe.achieved_per_s = one.at("achieved_per_s");
-      probe.samples = one.at("samples");
-      knee.probes.push_back(std::move(probe));
-    }
     return knee;
   } catch (const std::exception&) {
     return std::nullopt;
@@ -137,19 +114,7 @@ std::optional<Knee> KeptKnee(const std::string& root, const std::string& key) {
 }
 
 void KeepKnee(const std::string& root, const std::string& key, const Knee& knee) {
-  Json json = {{"schema", "lab-knee/1"}, {"variant", knee.variant},   {"objective", knee.objective},
-               {"per_s", *knee.per_s},   {"at_least", knee.at_least}, {"found", knee.found},
-               {"took_s", knee.took_s},  {"probes", Json::array()}};
-  for (const KneeProbe& probe : knee.probes) {
-    json["probes"].push_back({{"purpose", probe.purpose},
-                              {"rate_per_s", probe.rate_per_s},
-                              {"seconds", probe.seconds},
-                              {"meets", probe.meets},
-                              {"p99_s", probe.p99_s},
-                              {"error_ratio", probe.error_ratio},
-                              {"achieved_per_s", probe.achieved_per_s},
-                              {"samples", probe.samples}});
-  }
+  const Json json = {{"schema", kSchema}, {"knee", archive::Writer::ToJson(knee)}};
   const std::string file = FileOf(root, key);
   std::error_code ignored;
   const fs::path folder = fs::path(file).parent_path();

@@ -1,7 +1,10 @@
 #include "bench/run/needs.h"
 
 #include <set>
+#include <string>
+#include <vector>
 
+#include "absl/strings/str_join.h"
 #include "bench/fault/fault.h"
 #include "bench/host/namespaces.h"
 #include "services/runtime/base/text.h"
@@ -16,8 +19,7 @@ Namespaces NamespacesOf(const Lab& lab) {
   return wanted;
 }
 
-}  // namespace
-
+// A line each.
 std::vector<std::string> NotHere(const Lab& lab) {
   std::vector<std::string> lines;
   const Namespaces wanted = NamespacesOf(lab);
@@ -34,6 +36,15 @@ std::vector<std::string> NotHere(const Lab& lab) {
     if (const std::string why = kind->why_not_here(); !why.empty()) lines.push_back(Concat(fault.fault, ": ", why));
   }
   return lines;
+}
+
+}  // namespace
+
+absl::Status CheckNeeds(const Lab& lab) {
+  const std::vector<std::string> not_here = NotHere(lab);
+  if (not_here.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(Concat(lab.name, " is skipped, this host does not allow what it needs:\n",
+                                              absl::StrJoin(not_here, "\n"), "\nnothing was started"));
 }
 
 absl::Status EnterNamespacesOf(const Lab& lab, bool network) {

@@ -2,26 +2,17 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <ctime>
 #include <filesystem>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "services/runtime/base/text.h"
+#include "services/runtime/base/time.h"
 
 namespace lab::bench {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string Stamp() {
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&now, &local);
-  char text[32];
-  std::strftime(text, sizeof(text), "%Y%m%d-%H%M%S", &local);
-  return text;
-}
 
 // Only folders that we named are ever removed.
 bool IsRunName(const std::string& name) {
@@ -51,7 +42,8 @@ absl::StatusOr<std::string> MakeRunFolder(const std::string& root, const std::st
   std::error_code error;
   fs::create_directories(runs, error);
   if (error) return absl::UnavailableError(Concat("cannot make ", runs.string(), ": ", error.message()));
-  const std::string stamp = kind.empty() ? Stamp() : Concat(Stamp(), "-", kind);
+  const std::string now = LocalTime("%Y%m%d-%H%M%S");
+  const std::string stamp = kind.empty() ? now : Concat(now, "-", kind);
   for (int number = 1; number <= 1000; ++number) {
     const fs::path folder = runs / (number == 1 ? stamp : Concat(stamp, "-", number));
     if (fs::create_directory(folder, error)) return folder.string();

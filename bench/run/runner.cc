@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <limits>
 #include <optional>
 
@@ -166,13 +165,8 @@ std::string FolderName(const std::string& value, size_t number) {
 // The operations of a trial, at most as many as the generator makes.
 size_t OperationsOf(const Lab& lab, const RunOptions& options) {
   const size_t most = Generator::Options().max_ops;
-  std::vector<Phase> phases;
-  double end_s = 0;
-  for (const PhaseSpec& phase : PhasesOf(lab, options.quick)) {
-    const double begin_s = end_s;
-    end_s += std::chrono::duration<double>(phase.length).count();
-    phases.push_back({phase.name, begin_s, end_s});
-  }
+  const std::vector<Phase> phases = TimelineOf(lab, options.quick);
+  const double end_s = phases.empty() ? 0 : phases.back().end_s;
   size_t all = 0;
   for (const LoadSpec& load : lab.load) {
     size_t of_lane = 0;  // of a schedule that cannot be, the first trial tells why
@@ -185,16 +179,6 @@ size_t OperationsOf(const Lab& lab, const RunOptions& options) {
     all += of_lane * std::max<size_t>(1, load.lanes.size());
   }
   return std::min(all, most);
-}
-
-// What the kernel thinks can be had without swapping; unbounded where it does not tell.
-double AvailableMemory() {
-  std::ifstream file("/proc/meminfo");
-  std::string name, unit;
-  for (double kib = 0; file >> name >> kib; std::getline(file, unit)) {
-    if (name == "MemAvailable:") return kib * 1024;
-  }
-  return std::numeric_limits<double>::infinity();
 }
 
 }  // namespace
@@ -268,7 +252,8 @@ absl::StatusOr<std::vector<Run>> RunSweep(const Lab& lab, const RunOptions& opti
   absl::Status status = rated.status();
   if (rated.ok() && *rated) {
     const size_t trials = arms.size() * static_cast<size_t>(std::max(1, options.repeat));
-    status = CheckSweepMemory(**rated, options, trials, AvailableMemory());
+    status =
+        CheckSweepMemory(**rated, options, trials, AvailableMemory().value_or(std::numeric_limits<double>::infinity()));
     if (status.ok()) status = RunTrials(**rated, options, arms, progress);
   }
   if (!status.ok()) return BrokenOff(status, *folder);

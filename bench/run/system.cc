@@ -33,6 +33,16 @@ PartSpec WithReplicas(PartSpec spec, std::map<std::string, std::string>& set) {
 
 }  // namespace
 
+std::map<std::string, std::string> ConfigurationOf(const PartSpec& spec, const std::vector<Settings>& layers) {
+  std::map<std::string, std::string> set = spec.set;
+  for (const Settings& settings : layers) {
+    const auto found = settings.find(spec.name);
+    if (found == settings.end()) continue;
+    for (const auto& [key, value] : found->second) set[key] = value;
+  }
+  return set;
+}
+
 System::System(const Lab& lab, Options options, Spawner& spawner, Journal& journal)
     : lab_(lab), options_(std::move(options)), build_{options_.root}, spawner_(spawner), journal_(journal) {}
 
@@ -57,14 +67,9 @@ absl::Status System::Start(Progress& progress) {
   return absl::OkStatus();
 }
 
-// Its configuration with everything that is set, in rising order of rank, its files written and their names replaced.
+// Its files written, and their names replaced.
 absl::StatusOr<std::map<std::string, std::string>> System::Configure(const PartSpec& spec) const {
-  std::map<std::string, std::string> set = spec.set;
-  for (const Settings& settings : options_.settings) {
-    const auto found = settings.find(spec.name);
-    if (found == settings.end()) continue;
-    for (const auto& [key, value] : found->second) set[key] = value;
-  }
+  std::map<std::string, std::string> set = ConfigurationOf(spec, options_.settings);
   const std::string folder = Concat(options_.trial_folder, "/config/", spec.name);
   if (!spec.files.empty()) {
     if (absl::Status made = MakeFolder(folder); !made.ok()) return made;

@@ -16,6 +16,8 @@ namespace lab::bench {
 
 // part → configuration
 using Settings = std::map<std::string, std::map<std::string, std::string>>;
+// What the lab's system sets of a part, and these over it, in rising order of rank.
+std::map<std::string, std::string> ConfigurationOf(const PartSpec& spec, const std::vector<Settings>& layers);
 
 // The system under test of one trial: all parts with all replicas, started in order, stopped in reverse.
 class System {

@@ -27,17 +27,6 @@ constexpr Millis kReadyBefore{20};  // the generator waits for t = 0 by itself, 
 constexpr int kLeadAttempts = 3;    // each with a longer lead
 constexpr std::chrono::seconds kHealPatience{6};
 
-std::vector<Phase> Timeline(const Lab& lab, bool quick) {
-  std::vector<Phase> timeline;
-  double at_s = 0;
-  for (const PhaseSpec& phase : PhasesOf(lab, quick)) {
-    const double end_s = at_s + std::chrono::duration<double>(phase.length).count();
-    timeline.push_back({phase.name, at_s, end_s});
-    at_s = end_s;
-  }
-  return timeline;
-}
-
 class TrialRun {
  public:
   TrialRun(const TrialRequest& request, Spawner& spawner, Journal& journal, Progress& progress)
@@ -55,7 +44,7 @@ class TrialRun {
     trial_.repeat = request.repeat;
     // Variants of one repeat see the same arrivals.
     trial_.seed = request.options.seed + static_cast<uint64_t>(request.repeat - 1);
-    trial_.phases = Timeline(request.lab, request.options.quick);
+    trial_.phases = TimelineOf(request.lab, request.options.quick);
     trial_.duration_s = trial_.phases.empty() ? 0 : trial_.phases.back().end_s;
   }
 
@@ -65,6 +54,7 @@ class TrialRun {
     if (!status.ok()) return status;
     trial_.parts = system_.Describe();
     progress_.PartsAreUp(trial_.parts);
+    neighbours_.emplace();  // its first look takes milliseconds, which t = 0 does not wait for
     status = MakeGenerator();
     if (Interrupted()) return Incomplete();
     if (!status.ok()) return status;
@@ -113,7 +103,8 @@ class TrialRun {
   std::unique_ptr<Generator> generator_;
   std::optional<FaultSchedule> faults_;
   std::optional<Observer> observer_;
-  std::string neighbours_;  // who else ran during the load
+  std::optional<NeighbourWatch> neighbours_;
+  std::string busiest_;  // who else ran during the load
   std::map<std::string, Series> load_series_;
   size_t phase_ = 0;  // the next to begin
   Clock::time_point logs_bounded_{};
@@ -200,7 +191,6 @@ void TrialRun::Tick() {
 
 void TrialRun::Load() {
   const HostLoad before = ReadHostLoad(system_.OwnOomKills());
-  const NeighbourWatch neighbours;
   StallWatch stall_watch(zero_);
   std::vector<Observed> sources = system_.Sources();
   sources.push_back({.part = "runner", .pid = [] { return getpid(); }});
@@ -231,7 +221,7 @@ void TrialRun::Load() {
   while (!faults_->Done() && Clock::now() < patience && !Interrupted()) Tick();
   faults_->Stop();
   Tick();
-  neighbours_ = neighbours.Busiest();
+  busiest_ = neighbours_->Busiest();
   trial_.faults = faults_->records();
   for (const std::string& problem : StallProblems(stall_watch.Stop())) HostProblem(problem);
   for (const std::string& problem : HostProblems(before, ReadHostLoad(system_.OwnOomKills()), Now(),
@@ -270,7 +260,7 @@ void TrialRun::Finish() {
   for (const std::string& problem : StarvedProblems(trial_)) HostProblem(problem);
   for (const std::string& problem : SaturatedProblems(trial_)) Problem(problem);
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
-  for (const std::string& problem : NeighbourProblems(trial_.series, cores, neighbours_)) HostProblem(problem);
+  for (const std::string& problem : NeighbourProblems(trial_.series, cores, busiest_)) HostProblem(problem);
   for (const std::string& problem : PagingProblems(trial_.series)) HostProblem(problem);
   for (const std::string& problem : unread) Problem(problem);
   for (const std::string& problem : ScrapeProblems(gaps, trial_.faults, 0, trial_.duration_s)) Problem(problem);

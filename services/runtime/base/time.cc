@@ -94,12 +94,12 @@ std::string DurationText(Nanos duration) {
   return Concat(ns, "ns");
 }
 
-std::string LocalTime() {
+std::string LocalTime(const char* format) {
   const std::time_t now = std::time(nullptr);
   std::tm local{};
   localtime_r(&now, &local);
   char text[64];
-  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S%z", &local);
+  std::strftime(text, sizeof(text), format, &local);
   return text;
 }
 

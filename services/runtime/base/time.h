@@ -21,8 +21,9 @@ absl::StatusOr<Nanos> ParseDuration(std::string_view text);
 
 // For people: the shortest of "250 us", "5 ms", "1.5 s", "2 min 5 s", "3 h 10 min" that keeps three significant digits.
 std::string FormatDuration(Nanos duration);
-// Now, as ISO 8601 in local time with its zone: "2026-11-21T21:41:11+0000".
-std::string LocalTime();
+// Now, in local time by a format of strftime(3), at most 63 bytes long; by itself as ISO 8601 with the zone:
+// "2026-11-21T21:41:11+0000".
+std::string LocalTime(const char* format = "%Y-%m-%dT%H:%M:%S%z");
 
 // For files: exact, and read back by ParseDuration ("1500ms", "2m", "0s").
 std::string DurationText(Nanos duration);
