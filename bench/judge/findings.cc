@@ -41,6 +41,14 @@ Evidence ValueOf(const TrialEvidence& repeat, const std::string& value) {
   return found == repeat.values.end() ? Evidence::None(Concat("unknown value ", value)) : found->second;
 }
 
+// Why a miss may be the host's doing; "" when it is not, or is none. What a host takes away makes a design look worse,
+// not better, and not by much more than it took.
+std::string WhyDoubtful(const Trial& trial, const Compared& compared) {
+  constexpr double kClearFactor = 10;
+  if (trial.cautions.empty() || compared.state != State::kFail || compared.factor >= kClearFactor) return "";
+  return Concat(compared.text, ", but ", trial.cautions.front(), ": only a miss by a factor of ten would count");
+}
+
 // A bound on one variant must hold in every repeat; the worst one is shown. One clear miss is a miss, whatever the
 // other repeats lack.
 Judged JudgeAlone(const ExpectSpec& rule, const Comparison& comparison, const VariantEvidence& variant) {
@@ -53,8 +61,9 @@ Judged JudgeAlone(const ExpectSpec& rule, const Comparison& comparison, const Va
   for (const TrialEvidence* repeat : AllTrials(variant)) {
     const Compared compared =
         Compare(comparison, [&](const std::string&, const std::string& value) { return ValueOf(*repeat, value); });
-    if (compared.state == State::kInconclusive) {
-      if (missing.empty()) missing = Concat(RepeatLabel(variant, *repeat), compared.why);
+    const std::string doubt = WhyDoubtful(*repeat->trial, compared);
+    if (compared.state == State::kInconclusive || !doubt.empty()) {
+      if (missing.empty()) missing = Concat(RepeatLabel(variant, *repeat), doubt.empty() ? compared.why : doubt);
       if (!finding.left) finding.left = compared.left;
       continue;
     }

@@ -157,6 +157,30 @@ std::string NameOfSpoiled(const ::testing::TestParamInfo<Spoiled>& spoiled) { re
 
 INSTANTIATE_TEST_SUITE_P(Everything, EvidenceTest, ::testing::ValuesIn(kSpoiled), &NameOfSpoiled);
 
+// Bounds of TestLab: 25 ms; a host that took some time away makes no design better.
+TEST(JudgeTest, WithCautionANarrowMissIsLeftOpen) {
+  const auto judged = [](double ms) {
+    Trial trial = SteadyTrial("a", ms);
+    trial.cautions = {"the hypervisor took 5.0 % of the host's CPU time away"};
+    return Judge(TestLab(), RunOf({trial, SteadyTrial("b", kGoodMs)}));
+  };
+  EXPECT_EQ(judged(kGoodMs).state, State::kPass) << "what holds holds all the more";
+  const Verdict narrow = judged(kNearMs);
+  EXPECT_EQ(narrow.state, State::kInconclusive);
+  EXPECT_THAT(FindFinding(narrow, "bounded", "a")->why, HasSubstr("hypervisor"));
+  EXPECT_EQ(judged(kBadMs * 10).state, State::kFail) << "no host explains that";
+}
+
+TEST(JudgeTest, WithCautionACatchTakesAClearMiss) {
+  const auto caught = [](double ms) {
+    Trial trial = SteadyTrial("c", ms);
+    trial.cautions = {"the hypervisor took 5.0 % of the host's CPU time away"};
+    return Judge(TestLab(), RunOf({SteadyTrial("a", kGoodMs), trial})).catches[0].state;
+  };
+  EXPECT_EQ(caught(kBadMs * 10), State::kPass);
+  EXPECT_EQ(caught(kNearMs), State::kInconclusive);
+}
+
 TEST(JudgeTest, AnAbsentValueIsInconclusiveButAFailureStillFails) {
   Trial few = SteadyTrial("a", kGoodMs);
   std::erase_if(few.ops, [](const Op& op) { return op.intended_ns % (100 * testing::kMs) != 0; });

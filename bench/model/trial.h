@@ -86,6 +86,7 @@ struct Trial {
   std::vector<Event> events;
   std::vector<std::string> problems;
   std::vector<std::string> host_problems;  // those of `problems` that are the host's doing, whatever the lab
+  std::vector<std::string> cautions;       // what the host did that only a narrow miss could be owed to
   double generator_cpu_s = 0;
   bool complete = false;                 // false: broken off (interrupted, a part could not start)
 };

@@ -263,6 +263,13 @@ std::vector<std::string> DistinctReasons(const Run& run) {
       if (!known && told.insert(problem).second) reasons.push_back(absl::StrCat(trial.variant, ": ", problem));
     }
   }
+  const auto cautious = [](const Trial& trial) { return !trial.cautions.empty(); };
+  const auto first = std::find_if(run.trials.begin(), run.trials.end(), cautious);
+  if (first != run.trials.end()) {
+    reasons.push_back(absl::StrCat("with caution in ", std::count_if(first, run.trials.end(), cautious), " of ",
+                                   run.trials.size(), " trials: ", first->cautions.front(), " (", TrialName(*first),
+                                   "); a bound that is missed there by less than a factor of ten is left open"));
+  }
   return reasons;
 }
 

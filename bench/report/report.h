@@ -85,7 +85,7 @@ std::string TrialName(const Trial& trial);
 std::string StateWord(State state);   // "PASS", "FAIL", "INCONCLUSIVE", "NOT ASKED"
 std::string StateGlyph(State state);  // "✓", "✗", "?", "·"
 // The verdict's reasons, the headline first; one that several rules or variants share is given once. Then the problems
-// of trials that no reason names.
+// of trials that no reason names, and what the host did that asks for caution.
 std::vector<std::string> DistinctReasons(const Run& run);
 // The versions of the parts that have one; services of ours have none but the revision. Sorted, each once.
 std::vector<std::string> VersionsOf(const std::vector<Trial>& trials);

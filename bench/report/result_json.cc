@@ -166,6 +166,7 @@ void Fields(Archive& archive, Trial& trial) {
   archive("complete", trial.complete);
   archive("problems", trial.problems);
   archive.Added("host_problems", trial.host_problems);
+  archive.Added("cautions", trial.cautions);
   archive("started_unix_ns", trial.started_unix_ns);
   archive("duration_s", trial.duration_s);
   archive("generator_cpu_s", trial.generator_cpu_s);

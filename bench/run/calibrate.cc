@@ -93,7 +93,9 @@ class Calibration {
     // What a host that was kept busy carries is no figure of the design, and would be kept for later runs.
     const int cores = static_cast<int>(std::thread::hardware_concurrency());
     std::vector<std::string> problems = NeighbourProblems(observer.Take(begin_), cores, busiest);
-    for (const std::string& one : HostProblems(before, ReadHostLoad(0), took_s, cores)) problems.push_back(one);
+    const HostLoad after = ReadHostLoad(0);
+    for (const std::string& one : HostProblems(before, after, took_s, cores)) problems.push_back(one);
+    for (const std::string& one : HostCautions(before, after, took_s, cores)) problems.push_back(one);
     if (!problems.empty() && knee.per_s) {
       knee.per_s.reset();
       knee.why = Concat("while it was looked for: ", problems.front());

@@ -24,6 +24,15 @@ constexpr double kNeighbourLeast_s = 2;  // of observation: ticks and restarts m
 constexpr double kAfterFault_s = 1.0;
 constexpr size_t kGapsAllowed = 1;
 
+// The share of the cores' time that went to other machines of the hypervisor.
+double Stolen(const HostLoad& before, const HostLoad& after, double seconds, int cores) {
+  return seconds <= 0 ? 0 : (after.steal_s - before.steal_s) / (seconds * std::max(1, cores));
+}
+
+std::string StolenText(double share) {
+  return absl::StrFormat("the hypervisor took %.1f %% of the host's CPU time away", share * 100);
+}
+
 // Whether a fault was on in some of [begin, end], or in the second before it.
 bool FaultIn(const std::vector<FaultRecord>& faults, double begin_s, double end_s) {
   return std::any_of(faults.begin(), faults.end(), [&](const FaultRecord& fault) {
@@ -83,13 +92,17 @@ HostLoad ReadHostLoad(uint64_t own_oom_kills) {
   return load;
 }
 
+std::vector<std::string> HostCautions(const HostLoad& before, const HostLoad& after, double seconds, int cores) {
+  const double stolen = Stolen(before, after, seconds, cores);
+  if (stolen <= kStealCaution || stolen > kStealLimit) return {};
+  return {StolenText(stolen)};
+}
+
 std::vector<std::string> HostProblems(const HostLoad& before, const HostLoad& after, double seconds, int cores) {
   std::vector<std::string> problems;
   if (seconds <= 0) return problems;
-  const double steal = (after.steal_s - before.steal_s) / (seconds * std::max(1, cores));
-  if (steal > kStealLimit) {
-    problems.push_back(absl::StrFormat("the hypervisor took %.1f %% of the host's CPU time away", steal * 100));
-  }
+  const double stolen = Stolen(before, after, seconds, cores);
+  if (stolen > kStealLimit) problems.push_back(StolenText(stolen));
   const double throttled = (after.throttled_s - before.throttled_s) / seconds;
   if (throttled > kThrottledLimit) {
     problems.push_back(

@@ -11,7 +11,7 @@
 namespace lab::bench {
 
 // Shares of the time of the host's cores: beyond them a run says more about the host than about the design.
-inline constexpr double kStealLimit = 0.02, kNeighbourLimit = 0.2;
+inline constexpr double kStealCaution = 0.02, kStealLimit = 0.1, kNeighbourLimit = 0.2;
 inline constexpr double kLagLimit_s = 0.005;  // with a fault or without: what is sent late is never the fault's doing
 
 // Reasons why what a trial measured is not to be trusted, in words, for Trial::problems. Pure functions of what was
@@ -32,9 +32,12 @@ struct HostLoad {
   uint64_t own_oom_kills = 0;  // of these, what faults of this run asked for
 };
 HostLoad ReadHostLoad(uint64_t own_oom_kills);
-// What the host kept from the trial between two readings: more than 2 % of its cores' time stolen, more than 1 % of its
+// What the host kept from the trial between two readings: more than 10 % of its cores' time stolen, more than 1 % of its
 // time throttled, more than 1 MiB a second swapped, anything killed for want of memory that no fault asked for.
 std::vector<std::string> HostProblems(const HostLoad& before, const HostLoad& after, double seconds, int cores);
+// For Trial::cautions: more than 2 % of the cores' time stolen, as on many a virtual machine, but no more than 10 %. What
+// holds beside that holds all the more without it; what does not may be the hypervisor's doing (bench/judge/README.md).
+std::vector<std::string> HostCautions(const HostLoad& before, const HostLoad& after, double seconds, int cores);
 
 // Parts, or we, that waited for memory to come back from a disk: more than 20 major page faults a second while the
 // trial was observed. A part that begins anew reads its program; that second does not count.

@@ -65,13 +65,22 @@ TEST(EvidenceTest, TheHostsThefts) {
   calm.swapped_bytes += 9e6;
   EXPECT_THAT(HostProblems(before, calm, 10, 2), testing::IsEmpty());
   HostLoad sick = before;
-  sick.steal_s += 1;
+  sick.steal_s += 3;
   sick.throttled_s += 1;
   sick.swapped_bytes += 30e6;
   sick.oom_kills += 1;
   EXPECT_THAT(HostProblems(before, sick, 10, 2),
               testing::ElementsAre(testing::HasSubstr("hypervisor"), testing::HasSubstr("quota"),
                                    testing::HasSubstr("swapped: 2.9 MiB"), testing::HasSubstr("want of memory")));
+}
+
+TEST(EvidenceTest, ALittleTheftAsksForCaution) {
+  const HostLoad before{.steal_s = 1};
+  EXPECT_THAT(HostCautions(before, {.steal_s = 1.3}, 10, 2), testing::IsEmpty());
+  EXPECT_THAT(HostCautions(before, {.steal_s = 2}, 10, 2), testing::ElementsAre(testing::HasSubstr("took 5.0 %")));
+  EXPECT_THAT(HostProblems(before, {.steal_s = 2}, 10, 2), testing::IsEmpty());
+  EXPECT_THAT(HostCautions(before, {.steal_s = 4}, 10, 2), testing::IsEmpty()) << "that is a problem";
+  EXPECT_THAT(HostProblems(before, {.steal_s = 4}, 10, 2), testing::SizeIs(1));
 }
 
 TEST(EvidenceTest, AKillForWantOfMemoryCountsUnlessAFaultAskedForIt) {

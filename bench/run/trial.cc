@@ -224,10 +224,11 @@ void TrialRun::Load() {
   busiest_ = neighbours_->Busiest();
   trial_.faults = faults_->records();
   for (const std::string& problem : StallProblems(stall_watch.Stop())) HostProblem(problem);
-  for (const std::string& problem : HostProblems(before, ReadHostLoad(system_.OwnOomKills()), Now(),
-                                                 static_cast<int>(std::thread::hardware_concurrency()))) {
-    HostProblem(problem);
-  }
+  const HostLoad after = ReadHostLoad(system_.OwnOomKills());
+  const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  for (const std::string& problem : HostProblems(before, after, Now(), cores)) HostProblem(problem);
+  trial_.cautions = HostCautions(before, after, Now(), cores);
+  for (const std::string& caution : trial_.cautions) progress_.Note(caution);
 }
 
 void TrialRun::Finish() {

@@ -108,7 +108,7 @@ def why_undecided(result):
             healed = fault["heal_asked_s"] is None or fault["healed_s"] is not None
             if fault["error"] or fault["applied_s"] is None or fault["seen_s"] is None or not healed:
                 return None
-        blamed += [(trial["variant"], problem) for problem in of_host]
+        blamed += [(trial["variant"], problem) for problem in of_host + trial.get("cautions", [])]
     verdict = result["verdict"]
     unclear = [(f["variant"], f["why"]) for f in verdict["findings"] if f["state"] == "inconclusive" and not f["control"]]
     unclear += [(c["variant"], c["text"]) for c in verdict["catches"] if c["state"] == "inconclusive"]

@@ -54,6 +54,13 @@ class WhyUndecided(unittest.TestCase):
     def test_a_trial_that_was_broken_off(self):
         self.assertIsNone(verdicts.why_undecided(changed(complete=False)))
 
+    def test_a_narrow_miss_beside_what_asks_for_caution(self):
+        result = changed(problems=[], host_problems=[], cautions=[STOLEN])
+        result["verdict"]["findings"][0]["why"] = f"9 ms > 7 ms, but {STOLEN}: only a miss by a factor of ten would count"
+        self.assertEqual(verdicts.why_undecided(result), STOLEN)
+        result["verdict"]["findings"][0]["why"] = "fewer than 300 samples"
+        self.assertIsNone(verdicts.why_undecided(result), "caution does not explain that")
+
     def test_an_earlier_result_without_the_mark(self):
         result = changed()
         del result["trials"][0]["host_problems"]
