@@ -116,7 +116,7 @@ std::string VariantTable(const Report& report, int width, const Ansi& ansi) {
   if (any_broken) absl::StrAppend(&out, ansi.Dim(tags.substr(0, tags.find_last_not_of(' ') + 1)), "\n");
   for (const ValueInfo* row : table.rows) {
     // A long label goes over several lines; the values stand on its last.
-    std::string label = " " + Wrap(PrintableText(row->label), table.label_width, 1);
+    std::string label = absl::StrCat(" ", Wrap(PrintableText(row->label), table.label_width, 1));
     label.pop_back();
     const size_t last = label.rfind('\n') + 1;  // 0 when there is one line
     absl::StrAppend(&out, label.substr(0, last), PadRight(label.substr(last), 1 + table.label_width));
