@@ -1,34 +1,19 @@
 #pragma once
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <boost/asio/steady_timer.hpp>
-#include <functional>
 #include <map>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "services/runtime/async/loop_fixture.h"
 #include "services/runtime/redis/client.h"
 #include "services/runtime/redis/test_server.h"
 
 namespace lab::redis {
 
 // A client, a loop and a real server for the tests of this folder.
-inline constexpr Nanos kPatience = std::chrono::seconds(10);  // of a wait for something that must happen
-
-class ClientTest : public ::testing::Test {
+class ClientTest : public async::LoopTest {
  protected:
-  ClientTest() : tick_(loop_.io()) {
-    loop_.AtTurnEnd(async::Loop::Phase::kReply, [this] {
-      if (done_ && done_()) {
-        done_ = nullptr;
-        loop_.Stop();
-      }
-    });
-  }
   ~ClientTest() override {
     if (client_) client_->Close();
     RunFor(Millis(1));  // what was posted
@@ -51,29 +36,6 @@ class ClientTest : public ::testing::Test {
     Client& client = MakeClient(std::move(options));
     EXPECT_TRUE(RunUntil([&] { return client.connected(); }));
     return client;
-  }
-
-  // Runs the loop until `done`, which is asked at the end of each turn and at least each millisecond.
-  bool RunUntil(std::function<bool()> done, Nanos patience = kPatience) {
-    const auto give_up = Clock::now() + patience;
-    bool reached = false;
-    done_ = [&reached, done = std::move(done), give_up] {
-      reached = done();
-      return reached || Clock::now() > give_up;
-    };
-    Tick();
-    loop_.Run();
-    return reached;
-  }
-  void RunFor(Nanos time) {
-    const auto end = Clock::now() + time;
-    RunUntil([end] { return Clock::now() >= end; });
-  }
-  void Tick() {
-    tick_.expires_after(Millis(1));
-    tick_.async_wait([this](const boost::system::error_code& error) {
-      if (!error && done_) Tick();
-    });
   }
 
   // Issues a command; its outcome is counted by status code, and the text of its reply or status kept.
@@ -109,20 +71,7 @@ class ClientTest : public ::testing::Test {
   }
   int Ended(absl::StatusCode code) { return outcomes_[code]; }
 
-  double Metric(const std::string& series) {
-    std::istringstream lines(metrics_.Text());
-    for (std::string line; std::getline(lines, line);) {
-      if (line.rfind(series + " ", 0) == 0) return std::stod(line.substr(series.size() + 1));
-    }
-    ADD_FAILURE() << "no series " << series;
-    return -1;
-  }
-
   std::optional<TestServer> server_;
-  async::Loop loop_;
-  obs::Metrics metrics_;
-  boost::asio::steady_timer tick_;
-  std::function<bool()> done_;
   std::optional<Client> client_;
   int issued_ = 0;
   int ended_ = 0;

@@ -11,6 +11,8 @@
 namespace lab::redis {
 namespace {
 
+using Result = async::ProbedBreaker::Result;
+
 // A call is sent again this often for NOSCRIPT; more than once only when scripts are flushed at that very moment.
 constexpr int kMaxResends = 3;
 
@@ -52,9 +54,13 @@ Client::Impl::Impl(async::Loop& l, Options o, obs::Metrics& m, failpoint::Contro
       options(Bounded(std::move(o))),
       failpoints(f),
       metrics(m),
-      breaker(BreakerOptions()),
-      deadline_timer(l.io()),
-      probe_timer(l.io()) {}
+      breaker(l, options.breaker, metrics.breaker,
+              {[this] { return SendProbe(); },
+               [this](bool opened, uint64_t not_logged) {
+                 obs::Log(obs::Level::kWarn, opened ? "redis_breaker_opened" : "redis_breaker_closed",
+                          {{"host", options.host}, {"port", options.port}, {"events_not_logged", not_logged}});
+               }}),
+      deadline_timer(l.io()) {}
 
 void Client::Impl::Start() {
   loop.AtTurnEnd(async::Loop::Phase::kStoreWrite, [weak = weak_from_this()] {
@@ -83,7 +89,7 @@ Connection* Client::Impl::Admit(Callback& callback) {
     why = &closed_by_us;
   } else if (!refusal.ok()) {
     why = &refusal;
-  } else if (breaker.state() != async::Breaker::State::kClosed) {
+  } else if (!breaker.closed()) {
     why = &breaker_open;
   } else if (pool.taken() >= static_cast<size_t>(options.max_outstanding)) {
     why = &too_many;
@@ -157,7 +163,7 @@ void Client::Impl::OnReply(Connection& connection, void* token, const redisReply
     if (reply != nullptr) metrics.late.Increment();
     const bool alive = reply != nullptr && operation->probe;
     pool.Return(operation);
-    if (alive) Probe();
+    if (alive) breaker.Probe();
     return;
   }
   const bool is_error = reply != nullptr && reply->type == REDIS_REPLY_ERROR;
@@ -177,17 +183,17 @@ void Client::Impl::Deliver(Operation* operation, const redisReply* reply, Clock:
   if (reply == nullptr) {
     // hiredis is in the middle of freeing the connection: the callback waits for the end of the turn.
     if (!probe) metrics.lost.Increment();
-    if (!probe) Count(Result::kNoAnswer, now);
+    if (!probe) breaker.Count(Result::kNoAnswer, now);
     return Fail(std::move(callback), lost);
   }
   if (reply->type != REDIS_REPLY_ERROR) {
     if (!probe) metrics.ok.Increment();
-    if (!probe) Count(Result::kAnswer, now);
+    if (!probe) breaker.Count(Result::kAnswer, now);
     return callback(Reply(reply));
   }
   const absl::Status status = StatusOfError(TextOf(reply));
   if (!probe) metrics.error.Increment();
-  if (!probe) Count(absl::IsFailedPrecondition(status) ? Result::kRefusal : Result::kAnswer, now);
+  if (!probe) breaker.Count(absl::IsFailedPrecondition(status) ? Result::kRefusal : Result::kAnswer, now);
   callback(status);
 }
 
@@ -224,7 +230,7 @@ void Client::Impl::Expire() {
     if (!operation->probe) {
       metrics.timeout.Increment();
       metrics.duration.Observe(Seconds(now - operation->start));
-      Count(Result::kNoAnswer, now);
+      breaker.Count(Result::kNoAnswer, now);
     }
     if (operation->answer == Operation::Answer::kSwallowed) {
       pool.Return(operation);  // nothing more comes
@@ -239,7 +245,7 @@ void Client::Impl::Close() {
   if (closed) return;
   closed = true;
   deadline_timer.cancel();
-  probe_timer.cancel();
+  breaker.Stop();
   for (const auto& connection : connections) connection->Close();
   while (Operation* operation = waiting.front()) {
     WaitList::Remove(operation);
@@ -256,10 +262,7 @@ void Client::Impl::Close() {
 
 void Client::Impl::OnReady() {
   refusal = absl::OkStatus();
-  if (breaker.state() != async::Breaker::State::kClosed) {
-    breaker = async::Breaker(BreakerOptions());
-    ShowBreaker("redis_breaker_closed");
-  }
+  breaker.Connected();
   SettleReady(refusal);
 }
 
@@ -276,70 +279,15 @@ void Client::Impl::SettleReady(const absl::Status& status) {
 
 // ---- the breaker ----
 
-// The breaker's own wait is zero, for the client decides when to probe: a probe costs no call of a user.
-async::Breaker::Options Client::Impl::BreakerOptions() const {
-  async::Breaker::Options own = options.breaker;
-  own.open_for = Nanos(0);
-  return own;
-}
-
-void Client::Impl::ShowBreaker(std::string_view event) {
-  metrics.breaker.Set(static_cast<double>(breaker.state()));
-  if (!breaker_log.Allow(Clock::now())) return;
-  obs::Log(obs::Level::kWarn, event,
-           {{"host", options.host}, {"port", options.port}, {"events_not_logged", breaker_log.suppressed()}});
-}
-
-void Client::Impl::Count(Result result, Clock::time_point now) {
-  // Results of operations from before it opened say nothing about now; then only probes count.
-  if (closed || breaker.state() != async::Breaker::State::kClosed) return;
-  if (result == Result::kAnswer) return breaker.Succeeded(now);
-  breaker.Failed(now);
-  if (breaker.state() == async::Breaker::State::kClosed) return;
-  ShowBreaker("redis_breaker_opened");
-  // At a high rate a hiccup of some milliseconds is enough to open it, so the first probe leaves at once. Not for a
-  // server that answers but refuses, which a PING cannot tell from a healthy one.
-  ArmProbe(result == Result::kRefusal ? options.breaker.open_for : Nanos(0));
-}
-
-void Client::Impl::ArmProbe(Nanos delay) {
-  probe_timer.expires_after(delay);
-  probe_timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
-    const auto self = weak.lock();
-    if (self != nullptr && !error) self->Probe();
-  });
-}
-
-// One PING at a time that counts. One that expired may still be answered, which is the first sign of life: Probe runs
-// again then, so that a server that goes on is noticed at once, not after open_for.
-void Client::Impl::Probe() {
-  if (closed || probing || breaker.state() == async::Breaker::State::kClosed) return;
-  Connection* connection = NextReady();
-  // Without a connection there is nothing to probe: a new one closes the breaker by its handshake.
-  if (connection == nullptr) return ArmProbe(options.breaker.open_for);
-  if (!breaker.Allow(Clock::now())) return ArmProbe(Millis(1));
-  metrics.breaker.Set(static_cast<double>(breaker.state()));
-  probing = true;
+bool Client::Impl::SendProbe() {
+  Connection* connection = closed ? nullptr : NextReady();
+  if (connection == nullptr) return false;
   static const std::string kPing = FormatCommand({"PING"});
-  Operation* operation = NewOperation(connection, [this](const absl::StatusOr<Reply>& reply) { Probed(reply.ok()); });
+  Operation* operation =
+      NewOperation(connection, [this](const absl::StatusOr<Reply>& reply) { breaker.Probed(reply.ok()); });
   operation->probe = true;
   Send(operation, kPing, "");
-}
-
-void Client::Impl::Probed(bool answered) {
-  probing = false;
-  if (closed || breaker.state() == async::Breaker::State::kClosed) return;
-  const Clock::time_point now = Clock::now();
-  answered ? breaker.Succeeded(now) : breaker.Failed(now);
-  switch (breaker.state()) {
-    case async::Breaker::State::kClosed:
-      return ShowBreaker("redis_breaker_closed");
-    case async::Breaker::State::kHalfOpen:
-      return Probe();
-    case async::Breaker::State::kOpen:
-      metrics.breaker.Set(static_cast<double>(breaker.state()));
-      return ArmProbe(options.breaker.open_for);
-  }
+  return true;
 }
 
 }  // namespace lab::redis

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "services/runtime/async/probed_breaker.h"
 #include "services/runtime/failpoint/controller.h"
-#include "services/runtime/obs/log.h"
 #include "services/runtime/redis/client.h"
 #include "services/runtime/redis/connection.h"
 #include "services/runtime/redis/operation.h"
@@ -60,20 +60,13 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
   bool TakenAfter(Operation* operation, const redisReply* reply);
   void SendLate(Operation* operation);
 
-  // The breaker.
-  enum class Result { kAnswer, kRefusal, kNoAnswer };
-  async::Breaker::Options BreakerOptions() const;
-  void Count(Result result, Clock::time_point now);
-  void ArmProbe(Nanos delay);
-  void Probe();
-  void Probed(bool answered);
-  void ShowBreaker(std::string_view event);
+  bool SendProbe();
 
   async::Loop& loop;
   const Options options;
   failpoint::Controller* const failpoints;  // null: none
   ClientMetrics metrics;
-  async::Breaker breaker;
+  async::ProbedBreaker breaker;
   std::vector<std::shared_ptr<Connection>> connections;
   size_t next_connection = 0;
   bool closed = false;
@@ -95,9 +88,6 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
   Clock::time_point flushed_turn{};
   bool turn_requested = false;
 
-  boost::asio::steady_timer probe_timer;
-  bool probing = false;  // a PING waits for its answer
-  obs::LogLimit breaker_log{std::chrono::seconds(1)};
   absl::Status refusal;
   std::vector<absl::AnyInvocable<void(absl::Status)>> when_ready;
 

@@ -19,7 +19,6 @@ namespace asio = boost::asio;
 // soonest on the connection that it has, so this is well above the pauses of a healthy one; a host that vanished
 // without a word, or a process that hangs while another has taken over its address, needs a new connection.
 constexpr Nanos kStallTimeout = Millis(2000);
-constexpr Nanos kResolverPoll = Millis(2);
 
 Connection& Of(const redisAsyncContext* context) { return *static_cast<Connection*>(context->data); }
 
@@ -41,10 +40,10 @@ Connection::Connection(async::Loop& loop, const Options& options, Listener& list
       options_(options),
       listener_(&listener),
       counters_(counters),
-      random_(Seed(this)),
+      backoff_({options.reconnect_min, options.reconnect_max}, Seed(this)),
+      resolver_(loop.io()),
       descriptor_(loop.io()),
-      timer_(loop.io()),
-      resolver_(loop.io()) {
+      timer_(loop.io()) {
   IgnoreBrokenPipe();
 }
 
@@ -57,7 +56,7 @@ void Connection::Close() {
   ++generation_;
   ++timer_epoch_;
   timer_.cancel();
-  resolver_.cancel();
+  resolver_.Cancel();
   if (context_ != nullptr) redisAsyncFree(context_);
 }
 
@@ -69,25 +68,12 @@ void Connection::Connect() {
   state_ = State::kConnecting;
   error_.clear();
   late_at_ = Clock::now() + options_.connect_timeout;
-  boost::system::error_code not_numeric;
-  asio::ip::make_address(options_.host, not_numeric);
-  if (!not_numeric) return ConnectTo(options_.host);
-  // hiredis would resolve a name by a call that blocks the loop; Asio does it on a thread of its own. What that thread
-  // posts does not wake a loop that sleeps outside Asio, so a timer looks after it.
-  auto resolved = [self = shared_from_this(), generation = ++generation_](
-                      const boost::system::error_code& error, const asio::ip::tcp::resolver::results_type& results) {
-    if (generation != self->generation_) return;
-    if (error || results.empty()) return self->Drop("cannot resolve the host name: " + error.message());
-    self->ConnectTo(results.begin()->endpoint().address().to_string());
-  };
-  resolver_.async_resolve(options_.host, std::to_string(options_.port), asio::ip::resolver_base::numeric_service,
-                          std::move(resolved));
-  AwaitResolver();
-}
-
-void Connection::AwaitResolver() {
-  if (Clock::now() >= late_at_) return OnLate();
-  ArmTimer(kResolverPoll, &Connection::AwaitResolver);
+  if (async::HostResolver::IsAddress(options_.host)) return ConnectTo(options_.host);
+  // hiredis would resolve a name by a call that blocks the loop.
+  resolver_.Resolve(options_.host, options_.connect_timeout, [this](absl::StatusOr<std::string> address) {
+    if (!address.ok()) return Drop(std::string(address.status().message()));
+    ConnectTo(*address);
+  });
 }
 
 void Connection::ConnectTo(const std::string& address) {
@@ -204,16 +190,9 @@ void Connection::ConnectLater() {
     obs::Log(obs::Level::kWarn, ever_ready_ ? "redis_connection_lost" : "redis_connect_failed",
              {{"address", Address()}, {"reason", error_}});
   }
-  // A server that accepts and fails right away is no reason to come back faster.
-  const bool stood = ready_at_ != Clock::time_point{} && Clock::now() - ready_at_ > options_.reconnect_max;
+  const Nanos delay = backoff_.Next(ready_at_, Clock::now());
   ready_at_ = {};
-  failed_attempts_ = stood ? 0 : std::min(failed_attempts_ + 1, 20);
-  // Full jitter (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015), above a floor.
-  const Nanos bound = std::min(options_.reconnect_max, options_.reconnect_min * (int64_t{1} << failed_attempts_));
-  const Nanos delay =
-      options_.reconnect_min +
-      Nanos(static_cast<int64_t>(random_.Uniform() * static_cast<double>((bound - options_.reconnect_min).count())));
-  ArmTimer(std::max(delay, Nanos(0)), &Connection::Connect);
+  ArmTimer(delay, &Connection::Connect);
 }
 
 void Connection::Suspect(Clock::time_point now) {

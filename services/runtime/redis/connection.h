@@ -1,6 +1,5 @@
 #pragma once
 
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
@@ -9,8 +8,9 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "services/runtime/async/backoff.h"
+#include "services/runtime/async/host_resolver.h"
 #include "services/runtime/async/loop.h"
-#include "services/runtime/base/random.h"
 #include "services/runtime/redis/client.h"
 
 struct redisAsyncContext;
@@ -71,7 +71,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   enum class State { kIdle, kConnecting, kHandshake, kReady, kDropping, kClosed };
 
   void Connect();
-  void AwaitResolver();
   void ConnectTo(const std::string& address);
   void OnConnected(bool ok);
   // Replies, null when the connection was lost before them. They run inside hiredis.
@@ -98,13 +97,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const Options& options_;
   Listener* listener_;
   Counters counters_;
-  Random random_;
+  async::Backoff backoff_;
+  async::HostResolver resolver_;
 
   State state_ = State::kIdle;
   redisAsyncContext* context_ = nullptr;
   boost::asio::posix::stream_descriptor descriptor_;
   boost::asio::steady_timer timer_;  // connect, handshake, backoff
-  boost::asio::ip::tcp::resolver resolver_;
   Clock::time_point late_at_{};  // of the attempt to connect
   uint64_t generation_ = 0;      // of the attempt to connect: handlers of an older one do nothing
   uint64_t timer_epoch_ = 0;
@@ -119,7 +118,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Clock::time_point ready_at_{};
   bool ever_ready_ = false;
   bool failure_logged_ = false;
-  int failed_attempts_ = 0;
 };
 
 }  // namespace lab::redis

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "services/runtime/async/wait_list.h"
 #include "services/runtime/redis/client.h"
 
 namespace lab::redis {
@@ -29,28 +30,7 @@ struct Operation {
   Connection* connection = nullptr;
 };
 
-// The operations that wait for their answer, oldest first: the deadline is the same for all, so only the first one
-// needs a timer.
-class WaitList {
- public:
-  Operation* front() const { return head_.next == &head_ ? nullptr : head_.next; }
-  void PushBack(Operation* operation) {
-    operation->previous = head_.previous;
-    operation->next = &head_;
-    head_.previous->next = operation;
-    head_.previous = operation;
-  }
-  static void Remove(Operation* operation) {
-    operation->previous->next = operation->next;
-    operation->next->previous = operation->previous;
-  }
-
- private:
-  struct Head : Operation {
-    Head() { previous = next = this; }
-  };
-  Head head_;
-};
+using WaitList = async::WaitList<Operation>;
 
 // Grows to the most operations ever outstanding at once, which max_outstanding bounds.
 class OperationPool {

@@ -1,0 +1,378 @@
+#include "services/runtime/pg/client_impl.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "services/runtime/obs/log.h"
+#include "services/runtime/pg/errors.h"
+
+namespace lab::pg {
+namespace {
+
+// How often an operation whose group was rolled back by another one shares a group again.
+constexpr int kMaxShared = 3;
+// How often it is sent in all: conflicts with others may go on.
+constexpr int kMaxResends = 8;
+
+Options Bounded(Options options) {
+  options.connections = std::max(options.connections, 1);
+  options.max_outstanding = std::max(options.max_outstanding, 1);
+  options.group_max = std::max(options.group_max, 1);
+  options.groups_in_flight = std::max(options.groups_in_flight, 1);
+  options.deadline = std::max<Nanos>(options.deadline, Millis(1));
+  return options;
+}
+
+const Statement& ProbeStatement() {
+  static const Statement statement("pg.probe", "SELECT 1");
+  return statement;
+}
+
+obs::Counter& Outcome(obs::Metrics& metrics, const std::string& pool, const char* outcome) {
+  return metrics.AddCounter("pg_operations_total", "Operations by how they ended",
+                            {{"pool", pool}, {"outcome", outcome}});
+}
+
+double Seconds(Nanos duration) { return std::chrono::duration<double>(duration).count(); }
+
+}  // namespace
+
+ClientMetrics::ClientMetrics(obs::Metrics& m, const std::string& pool)
+    : ok(Outcome(m, pool, "ok")),
+      error(Outcome(m, pool, "error")),
+      timeout(Outcome(m, pool, "timeout")),
+      rejected(Outcome(m, pool, "rejected")),
+      lost(Outcome(m, pool, "lost")),
+      resent(m.AddCounter("pg_operations_resent_total", "Operations sent again because another one rolled back their group",
+                          {{"pool", pool}})),
+      late(m.AddCounter("pg_late_results_total", "Results of expired operations, dropped", {{"pool", pool}})),
+      duration(m.AddHistogram("pg_operation_duration_seconds", "From the call of an operation that was sent to its end",
+                              obs::LatencyBuckets(), {{"pool", pool}})),
+      outstanding(m.AddGauge("pg_outstanding", "Operations that PostgreSQL has yet to answer, expired ones included",
+                             {{"pool", pool}})),
+      waiting(m.AddGauge("pg_waiting", "Operations that wait for a connection to be free", {{"pool", pool}})),
+      breaker(m.AddGauge("pg_breaker_state", "State of the circuit breaker: 0 closed, 1 open, 2 half-open",
+                         {{"pool", pool}})),
+      connection{m.AddCounter("pg_groups_total", "Groups sent, each with a Sync", {{"pool", pool}}),
+                 m.AddCounter("pg_statements_total", "Statements sent", {{"pool", pool}}),
+                 m.AddCounter("pg_reconnects_total", "Connections that stood again after a loss", {{"pool", pool}})} {}
+
+Client::Impl::Impl(async::Loop& l, Options o, obs::Metrics& m, failpoint::Controller* f)
+    : loop(l),
+      options(Bounded(std::move(o))),
+      failpoints(f),
+      metrics(m, options.name),
+      breaker(l, options.breaker, metrics.breaker,
+              {[this] { return SendProbe(); },
+               [this](bool opened, uint64_t not_logged) {
+                 obs::Log(obs::Level::kWarn, opened ? "pg_breaker_opened" : "pg_breaker_closed",
+                          {{"pool", options.name}, {"host", options.host}, {"events_not_logged", not_logged}});
+               }}),
+      deadline_timer(l.io()) {}
+
+void Client::Impl::Start() {
+  loop.AtTurnEnd(async::Loop::Phase::kStoreWrite, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->EndTurn();
+  });
+  for (int i = 0; i < options.connections; ++i) {
+    connections.push_back(std::make_shared<Connection>(loop, options, *this, metrics.connection));
+    connections.back()->Start();
+  }
+}
+
+bool Client::Impl::connected() const {
+  return std::any_of(connections.begin(), connections.end(), [](const auto& one) { return one->ready(); });
+}
+
+// ---- issuing ----
+
+const absl::Status* Client::Impl::WhyNot() const {
+  if (closed) return &closed_by_us;
+  if (!refusal.ok()) return &refusal;
+  if (!breaker.closed()) return &breaker_open;
+  if (pool.taken() >= static_cast<size_t>(options.max_outstanding)) return &too_many;
+  return connected() ? nullptr : &not_connected;
+}
+
+void Client::Impl::Issue(std::vector<StoredStep> steps, Callback callback) {
+  if (const absl::Status* why = WhyNot(); why != nullptr) {
+    metrics.rejected.Increment();
+    return Fail(std::move(callback), *why);
+  }
+  Operation* operation = pool.Take();
+  operation->callback = std::move(callback);
+  operation->steps = std::move(steps);
+  operation->start = Clock::now();
+  unanswered.PushBack(operation);
+  if (!deadline_armed) ArmDeadline();
+  EnsureTurnEnd();
+  if (failpoints != nullptr && TakenBefore(operation)) return;
+  Enqueue(operation);
+}
+
+void Client::Impl::Enqueue(Operation* operation) {
+  queue.push_back(operation);
+  EnsureTurnEnd();
+}
+
+bool Client::Impl::SendProbe() {
+  if (closed || !connected()) return false;
+  Operation* operation = pool.Take();
+  operation->callback = [this](const absl::StatusOr<Results>& results) { breaker.Probed(results.ok()); };
+  operation->steps.emplace_back(ProbeStatement(), absl::Span<const Param>());
+  operation->start = Clock::now();
+  operation->probe = operation->alone = true;
+  unanswered.PushBack(operation);
+  if (!deadline_armed) ArmDeadline();
+  queue.push_front(operation);
+  EnsureTurnEnd();
+  return true;
+}
+
+void Client::Impl::Fail(Callback callback, const absl::Status& status) {
+  if (closed) {
+    // No end of a turn will look after it: the client may be gone by then.
+    return loop.Post([callback = std::move(callback), status]() mutable { callback(status); });
+  }
+  failed.push_back({std::move(callback), status});
+  EnsureTurnEnd();
+}
+
+// What is issued after our hook, by a later hook of the same turn, must not wait for the next event.
+void Client::Impl::EnsureTurnEnd() {
+  if (turn_requested || flushed_turn != loop.turn_time()) return;
+  turn_requested = true;
+  loop.Post([] {});
+}
+
+void Client::Impl::EndTurn() {
+  flushed_turn = loop.turn_time();
+  turn_requested = false;
+  // Failures first: what their callbacks issue leaves in the same groups.
+  if (!failed.empty()) RunFailed();
+  if (!queue.empty()) Dispatch();
+  metrics.outstanding.Set(static_cast<double>(pool.taken()));
+  metrics.waiting.Set(static_cast<double>(queue.size()));
+  if (!failed.empty()) EnsureTurnEnd();
+}
+
+void Client::Impl::RunFailed() {
+  failing.swap(failed);
+  for (Failed& each : failing) each.callback(each.status);
+  failing.clear();
+}
+
+// Shares what waits among the connections that can take more, in groups.
+void Client::Impl::Dispatch() {
+  bool sent = false;
+  for (size_t tried = 0; tried < connections.size() && !queue.empty();) {
+    size_t able = 0;
+    for (const auto& connection : connections) able += connection->CanTake() ? 1 : 0;
+    if (able == 0) break;
+    Connection& connection = *connections[next_connection];
+    next_connection = (next_connection + 1) % connections.size();
+    if (!connection.CanTake()) {
+      ++tried;
+      continue;
+    }
+    tried = 0;
+    const size_t share = (queue.size() + able - 1) / able;
+    std::unique_ptr<Group> group = NextGroup(std::min(share, static_cast<size_t>(options.group_max)));
+    if (group == nullptr) continue;
+    connection.Send(std::move(group));
+    sent = true;
+  }
+  if (sent) loop.ExpectReply();
+}
+
+// The next `most` of those that wait; null when all that are left have expired.
+std::unique_ptr<Group> Client::Impl::NextGroup(size_t most) {
+  auto group = std::make_unique<Group>();
+  while (!queue.empty() && group->operations.size() < most) {
+    Operation* operation = queue.front();
+    if (!operation->callback && !operation->delayed) {  // expired while it waited
+      queue.pop_front();
+      Release(operation);
+      continue;
+    }
+    if (operation->alone && !group->operations.empty()) break;
+    queue.pop_front();
+    operation->sent = true;
+    group->operations.push_back(operation);
+    if (operation->alone) break;
+  }
+  return group->operations.empty() ? nullptr : std::move(group);
+}
+
+// ---- ending ----
+
+void Client::Impl::OnEnd(Connection& connection, std::unique_ptr<Group> group) {
+  (void)connection;
+  if (group->error != nullptr) return RolledBack(*group);
+  for (Operation* operation : group->operations) {
+    if (closed) return;  // by a callback; Close has ended the rest
+    Committed(operation);
+  }
+  EnsureTurnEnd();  // a connection is free again
+}
+
+void Client::Impl::Committed(Operation* operation) {
+  if (operation->callback && failpoints != nullptr && TakenAfter(operation)) return;
+  if (!operation->callback) {
+    metrics.late.Increment();
+    const bool alive = operation->probe;
+    Release(operation);
+    if (alive) breaker.Probe();
+    return;
+  }
+  async::WaitList<Operation>::Remove(operation);
+  Callback callback = std::exchange(operation->callback, nullptr);
+  const Clock::time_point now = Clock::now();
+  if (!operation->probe) {
+    metrics.ok.Increment();
+    metrics.duration.Observe(Seconds(now - operation->start));
+    breaker.Count(async::ProbedBreaker::Result::kAnswer, now);
+  }
+  const std::vector<ResultPtr> kept = std::move(operation->results);
+  results.clear();
+  for (const ResultPtr& result : kept) results.push_back(result.get());
+  const std::vector<const pg_result*> shown = results;  // a callback may lead here again
+  Release(operation);
+  callback(Results(shown));
+}
+
+// The one that failed gets its error; the others did not happen, and go again.
+void Client::Impl::RolledBack(Group& group) {
+  const char* const field = PQresultErrorField(group.error.get(), PG_DIAG_SQLSTATE);
+  const std::string sqlstate = field == nullptr ? "" : field;
+  const bool conflict = FaultOf(sqlstate) == Fault::kConflict;
+  const bool only = group.operations.size() == 1;
+  for (auto it = group.operations.rbegin(); it != group.operations.rend(); ++it) {  // back to the front of the queue
+    Operation* operation = *it;
+    const bool prepares = group.unprepared != nullptr &&
+                          std::any_of(operation->steps.begin(), operation->steps.end(), [&](const StoredStep& step) {
+                            return &step.statement() == group.unprepared;
+                          });
+    const bool culprit = operation == group.culprit || only || prepares;
+    if (culprit && !(conflict && operation->resends < kMaxResends)) {
+      EndWithError(operation, StatusOf(sqlstate, PQresultErrorMessage(group.error.get()),
+                                       operation->steps.front().statement().name()));
+    } else {
+      SendAgain(operation, conflict || group.culprit == nullptr || operation->resends >= kMaxShared);
+    }
+  }
+  EnsureTurnEnd();
+}
+
+void Client::Impl::SendAgain(Operation* operation, bool alone) {
+  if (!operation->callback) return Release(operation);
+  ++operation->resends;
+  operation->alone = operation->alone || alone;
+  operation->results.clear();
+  metrics.resent.Increment();
+  queue.push_front(operation);
+}
+
+void Client::Impl::EndWithError(Operation* operation, const absl::Status& status) {
+  const bool probe = operation->probe;
+  if (!operation->callback) {
+    metrics.late.Increment();
+    return Release(operation);
+  }
+  async::WaitList<Operation>::Remove(operation);
+  Callback callback = std::exchange(operation->callback, nullptr);
+  const Clock::time_point now = Clock::now();
+  const bool lost = absl::IsAborted(status);
+  if (!probe) {
+    (lost ? metrics.lost : metrics.error).Increment();
+    metrics.duration.Observe(Seconds(now - operation->start));
+    using Result = async::ProbedBreaker::Result;
+    const bool refusal = absl::IsFailedPrecondition(status) && status.message().find("(SQLSTATE 23") == std::string::npos;
+    breaker.Count(lost || absl::IsDeadlineExceeded(status) ? Result::kNoAnswer
+                  : refusal                                ? Result::kRefusal
+                                                           : Result::kAnswer,
+                  now);
+  }
+  Release(operation);
+  Fail(std::move(callback), status);
+}
+
+void Client::Impl::OnLost(std::unique_ptr<Group> group, const std::string& why) {
+  const absl::Status lost =
+      absl::AbortedError("the connection to PostgreSQL was lost before its answer: " + why);
+  for (Operation* operation : group->operations) EndWithError(operation, lost);
+}
+
+void Client::Impl::Release(Operation* operation) { pool.Return(operation); }
+
+void Client::Impl::ArmDeadline() {
+  if (unanswered.front() == nullptr || closed) return;
+  deadline_armed = true;
+  deadline_timer.expires_at(unanswered.front()->start + options.deadline);
+  deadline_timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+    const auto self = weak.lock();
+    if (self == nullptr || error) return;
+    self->deadline_armed = false;
+    self->Expire();
+    if (!self->deadline_armed) self->ArmDeadline();
+  });
+}
+
+void Client::Impl::Expire() {
+  const Clock::time_point now = Clock::now();
+  while (Operation* operation = unanswered.front()) {
+    if (operation->start + options.deadline > now) return;
+    async::WaitList<Operation>::Remove(operation);
+    Callback callback = std::exchange(operation->callback, nullptr);
+    const bool sent = operation->sent;
+    if (!operation->probe) {
+      (sent ? metrics.timeout : metrics.rejected).Increment();
+      if (sent) metrics.duration.Observe(Seconds(now - operation->start));
+      if (sent) breaker.Count(async::ProbedBreaker::Result::kNoAnswer, now);
+    }
+    if (operation->swallowed) Release(operation);  // nothing more comes
+    for (const auto& connection : connections) connection->Suspect(now);
+    callback(sent ? timed_out : never_sent);
+  }
+}
+
+void Client::Impl::Close() {
+  if (closed) return;
+  closed = true;
+  breaker.Stop();
+  deadline_timer.cancel();
+  for (const auto& connection : connections) connection->Close();
+  while (Operation* operation = unanswered.front()) {
+    async::WaitList<Operation>::Remove(operation);
+    Callback callback = std::exchange(operation->callback, nullptr);
+    if (!operation->probe) metrics.lost.Increment();
+    callback(closing);
+  }
+  queue.clear();
+  std::vector<Failed> rest = std::exchange(failed, {});
+  for (Failed& each : rest) each.callback(each.status);
+  auto settled = std::exchange(when_ready, {});
+  for (auto& callback : settled) callback(closing);
+  metrics.outstanding.Set(0);
+  metrics.waiting.Set(0);
+}
+
+void Client::Impl::OnReady() {
+  refusal = absl::OkStatus();
+  breaker.Connected();
+  SettleReady(refusal);
+  EnsureTurnEnd();
+}
+
+void Client::Impl::OnRefused(const absl::Status& refused) {
+  refusal = refused;
+  SettleReady(refusal);
+}
+
+void Client::Impl::SettleReady(const absl::Status& status) {
+  for (auto& callback : std::exchange(when_ready, {})) {
+    loop.Post([callback = std::move(callback), status]() mutable { callback(status); });
+  }
+}
+
+}  // namespace lab::pg

@@ -1,0 +1,128 @@
+#pragma once
+
+#include <libpq-fe.h>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <deque>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "services/runtime/async/backoff.h"
+#include "services/runtime/async/host_resolver.h"
+#include "services/runtime/async/loop.h"
+#include "services/runtime/pg/client.h"
+#include "services/runtime/pg/operation.h"
+
+namespace lab::pg {
+
+// Operations between two Syncs: one transaction.
+struct Group {
+  std::vector<Operation*> operations;
+  // What the server answers, in order: each step, and before it the preparation of its statement where that was sent.
+  struct Awaited {
+    Operation* operation;
+    const Statement* prepared;  // null: a step
+  };
+  std::vector<Awaited> awaited;
+  size_t answered = 0;
+  // The first error, which rolled all of it back. Without a culprit it came with the commit, from all of them.
+  ResultPtr error;
+  Operation* culprit = nullptr;
+  const Statement* unprepared = nullptr;  // the server does not take the text of this one
+};
+
+// One connection of a Client in pipeline mode, made again whenever it is lost. Private to this folder.
+//
+//   resolve ─▶ connect ─▶ ready
+//      ▲          └─────────┴─▶ lost or refused ─┐
+//      └────────── jittered backoff ◀────────────┘
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    virtual void OnReady() = 0;
+    // It was not ready (kept until it is): the server is of no use to us, in plain words.
+    virtual void OnRefused(const absl::Status& refusal) = 0;
+    // The Sync of a group was answered: it has committed, or `error` says why it was rolled back.
+    virtual void OnEnd(Connection& connection, std::unique_ptr<Group> group) = 0;
+    // The connection was lost before that.
+    virtual void OnLost(std::unique_ptr<Group> group, const std::string& why) = 0;
+  };
+
+  struct Counters {
+    obs::Counter& groups;
+    obs::Counter& statements;
+    obs::Counter& reconnects;
+  };
+
+  Connection(async::Loop& loop, const Options& options, Listener& listener, Counters counters);
+  ~Connection();
+
+  void Start();
+  // Forgets the listener and never reconnects; groups in flight are dropped without a word.
+  void Close();
+
+  bool ready() const { return state_ == State::kReady; }
+  bool CanTake() const { return ready() && groups_.size() < static_cast<size_t>(options_.groups_in_flight); }
+  size_t groups_in_flight() const { return groups_.size(); }
+  // Sends it with its Sync. Only while ready.
+  void Send(std::unique_ptr<Group> group);
+  // An operation got no answer in time. A connection that owes answers and has given none for kStallTimeout is
+  // replaced.
+  void Suspect(Clock::time_point now);
+
+ private:
+  enum class State { kIdle, kConnecting, kReady, kClosed };
+
+  void Connect();
+  void ConnectTo(const std::string& address);
+  void PollConnecting();
+  void Stand();
+  void OnLate();
+  void Drop(std::string why);
+  void Finish();  // frees the libpq connection
+  bool Adopt();   // watches the socket that libpq has now
+  void ArmTimer(Nanos delay, void (Connection::*then)());
+  bool Refused(const std::string& why) const;
+
+  bool Append(Group& group, Operation& operation, const StoredStep& step);
+  void Flush();
+  void WaitReadable();
+  void OnReadable();
+  void Pump();
+  void Take(ResultPtr result);
+  void TakeError(ResultPtr result);
+  std::string Address() const;
+
+  async::Loop& loop_;
+  const Options& options_;
+  Listener* listener_;
+  Counters counters_;
+  async::Backoff backoff_;
+  async::HostResolver resolver_;
+
+  State state_ = State::kIdle;
+  PGconn* connection_ = nullptr;
+  boost::asio::posix::stream_descriptor descriptor_;
+  boost::asio::steady_timer timer_;  // connect, backoff
+  uint64_t generation_ = 0;          // of the libpq connection: handlers of an older one do nothing
+  uint64_t timer_epoch_ = 0;
+  bool waiting_write_ = false;
+  Clock::time_point late_at_{};  // of the attempt to connect
+  Clock::time_point ready_at_{};
+  Clock::time_point progress_at_{};  // when it last answered, or began to owe an answer
+  bool ever_ready_ = false;
+  bool failure_logged_ = false;
+
+  std::deque<std::unique_ptr<Group>> groups_;  // in flight, oldest first
+  std::unordered_map<const Statement*, std::string> prepared_;  // their names on this connection
+  uint64_t next_name_ = 0;
+  std::vector<const char*> values_;  // scratch
+};
+
+}  // namespace lab::pg
