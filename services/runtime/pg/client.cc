@@ -51,6 +51,7 @@ int64_t Result::integer(int row, int column) const {
   const std::string_view digits = text(row, column);
   return absl::SimpleAtoi(absl::string_view(digits.data(), digits.size()), &value) ? value : 0;
 }
+std::string_view Result::tag() const { return PQcmdStatus(const_cast<PGresult*>(result_)); }
 int64_t Result::affected() const {
   int64_t value = 0;
   return absl::SimpleAtoi(PQcmdTuples(const_cast<PGresult*>(result_)), &value) ? value : 0;
@@ -74,6 +75,10 @@ void Client::Transact(absl::Span<const Step> steps, Callback callback) {
   stored.reserve(steps.size());
   for (const Step& step : steps) stored.emplace_back(step.statement, step.params);
   impl_->Issue(std::move(stored), std::move(callback));
+}
+
+void Client::Begin(absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<Transaction>>)> callback) {
+  impl_->Begin(std::move(callback));
 }
 
 bool Client::connected() const { return impl_->connected(); }

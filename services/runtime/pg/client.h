@@ -84,6 +84,7 @@ class Result {
   std::string_view text(int row, int column) const;  // "" for NULL
   int64_t integer(int row, int column) const;        // 0 for what is none
   int64_t affected() const;                          // rows that an INSERT, UPDATE or DELETE touched
+  std::string_view tag() const;                      // "INSERT 0 1"
 
  private:
   const pg_result* result_;
@@ -129,6 +130,8 @@ struct Step {
 //   INVALID_ARGUMENT     any other error of the statement or its parameters
 // Errors carry the server's text and its SQLSTATE. The breaker counts DEADLINE_EXCEEDED, ABORTED and refusals as
 // failures (async/probed_breaker.h).
+class Transaction;
+
 class Client {
  public:
   using Callback = absl::AnyInvocable<void(absl::StatusOr<Results>)>;
@@ -146,6 +149,11 @@ class Client {
   void Transact(absl::Span<const Step> steps, Callback callback);
   static constexpr size_t kMaxSteps = 16;
 
+  // A transaction over several turns, which has a connection for itself until it ends. It waits for one that is idle;
+  // the status is as above. Only for what has to act on the world between its statements: it holds locks meanwhile, and
+  // costs a round trip a statement.
+  void Begin(absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<Transaction>>)> callback);
+
   bool connected() const;
   // FAILED_PRECONDITION in plain words while the server is of no use to us: it refuses the password, or has no such
   // database. Operations fail with it, and the client goes on trying. OK otherwise.
@@ -158,8 +166,34 @@ class Client {
   void Close();
 
  private:
+  friend class Transaction;
   struct Impl;
   std::shared_ptr<Impl> impl_;  // shared with the loop's hook, which outlives the client, and with posted callbacks
+};
+
+// Statements in order, one after the other or without waiting for the answers before. On the loop's thread; may outlive
+// the client, and fails everything then.
+class Transaction {
+ public:
+  ~Transaction();  // rolls back, unless it has been asked to end
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  // Its end is as of Client::Execute, each with the pool's deadline. After an error all that follows fails.
+  void Execute(const Statement& statement, absl::Span<const Param> params, Client::Callback callback);
+  // OK: committed. FAILED_PRECONDITION: rolled back, because a statement had failed. ABORTED, DEADLINE_EXCEEDED: unknown.
+  void Commit(absl::AnyInvocable<void(absl::Status)> callback);
+  void Rollback();
+
+ private:
+  friend class Client;
+  friend struct Client::Impl;
+  Transaction(std::weak_ptr<Client::Impl> client, size_t connection, uint64_t epoch)
+      : client_(std::move(client)), connection_(connection), epoch_(epoch) {}
+  std::weak_ptr<Client::Impl> client_;
+  const size_t connection_;  // its index
+  const uint64_t epoch_;     // of the connection: another one means that it was lost, and the transaction with it
+  bool ended_ = false;
 };
 
 // True where the operation may have taken effect: retry only what is idempotent.

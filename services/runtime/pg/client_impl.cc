@@ -150,9 +150,10 @@ void Client::Impl::EndTurn() {
   turn_requested = false;
   // Failures first: what their callbacks issue leaves in the same groups.
   if (!failed.empty()) RunFailed();
+  if (!of_transactions.empty()) DispatchTransactions();
   if (!queue.empty()) Dispatch();
   metrics.outstanding.Set(static_cast<double>(pool.taken()));
-  metrics.waiting.Set(static_cast<double>(queue.size()));
+  metrics.waiting.Set(static_cast<double>(queue.size() + of_transactions.size()));
   if (!failed.empty()) EnsureTurnEnd();
 }
 
@@ -221,6 +222,8 @@ void Client::Impl::Committed(Operation* operation) {
   if (!operation->callback) {
     metrics.late.Increment();
     const bool alive = operation->probe;
+    // Nobody has the transaction that has begun.
+    if (operation->begins) EndTransaction(operation->connection, operation->epoch, false, nullptr);
     Release(operation);
     if (alive) breaker.Probe();
     return;
@@ -254,7 +257,8 @@ void Client::Impl::RolledBack(Group& group) {
                             return &step.statement() == group.unprepared;
                           });
     const bool culprit = operation == group.culprit || only || prepares;
-    if (culprit && !(conflict && operation->resends < kMaxResends)) {
+    const bool again = conflict && operation->resends < kMaxResends && operation->connection == Operation::kAny;
+    if (culprit && !again) {
       EndWithError(operation, StatusOf(sqlstate, PQresultErrorMessage(group.error.get()),
                                        operation->steps.front().statement().name()));
     } else {
@@ -275,6 +279,9 @@ void Client::Impl::SendAgain(Operation* operation, bool alone) {
 
 void Client::Impl::EndWithError(Operation* operation, const absl::Status& status) {
   const bool probe = operation->probe;
+  if (operation->begins && operation->connection != Operation::kAny) {
+    GiveBack(operation->connection, operation->epoch, true);
+  }
   if (!operation->callback) {
     metrics.late.Increment();
     return Release(operation);
@@ -349,6 +356,7 @@ void Client::Impl::Close() {
     callback(closing);
   }
   queue.clear();
+  of_transactions.clear();
   std::vector<Failed> rest = std::exchange(failed, {});
   for (Failed& each : rest) each.callback(each.status);
   auto settled = std::exchange(when_ready, {});

@@ -47,6 +47,14 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
   void EndTurn();
   void Dispatch();
   std::unique_ptr<Group> NextGroup(size_t most);
+
+  // Transactions (transaction.cc).
+  void Begin(absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<Transaction>>)> callback);
+  void IssueIn(size_t connection, uint64_t epoch, StoredStep step, Callback callback);
+  void EndTransaction(size_t connection, uint64_t epoch, bool commit, absl::AnyInvocable<void(absl::Status)> callback);
+  void DispatchTransactions();
+  void GiveBack(size_t connection, uint64_t epoch, bool in_order);
+  bool SendAlone(Operation* operation, size_t connection);
   bool SendProbe();
 
   // Ending.
@@ -80,6 +88,7 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
   OperationPool pool;
   async::WaitList<Operation> unanswered;  // those whose callback is still to be called
   std::deque<Operation*> queue;           // to be sent, in order
+  std::deque<Operation*> of_transactions; // the same of those that have, or want, a connection for themselves
   boost::asio::steady_timer deadline_timer;
   bool deadline_armed = false;
   std::vector<const pg_result*> results;  // scratch

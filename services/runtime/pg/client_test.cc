@@ -128,6 +128,113 @@ TEST_F(ClientTest, AnOperationOfSeveralStatementsIsAtomic) {
   EXPECT_THAT(texts_, ElementsAre("2"));
 }
 
+class TransactionTest : public ClientTest {
+ protected:
+  std::unique_ptr<Transaction> Begun() {
+    absl::StatusOr<std::unique_ptr<Transaction>> begun = absl::UnknownError("not yet");
+    bool told = false;
+    client_->Begin([&](absl::StatusOr<std::unique_ptr<Transaction>> transaction) {
+      begun = std::move(transaction);
+      told = true;
+    });
+    EXPECT_TRUE(RunUntil([&] { return told; }));
+    EXPECT_TRUE(begun.ok()) << begun.status();
+    return begun.ok() ? *std::move(begun) : nullptr;
+  }
+  absl::StatusCode In(Transaction& transaction, const Statement& statement, std::vector<Param> params) {
+    ++issued_;
+    transaction.Execute(statement, params, Record());
+    EXPECT_TRUE(AllEnded());
+    return last_status_.code();
+  }
+  absl::Status Commit(Transaction& transaction) {
+    absl::Status ended;
+    bool told = false;
+    transaction.Commit([&](absl::Status status) {
+      ended = std::move(status);
+      told = true;
+    });
+    EXPECT_TRUE(RunUntil([&] { return told; }));
+    return ended;
+  }
+};
+
+TEST_F(TransactionTest, IsSeenByOthersOnlyOnceItHasCommitted) {
+  Connected();
+  const auto transaction = Begun();
+  ASSERT_NE(transaction, nullptr);
+  EXPECT_EQ(In(*transaction, add_, {"a", 7}), absl::StatusCode::kOk);
+  texts_.clear();
+  ASSERT_EQ(Outcome(read_, {"a"}), absl::StatusCode::kOk) << "on another connection";
+  EXPECT_THAT(texts_, ElementsAre(""));
+  EXPECT_TRUE(Commit(*transaction).ok());
+  texts_.clear();
+  ASSERT_EQ(Outcome(read_, {"a"}), absl::StatusCode::kOk);
+  EXPECT_THAT(texts_, ElementsAre("7"));
+}
+
+TEST_F(TransactionTest, DroppedItIsRolledBackAndItsConnectionIsFreeAgain) {
+  Options options = Defaults();
+  options.connections = 1;
+  Connected(options);
+  for (int i = 0; i < 3; ++i) {
+    const auto transaction = Begun();
+    ASSERT_NE(transaction, nullptr);
+    EXPECT_EQ(In(*transaction, add_, {"a", 7}), absl::StatusCode::kOk);
+  }
+  ASSERT_EQ(Outcome(read_, {"a"}), absl::StatusCode::kOk);
+  EXPECT_THAT(texts_.back(), "");
+  EXPECT_EQ(PoolMetric("pg_reconnects_total"), 0);
+}
+
+TEST_F(TransactionTest, AfterAFailureTheCommitSaysThatItWasNone) {
+  Connected();
+  const auto transaction = Begun();
+  ASSERT_NE(transaction, nullptr);
+  EXPECT_EQ(In(*transaction, add_, {"a", 1}), absl::StatusCode::kOk);
+  EXPECT_EQ(In(*transaction, add_, {"a", 2}), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(In(*transaction, read_, {"a"}), absl::StatusCode::kInvalidArgument) << "the transaction is aborted";
+  EXPECT_EQ(Commit(*transaction).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(server_->Query("SELECT count(*) FROM counter"), "0");
+}
+
+TEST_F(TransactionTest, WaitsForAConnectionThatIsIdleAndHoldsLocks) {
+  Options options = Defaults();
+  options.connections = 2;
+  Connected(options);
+  ASSERT_EQ(Outcome(add_, {"a", 0}), absl::StatusCode::kOk);
+  auto first = Begun();
+  auto second = Begun();
+  ASSERT_TRUE(first != nullptr && second != nullptr);
+  bool third = false;
+  client_->Begin([&](const absl::StatusOr<std::unique_ptr<Transaction>>& transaction) { third = transaction.ok(); });
+  EXPECT_EQ(In(*first, raise_, {"a"}), absl::StatusCode::kOk);
+  ++issued_;
+  second->Execute(raise_, {"a"}, Record());
+  RunFor(Millis(50));
+  EXPECT_LT(ended_, issued_) << "blocked on the row";
+  EXPECT_FALSE(third);
+  EXPECT_TRUE(Commit(*first).ok());
+  ASSERT_TRUE(AllEnded());
+  EXPECT_TRUE(last_status_.ok());
+  ASSERT_TRUE(RunUntil([&] { return third; }));
+  EXPECT_TRUE(Commit(*second).ok());
+  EXPECT_EQ(server_->Query("SELECT n FROM counter"), "2");
+}
+
+TEST_F(TransactionTest, IsLostWithItsConnection) {
+  Client& client = Connected();
+  const auto transaction = Begun();
+  ASSERT_NE(transaction, nullptr);
+  EXPECT_EQ(In(*transaction, add_, {"a", 1}), absl::StatusCode::kOk);
+  server_->Query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg'");
+  ASSERT_TRUE(RunUntil([&] { return !client.connected(); }));
+  ASSERT_TRUE(RunUntil([&] { return client.connected(); }));
+  EXPECT_EQ(In(*transaction, add_, {"b", 1}), absl::StatusCode::kAborted);
+  EXPECT_EQ(Commit(*transaction).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(server_->Query("SELECT count(*) FROM counter"), "0");
+}
+
 TEST_F(ClientTest, AnErrorOfTheCommitIsTheOneOfWhoCausedIt) {
   server_->Query("CREATE TABLE deferred (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)");
   const Statement insert("insert", "INSERT INTO deferred VALUES ($1::int)");

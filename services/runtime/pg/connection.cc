@@ -144,7 +144,7 @@ void Connection::OnLate() { Drop("not connected in time"); }
 
 void Connection::Finish() {
   ++generation_;
-  waiting_write_ = false;
+  waiting_write_ = reserved_ = false;
   prepared_.clear();
   if (descriptor_.is_open()) descriptor_.release();
   if (connection_ != nullptr) PQfinish(std::exchange(connection_, nullptr));

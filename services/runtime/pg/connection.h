@@ -68,10 +68,20 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Close();
 
   bool ready() const { return state_ == State::kReady; }
-  bool CanTake() const { return ready() && groups_.size() < static_cast<size_t>(options_.groups_in_flight); }
+  bool CanTake() const {
+    return ready() && !reserved_ && groups_.size() < static_cast<size_t>(options_.groups_in_flight);
+  }
+  bool idle() const { return ready() && groups_.empty(); }
+  // For one transaction: groups of others do not come here meanwhile. Forgotten when the connection is lost.
+  void Reserve(bool reserved) { reserved_ = reserved; }
+  bool reserved() const { return reserved_; }
+  // Another number means another connection.
+  uint64_t epoch() const { return generation_; }
   size_t groups_in_flight() const { return groups_.size(); }
   // Sends it with its Sync. Only while ready.
   void Send(std::unique_ptr<Group> group);
+  // Ends it, and makes a new one.
+  void Replace(const std::string& why) { Drop(why); }
   // An operation got no answer in time. A connection that owes answers and has given none for kStallTimeout is
   // replaced.
   void Suspect(Clock::time_point now);
@@ -113,6 +123,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   uint64_t generation_ = 0;          // of the libpq connection: handlers of an older one do nothing
   uint64_t timer_epoch_ = 0;
   bool waiting_write_ = false;
+  bool reserved_ = false;
   Clock::time_point late_at_{};  // of the attempt to connect
   Clock::time_point ready_at_{};
   Clock::time_point progress_at_{};  // when it last answered, or began to owe an answer

@@ -35,6 +35,9 @@ void OperationPool::Return(Operation* operation) {
   operation->steps.clear();
   operation->results.clear();
   operation->resends = 0;
+  operation->connection = Operation::kAny;
+  operation->begins = false;
+  operation->place.reset();
   operation->sent = operation->alone = operation->delayed = operation->probe = operation->held = operation->swallowed = false;
   free_.push_back(operation);
 }

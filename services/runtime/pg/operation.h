@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "services/runtime/async/wait_list.h"
@@ -46,6 +47,12 @@ struct Operation {
   bool alone = false;     // shares its group with none
   bool delayed = false;   // by a failpoint: it is sent even when its caller has been told meanwhile
   bool probe = false;     // the client's own
+  // Of a transaction: the index of its connection and that connection's epoch.
+  static constexpr size_t kAny = static_cast<size_t>(-1);
+  size_t connection = kAny;
+  uint64_t epoch = 0;
+  bool begins = false;    // a transaction: it takes any connection that is idle, and tells which in `place`
+  std::shared_ptr<std::pair<size_t, uint64_t>> place;
   bool held = false;      // a failpoint holds its answer back
   bool swallowed = false; // a failpoint has swallowed it
 };
