@@ -20,12 +20,18 @@ uint64_t Seed(const void* self) {
   return Mix(static_cast<uint64_t>(Clock::now().time_since_epoch().count()) ^ reinterpret_cast<uintptr_t>(self));
 }
 
-bool IsFolder(const std::string& host) { return !host.empty() && host[0] == '/'; }
-
-std::string LastLine(std::string text) {
+std::string OneLine(absl::string_view message) {
+  std::string text(message);
   while (!text.empty() && text.back() == '\n') text.pop_back();
   std::replace(text.begin(), text.end(), '\n', ' ');
   return text;
+}
+
+Target TargetOf(const Options& options) {
+  const int64_t timeout_ms = std::max<int64_t>(1, std::chrono::duration_cast<Millis>(options.deadline).count());
+  std::string settings = Concat("-c statement_timeout=", timeout_ms, " -c plan_cache_mode=force_generic_plan");
+  if (options.read_only) settings += " -c default_transaction_read_only=on";
+  return {options.host, options.port, options.database, options.user, options.password, options.name, settings, false};
 }
 
 }  // namespace
@@ -35,8 +41,9 @@ Connection::Connection(async::Loop& loop, const Options& options, Listener& list
       options_(options),
       listener_(&listener),
       counters_(counters),
+      target_(TargetOf(options)),
       backoff_(options.reconnect, Seed(this)),
-      resolver_(loop.io()),
+      connector_(std::make_shared<Connector>(loop)),
       descriptor_(loop.io()),
       timer_(loop.io()) {}
 
@@ -48,89 +55,34 @@ void Connection::Close() {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
   listener_ = nullptr;
-  ++timer_epoch_;
   timer_.cancel();
-  resolver_.Cancel();
   Finish();
   groups_.clear();
 }
-
-std::string Connection::Address() const { return Concat(options_.host, ":", options_.port, "/", options_.database); }
 
 // ---- connecting ----
 
 void Connection::Connect() {
   state_ = State::kConnecting;
-  late_at_ = Clock::now() + options_.connect_timeout;
-  if (IsFolder(options_.host) || async::HostResolver::IsAddress(options_.host)) return ConnectTo(options_.host);
-  resolver_.Resolve(options_.host, options_.connect_timeout, [this](absl::StatusOr<std::string> address) {
-    if (!address.ok()) return Drop(std::string(address.status().message()));
-    ConnectTo(*address);
+  connector_->Connect(target_, options_.connect_timeout, [this](absl::StatusOr<ConnectionPtr> connection) {
+    if (!connection.ok()) return Drop(connection.status());
+    connection_ = *std::move(connection);
+    Stand();
   });
 }
 
-// libpq would resolve a name by a call that blocks, so it is given an address.
-void Connection::ConnectTo(const std::string& address) {
-  const std::string port = std::to_string(options_.port);
-  const int64_t timeout_ms = std::max<int64_t>(1, std::chrono::duration_cast<Millis>(options_.deadline).count());
-  std::string session = Concat("-c statement_timeout=", timeout_ms, " -c plan_cache_mode=force_generic_plan");
-  if (options_.read_only) session += " -c default_transaction_read_only=on";
-  const char* const keys[] = {IsFolder(address) ? "host" : "hostaddr", "port",    "dbname",     "user", "password",
-                              "application_name",                       "options", "gssencmode", nullptr};
-  const char* const values[] = {address.c_str(),          port.c_str(),    options_.database.c_str(),
-                                options_.user.c_str(),    options_.password.c_str(), options_.name.c_str(),
-                                session.c_str(),          "disable",       nullptr};
-  connection_ = PQconnectStartParams(keys, values, 0);
-  ++generation_;
-  if (connection_ == nullptr) return Drop("out of memory");
-  if (PQstatus(connection_) == CONNECTION_BAD) return Drop(PQerrorMessage(connection_));
-  // What the server tells beside its answers is not ours to print.
-  PQsetNoticeReceiver(connection_, [](void*, const PGresult*) {}, nullptr);
-  ArmTimer(late_at_ - Clock::now(), &Connection::OnLate);
-  // As the documentation asks: as if PQconnectPoll had said that it waits to write.
-  if (!Adopt()) return;
-  descriptor_.async_wait(asio::posix::stream_descriptor::wait_write,
-                         [self = shared_from_this(), generation = generation_](const boost::system::error_code& error) {
-                           if (generation == self->generation_ && !error) self->PollConnecting();
-                         });
-}
-
-bool Connection::Adopt() {
-  if (descriptor_.is_open() && descriptor_.native_handle() == PQsocket(connection_)) return true;
-  descriptor_.release();  // libpq closes its sockets
-  boost::system::error_code error;
-  descriptor_.assign(PQsocket(connection_), error);
-  if (error) Drop(error.message());
-  return !error;
-}
-
-void Connection::PollConnecting() {
-  if (state_ != State::kConnecting) return;
-  const PostgresPollingStatusType status = PQconnectPoll(connection_);
-  if (status == PGRES_POLLING_OK) return Stand();
-  if (status == PGRES_POLLING_FAILED) return Drop(PQerrorMessage(connection_));
-  if (!Adopt()) return;
-  const auto what = status == PGRES_POLLING_READING ? asio::posix::stream_descriptor::wait_read
-                                                    : asio::posix::stream_descriptor::wait_write;
-  descriptor_.async_wait(
-      what, [self = shared_from_this(), generation = generation_](const boost::system::error_code& error) {
-        if (generation == self->generation_ && !error) self->PollConnecting();
-      });
-}
-
 void Connection::Stand() {
-  if (!Adopt()) return;
-  if (PQsetnonblocking(connection_, 1) != 0 || PQenterPipelineMode(connection_) != 1) {
-    return Drop(PQerrorMessage(connection_));
-  }
+  ++generation_;
+  boost::system::error_code error;
+  descriptor_.assign(PQsocket(connection_.get()), error);
+  if (error) return Drop(absl::UnavailableError(error.message()));
+  if (PQenterPipelineMode(connection_.get()) != 1) return Drop(Broken());
   state_ = State::kReady;
-  ++timer_epoch_;
-  timer_.cancel();
   ready_at_ = Clock::now();
   if (ever_ready_) counters_.reconnects.Increment();
   if (!ever_ready_ || failure_logged_) {
     obs::Log(obs::Level::kInfo, "pg_connected",
-             {{"address", Address()}, {"pool", options_.name}, {"again", ever_ready_}});
+             {{"address", target_.text()}, {"pool", options_.name}, {"again", ever_ready_}});
   }
   ever_ready_ = true;
   failure_logged_ = false;
@@ -138,59 +90,49 @@ void Connection::Stand() {
   listener_->OnReady();
 }
 
-void Connection::OnLate() { Drop("not connected in time"); }
-
 // ---- ending ----
 
 void Connection::Finish() {
   ++generation_;
+  connector_->Cancel();
   waiting_write_ = reserved_ = false;
   prepared_.clear();
   if (descriptor_.is_open()) descriptor_.release();
-  if (connection_ != nullptr) PQfinish(std::exchange(connection_, nullptr));
+  connection_.reset();
 }
 
-// libpq gives no SQLSTATE of a refused connection.
-bool Connection::Refused(const std::string& why) const {
-  if (connection_ != nullptr && PQconnectionNeedsPassword(connection_) != 0) return true;
-  for (const char* sign : {"password authentication failed", "does not exist", "no pg_hba.conf entry"}) {
-    if (why.find(sign) != std::string::npos) return state_ == State::kConnecting;
-  }
-  return false;
-}
+absl::Status Connection::Broken() const { return absl::UnavailableError(PQerrorMessage(connection_.get())); }
 
-void Connection::Drop(std::string why) {
+void Connection::Drop(const absl::Status& why) {
   if (state_ == State::kClosed || state_ == State::kIdle) return;
-  why = LastLine(std::move(why));
-  const bool refused = Refused(why);
   state_ = State::kIdle;
+  const std::string text = OneLine(why.message());
   Finish();
   if (!failure_logged_) {
     failure_logged_ = true;
     obs::Log(obs::Level::kWarn, ready_at_ != Clock::time_point{} ? "pg_connection_lost" : "pg_connect_failed",
-             {{"address", Address()}, {"pool", options_.name}, {"reason", why}});
+             {{"address", target_.text()}, {"pool", options_.name}, {"reason", text}});
   }
-  ArmTimer(backoff_.Next(ready_at_, Clock::now()), &Connection::Connect);
-  ready_at_ = {};
+  ConnectLater();
   const auto self = shared_from_this();  // a callback may close the client
-  if (refused) listener_->OnRefused(absl::FailedPreconditionError(Concat("PostgreSQL refused us: ", why)));
+  if (absl::IsFailedPrecondition(why)) listener_->OnRefused(why);
   std::deque<std::unique_ptr<Group>> lost;
   lost.swap(groups_);
   for (std::unique_ptr<Group>& group : lost) {
-    if (listener_ != nullptr) listener_->OnLost(std::move(group), why);
+    if (listener_ != nullptr) listener_->OnLost(std::move(group), text);
   }
 }
 
-void Connection::Suspect(Clock::time_point now) {
-  if (ready() && !groups_.empty() && now - progress_at_ > kStallTimeout) Drop("no answer for too long");
+void Connection::ConnectLater() {
+  timer_.expires_after(backoff_.Next(ready_at_, Clock::now()));
+  ready_at_ = {};
+  timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+    if (!error && self->state_ == State::kIdle) self->Connect();
+  });
 }
 
-void Connection::ArmTimer(Nanos delay, void (Connection::*then)()) {
-  timer_.expires_after(delay);
-  auto handler = [self = shared_from_this(), then, epoch = ++timer_epoch_](const boost::system::error_code& error) {
-    if (!error && epoch == self->timer_epoch_) (self.get()->*then)();
-  };
-  timer_.async_wait(std::move(handler));
+void Connection::Suspect(Clock::time_point now) {
+  if (ready() && !groups_.empty() && now - progress_at_ > kStallTimeout) Drop(absl::UnavailableError("no answer for too long"));
 }
 
 // ---- sending ----
@@ -200,12 +142,12 @@ bool Connection::Append(Group& group, Operation& operation, const StoredStep& st
   auto known = prepared_.find(&statement);
   if (known == prepared_.end()) {
     known = prepared_.emplace(&statement, Concat("s", ++next_name_)).first;
-    if (PQsendPrepare(connection_, known->second.c_str(), statement.text().c_str(), 0, nullptr) != 1) return false;
+    if (PQsendPrepare(connection_.get(), known->second.c_str(), statement.text().c_str(), 0, nullptr) != 1) return false;
     group.awaited.push_back({&operation, &statement});
   }
   group.awaited.push_back({&operation, nullptr});
   counters_.statements.Increment();
-  return PQsendQueryPrepared(connection_, known->second.c_str(), step.size(), step.Values(values_), nullptr, nullptr,
+  return PQsendQueryPrepared(connection_.get(), known->second.c_str(), step.size(), step.Values(values_), nullptr, nullptr,
                              0) == 1;
 }
 
@@ -220,14 +162,14 @@ void Connection::Send(std::unique_ptr<Group> group) {
   }
   counters_.groups.Increment();
   // Half a group cannot be called back: what was sent of it has no Sync and is rolled back with the connection.
-  if (!whole || PQpipelineSync(connection_) != 1) return Drop(PQerrorMessage(connection_));
+  if (!whole || PQpipelineSync(connection_.get()) != 1) return Drop(Broken());
   Flush();
 }
 
 void Connection::Flush() {
   if (waiting_write_) return;
-  const int left = PQflush(connection_);
-  if (left < 0) return Drop(PQerrorMessage(connection_));
+  const int left = PQflush(connection_.get());
+  if (left < 0) return Drop(Broken());
   if (left == 0) return;
   waiting_write_ = true;
   descriptor_.async_wait(asio::posix::stream_descriptor::wait_write,
@@ -249,8 +191,8 @@ void Connection::WaitReadable() {
 
 void Connection::OnReadable() {
   progress_at_ = Clock::now();
-  if (PQconsumeInput(connection_) != 1) {
-    const std::string why = PQerrorMessage(connection_);
+  if (PQconsumeInput(connection_.get()) != 1) {
+    const absl::Status why = Broken();
     Pump();  // what came before the end
     return Drop(why);
   }
@@ -265,8 +207,8 @@ void Connection::Pump() {
   constexpr int kNullsAtEnd = 3;
   const uint64_t generation = generation_;
   int nulls = 0;
-  while (generation == generation_ && !groups_.empty() && nulls < kNullsAtEnd && PQisBusy(connection_) == 0) {
-    ResultPtr result(PQgetResult(connection_));
+  while (generation == generation_ && !groups_.empty() && nulls < kNullsAtEnd && PQisBusy(connection_.get()) == 0) {
+    ResultPtr result(PQgetResult(connection_.get()));
     nulls = result == nullptr ? nulls + 1 : 0;
     if (result != nullptr) Take(std::move(result));
   }
@@ -284,7 +226,9 @@ void Connection::Take(ResultPtr result) {
   const bool known = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY ||
                      status == PGRES_PIPELINE_ABORTED;
   // libpq loops for ever over a COPY in pipeline mode.
-  if (!known || group.answered == group.awaited.size()) return Drop("a result that was not asked for (COPY?)");
+  if (!known || group.answered == group.awaited.size()) {
+    return Drop(absl::UnavailableError("a result that was not asked for (COPY?)"));
+  }
   const Group::Awaited awaited = group.awaited[group.answered++];
   const bool aborted = status == PGRES_PIPELINE_ABORTED;
   if (awaited.prepared == nullptr) {

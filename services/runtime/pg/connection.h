@@ -1,7 +1,5 @@
 #pragma once
 
-#include <libpq-fe.h>
-
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
@@ -12,9 +10,9 @@
 
 #include "absl/status/status.h"
 #include "services/runtime/async/backoff.h"
-#include "services/runtime/async/host_resolver.h"
 #include "services/runtime/async/loop.h"
 #include "services/runtime/pg/client.h"
+#include "services/runtime/pg/connector.h"
 #include "services/runtime/pg/operation.h"
 
 namespace lab::pg {
@@ -81,7 +79,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Sends it with its Sync. Only while ready.
   void Send(std::unique_ptr<Group> group);
   // Ends it, and makes a new one.
-  void Replace(const std::string& why) { Drop(why); }
+  void Replace(const std::string& why) { Drop(absl::UnavailableError(why)); }
   // An operation got no answer in time. A connection that owes answers and has given none for kStallTimeout is
   // replaced.
   void Suspect(Clock::time_point now);
@@ -90,15 +88,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   enum class State { kIdle, kConnecting, kReady, kClosed };
 
   void Connect();
-  void ConnectTo(const std::string& address);
-  void PollConnecting();
   void Stand();
-  void OnLate();
-  void Drop(std::string why);
+  void ConnectLater();
+  absl::Status Broken() const;  // what libpq says
+  void Drop(const absl::Status& why);
   void Finish();  // frees the libpq connection
-  bool Adopt();   // watches the socket that libpq has now
-  void ArmTimer(Nanos delay, void (Connection::*then)());
-  bool Refused(const std::string& why) const;
 
   bool Append(Group& group, Operation& operation, const StoredStep& step);
   void Flush();
@@ -107,24 +101,22 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Pump();
   void Take(ResultPtr result);
   void TakeError(ResultPtr result);
-  std::string Address() const;
 
   async::Loop& loop_;
   const Options& options_;
   Listener* listener_;
   Counters counters_;
+  const Target target_;
   async::Backoff backoff_;
-  async::HostResolver resolver_;
+  const std::shared_ptr<Connector> connector_;
 
   State state_ = State::kIdle;
-  PGconn* connection_ = nullptr;
+  ConnectionPtr connection_;
   boost::asio::posix::stream_descriptor descriptor_;
-  boost::asio::steady_timer timer_;  // connect, backoff
+  boost::asio::steady_timer timer_;  // backoff
   uint64_t generation_ = 0;          // of the libpq connection: handlers of an older one do nothing
-  uint64_t timer_epoch_ = 0;
   bool waiting_write_ = false;
   bool reserved_ = false;
-  Clock::time_point late_at_{};  // of the attempt to connect
   Clock::time_point ready_at_{};
   Clock::time_point progress_at_{};  // when it last answered, or began to owe an answer
   bool ever_ready_ = false;

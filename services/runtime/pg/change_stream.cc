@@ -1,0 +1,295 @@
+#include "services/runtime/pg/change_stream.h"
+
+#include <libpq-fe.h>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "services/runtime/base/random.h"
+#include "services/runtime/base/text.h"
+#include "services/runtime/obs/log.h"
+#include "services/runtime/pg/connector.h"
+#include "services/runtime/pg/operation.h"
+
+namespace lab::pg {
+namespace {
+
+using boost::asio::posix::stream_descriptor;
+
+constexpr int64_t kEpochUs = 946'684'800'000'000;  // PostgreSQL counts from 2000-01-01
+constexpr size_t kDataHeader = 1 + 8 + 8 + 8;      // of a message 'w'
+constexpr size_t kKeepaliveSize = 1 + 8 + 8 + 1;   // of a message 'k'
+
+int64_t NowUnixUs() {
+  return std::chrono::duration_cast<Micros>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+uint64_t ReadNumber(std::string_view bytes, size_t at) {
+  uint64_t number = 0;
+  for (size_t i = at; i < at + 8; ++i) number = number << 8 | static_cast<uint8_t>(bytes[i]);
+  return number;
+}
+
+void AppendNumber(std::string& bytes, uint64_t number) {
+  for (int shift = 56; shift >= 0; shift -= 8) bytes += static_cast<char>(number >> shift);
+}
+
+struct FreeCopied {
+  void operator()(char* bytes) const { PQfreemem(bytes); }
+};
+
+// A name in SQL. Not for anything with a zero byte, which no name has.
+std::string Quoted(const std::string& name) {
+  std::string quoted = "\"";
+  for (const char c : name) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + '"';
+}
+
+}  // namespace
+
+struct ChangeStream::Impl : std::enable_shared_from_this<ChangeStream::Impl> {
+  // What the next result answers.
+  enum class State { kIdle, kConnecting, kMakingSlot, kStarting, kStreaming, kClosed };
+
+  Impl(async::Loop& l, Options o, Listener w, obs::Metrics& m)
+      : loop(l),
+        options(std::move(o)),
+        listener(std::move(w)),
+        changes(m.AddCounter("pg_changes_total", "Rows that committed transactions have changed, as told by the server")),
+        transactions(m.AddCounter("pg_change_transactions_total", "Committed transactions that the server has told")),
+        reconnects(m.AddCounter("pg_change_reconnects_total", "Times that the stream stood again after a loss")),
+        lag(m.AddGauge("pg_change_lag_seconds", "From the last commit that was told, on the server's clock, to here")),
+        backoff(options.reconnect, Mix(reinterpret_cast<uintptr_t>(this))),
+        connector(std::make_shared<Connector>(l)),
+        descriptor(l.io()),
+        timer(l.io()),
+        confirm_timer(l.io()) {}
+
+  void Connect();
+  void Send(State next, const std::string& sql);
+  void Watch();
+  void OnReadable();
+  void TakeResult();
+  void TakeCopied();
+  bool TakeMessage(std::string_view message);
+  void TakeTransaction();
+  void Confirm();
+  void ConfirmLater();
+  void Flush();
+  void Drop(const absl::Status& why);
+  void Close();
+  absl::Status Broken() const { return absl::UnavailableError(PQerrorMessage(connection.get())); }
+
+  async::Loop& loop;
+  const Options options;
+  Listener listener;
+  obs::Counter& changes;
+  obs::Counter& transactions;
+  obs::Counter& reconnects;
+  obs::Gauge& lag;
+  async::Backoff backoff;
+  const std::shared_ptr<Connector> connector;
+  stream_descriptor descriptor;
+  boost::asio::steady_timer timer, confirm_timer;
+
+  State state = State::kIdle;
+  ConnectionPtr connection;
+  uint64_t generation = 0;  // of the connection: handlers of an older one do nothing
+  PgOutput output;
+  Lsn seen = 0;       // behind the last message
+  Lsn confirmed = 0;  // behind the last transaction that was taken care of
+  bool held_back = false;  // one was not: nothing is confirmed until it comes again
+  bool ever = false;
+  Clock::time_point stood_at{};
+};
+
+void ChangeStream::Impl::Connect() {
+  state = State::kConnecting;
+  Target target{options.host, options.port, options.database, options.user, options.password, options.slot, "", true};
+  connector->Connect(target, options.connect_timeout, [this](absl::StatusOr<ConnectionPtr> made) {
+    if (!made.ok()) return Drop(made.status());
+    connection = *std::move(made);
+    ++generation;
+    boost::system::error_code error;
+    descriptor.assign(PQsocket(connection.get()), error);
+    if (error) return Drop(absl::UnavailableError(error.message()));
+    Watch();
+    Send(State::kMakingSlot, Concat("CREATE_REPLICATION_SLOT ", Quoted(options.slot),
+                                    options.temporary ? " TEMPORARY" : "", " LOGICAL pgoutput NOEXPORT_SNAPSHOT"));
+  });
+}
+
+void ChangeStream::Impl::Send(State next, const std::string& sql) {
+  state = next;
+  if (PQsendQuery(connection.get(), sql.c_str()) != 1) return Drop(Broken());
+  Flush();
+}
+
+void ChangeStream::Impl::Flush() {
+  const int left = PQflush(connection.get());
+  if (left < 0) return Drop(Broken());
+  if (left == 0) return;
+  descriptor.async_wait(stream_descriptor::wait_write,
+                        [self = shared_from_this(), at = generation](const boost::system::error_code& error) {
+                          if (!error && at == self->generation) self->Flush();
+                        });
+}
+
+void ChangeStream::Impl::Watch() {
+  descriptor.async_wait(stream_descriptor::wait_read,
+                        [self = shared_from_this(), at = generation](const boost::system::error_code& error) {
+                          if (!error && at == self->generation) self->OnReadable();
+                        });
+}
+
+void ChangeStream::Impl::OnReadable() {
+  const uint64_t at = generation;
+  if (PQconsumeInput(connection.get()) != 1) return Drop(Broken());
+  while (at == generation && state != State::kStreaming && PQisBusy(connection.get()) == 0) {
+    const State before = state;
+    TakeResult();
+    if (at == generation && before == state && state != State::kStreaming) break;
+  }
+  if (at == generation && state == State::kStreaming) TakeCopied();
+  if (at == generation) Watch();
+}
+
+void ChangeStream::Impl::TakeResult() {
+  const ResultPtr result(PQgetResult(connection.get()));
+  if (result == nullptr) {
+    if (state != State::kMakingSlot) return;
+    // From what was confirmed last: of that the slot itself keeps the place.
+    return Send(State::kStarting,
+                absl::StrFormat("START_REPLICATION SLOT %s LOGICAL %X/%X (proto_version '1', publication_names '%s')",
+                                Quoted(options.slot), confirmed >> 32, confirmed & 0xffffffffu,
+                                Quoted(options.publication)));
+  }
+  const ExecStatusType status = PQresultStatus(result.get());
+  const char* const code = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
+  if (state == State::kMakingSlot) {
+    const bool there = code != nullptr && std::string_view(code) == "42710";  // from an earlier connection
+    if (status != PGRES_TUPLES_OK && !there) Drop(absl::FailedPreconditionError(PQresultErrorMessage(result.get())));
+    return;
+  }
+  if (status != PGRES_COPY_BOTH) return Drop(absl::FailedPreconditionError(PQresultErrorMessage(result.get())));
+  state = State::kStreaming;
+  stood_at = Clock::now();
+  held_back = false;
+  output = PgOutput();
+  if (ever) reconnects.Increment();
+  ever = true;
+  obs::Log(obs::Level::kInfo, "pg_change_stream_stands", {{"slot", options.slot}});
+  ConfirmLater();
+  if (listener.on_connected) listener.on_connected();
+}
+
+void ChangeStream::Impl::TakeCopied() {
+  const uint64_t at = generation;
+  while (at == generation) {
+    char* bytes = nullptr;
+    const int size = PQgetCopyData(connection.get(), &bytes, 1);
+    const std::unique_ptr<char, FreeCopied> owner(bytes);
+    if (size == 0) return;
+    if (size < 0) return Drop(size == -1 ? absl::UnavailableError("the server has ended the stream") : Broken());
+    if (!TakeMessage(std::string_view(bytes, static_cast<size_t>(size))) && at == generation) {
+      return Drop(absl::DataLossError("a message of the stream that is none"));
+    }
+  }
+}
+
+bool ChangeStream::Impl::TakeMessage(std::string_view message) {
+  if (!message.empty() && message[0] == 'k' && message.size() >= kKeepaliveSize) {
+    seen = std::max(seen, ReadNumber(message, 1));
+    // Nothing of ours was in what lies between: confirming it lets the server forget it.
+    if (!held_back && !output.open()) confirmed = std::max(confirmed, seen);
+    if (message[kKeepaliveSize - 1] != 0) Confirm();
+    return true;
+  }
+  if (message.empty() || message[0] != 'w' || message.size() < kDataHeader) return false;
+  bool committed = false;
+  if (!output.Read(message.substr(kDataHeader), committed).ok()) return false;
+  if (committed) TakeTransaction();
+  return true;
+}
+
+void ChangeStream::Impl::TakeTransaction() {
+  const CommittedTransaction transaction = std::move(output.transaction());
+  transactions.Increment();
+  changes.Increment(static_cast<double>(transaction.changes.size()));
+  lag.Set(static_cast<double>(NowUnixUs() - transaction.committed_unix_us) / 1e6);
+  if (held_back) return;
+  const uint64_t at = generation;
+  const bool done = listener.on_transaction(transaction);
+  if (at != generation) return;
+  if (done) {
+    confirmed = std::max(confirmed, transaction.end);
+  } else {
+    held_back = true;
+    Drop(absl::UnavailableError("a transaction could not be taken care of"));
+  }
+}
+
+// Standby status update: what was written, flushed and applied here; all of it is what was confirmed.
+void ChangeStream::Impl::Confirm() {
+  std::string message = "r";
+  for (int i = 0; i < 3; ++i) AppendNumber(message, confirmed);
+  AppendNumber(message, static_cast<uint64_t>(NowUnixUs() - kEpochUs));
+  message += '\0';
+  if (PQputCopyData(connection.get(), message.data(), static_cast<int>(message.size())) < 0) return Drop(Broken());
+  Flush();
+}
+
+void ChangeStream::Impl::ConfirmLater() {
+  confirm_timer.expires_after(options.confirm_every);
+  confirm_timer.async_wait([self = shared_from_this(), at = generation](const boost::system::error_code& error) {
+    if (error || at != self->generation || self->state != State::kStreaming) return;
+    self->Confirm();
+    if (at == self->generation) self->ConfirmLater();
+  });
+}
+
+void ChangeStream::Impl::Drop(const absl::Status& why) {
+  if (state == State::kClosed || state == State::kIdle) return;
+  const bool stood = state == State::kStreaming;
+  state = State::kIdle;
+  ++generation;
+  connector->Cancel();
+  if (descriptor.is_open()) descriptor.release();
+  connection.reset();
+  obs::Log(obs::Level::kWarn, stood ? "pg_change_stream_lost" : "pg_change_stream_failed",
+           {{"slot", options.slot}, {"reason", std::string_view(why.message().data(), why.message().size())}});
+  timer.expires_after(backoff.Next(stood_at, Clock::now()));
+  stood_at = {};
+  timer.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+    if (!error && self->state == State::kIdle) self->Connect();
+  });
+  if (listener.on_lost) listener.on_lost(why);
+}
+
+void ChangeStream::Impl::Close() {
+  if (state == State::kClosed) return;
+  if (state == State::kStreaming) Confirm();  // as far as the socket takes it
+  state = State::kClosed;
+  ++generation;
+  timer.cancel();
+  confirm_timer.cancel();
+  connector->Cancel();
+  if (descriptor.is_open()) descriptor.release();
+  connection.reset();
+  listener = {};
+}
+
+ChangeStream::ChangeStream(async::Loop& loop, Options options, Listener listener, obs::Metrics& metrics)
+    : impl_(std::make_shared<Impl>(loop, std::move(options), std::move(listener), metrics)) {
+  impl_->Connect();
+}
+
+ChangeStream::~ChangeStream() { Close(); }
+
+bool ChangeStream::connected() const { return impl_->state == Impl::State::kStreaming; }
+Lsn ChangeStream::confirmed() const { return impl_->confirmed; }
+void ChangeStream::Close() { impl_->Close(); }
+
+}  // namespace lab::pg

@@ -1,0 +1,121 @@
+#include "services/runtime/pg/change_stream.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "services/runtime/pg/client_fixture.h"
+
+namespace lab::pg {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::Pair;
+
+class ChangeStreamTest : public ClientTest {
+ protected:
+  void SetUp() override {
+    ClientTest::SetUp();
+    server_->Query("DROP PUBLICATION IF EXISTS counters");
+    server_->Query("CREATE PUBLICATION counters FOR TABLE counter");
+  }
+  ~ChangeStreamTest() override {
+    stream_.reset();
+    RunFor(Millis(50));
+    server_->Query("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active");
+    for (int tries = 0; tries < 100 && server_->Query("SELECT count(*) FROM pg_replication_slots") != "0"; ++tries) {
+      server_->Query("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active");
+      RunFor(Millis(20));
+    }
+  }
+
+  void Open(bool temporary = false) {
+    ChangeStream::Options options;
+    options.port = server_->port();
+    options.user = server_->user();
+    options.database = server_->database();
+    options.slot = "test_slot";
+    options.publication = "counters";
+    options.temporary = temporary;
+    options.confirm_every = Millis(20);
+    options.reconnect = {Millis(10), Millis(50)};
+    stream_.emplace(loop_, options,
+                    ChangeStream::Listener{[this](const CommittedTransaction& transaction) {
+                                             if (refuse_ > 0) return --refuse_, false;
+                                             for (const Change& change : transaction.changes) {
+                                               const auto key = change.columns.find("key");
+                                               if (key != change.columns.end()) keys_.push_back(key->second);
+                                             }
+                                             last_ = transaction;
+                                             return true;
+                                           },
+                                           [this] { ++connected_; }, nullptr},
+                    metrics_);
+  }
+
+  std::optional<ChangeStream> stream_;
+  std::vector<std::string> keys_;
+  CommittedTransaction last_;
+  int connected_ = 0, refuse_ = 0;
+};
+
+TEST_F(ChangeStreamTest, TellsWhatHasCommittedInOrder) {
+  Open();
+  ASSERT_TRUE(RunUntil([&] { return connected_ == 1; }));
+  server_->Query("INSERT INTO counter VALUES ('a', 1)");
+  server_->Query("BEGIN; INSERT INTO counter VALUES ('never', 1); ROLLBACK");
+  server_->Query("BEGIN; INSERT INTO counter VALUES ('b', 1), ('c', 2); UPDATE counter SET n = 9 WHERE key = 'a'; COMMIT");
+  ASSERT_TRUE(RunUntil([&] { return keys_.size() == 4; }));
+  EXPECT_THAT(keys_, ElementsAre("a", "b", "c", "a"));
+  EXPECT_EQ(last_.changes.back().kind, Change::Kind::kUpdate);
+  EXPECT_THAT(last_.changes.back().columns, Contains(Pair("n", "9")));
+  EXPECT_GT(last_.committed_unix_us, 1'700'000'000'000'000);
+}
+
+TEST_F(ChangeStreamTest, WhatHappensWhileItIsAwayIsToldAfterwards) {
+  Open();
+  ASSERT_TRUE(RunUntil([&] { return connected_ == 1; }));
+  server_->Query("INSERT INTO counter VALUES ('before', 1)");
+  ASSERT_TRUE(RunUntil([&] { return !keys_.empty(); }));
+  const Lsn taken = last_.end;
+  ASSERT_TRUE(RunUntil([&] { return stream_->confirmed() >= taken; }));
+  RunFor(Millis(100));  // the confirmation has arrived
+  stream_.reset();
+  RunFor(Millis(20));
+  keys_.clear();
+  server_->Query("INSERT INTO counter VALUES ('meanwhile', 1)");
+  Open();
+  ASSERT_TRUE(RunUntil([&] { return std::count(keys_.begin(), keys_.end(), "meanwhile") == 1; }));
+  EXPECT_EQ(std::count(keys_.begin(), keys_.end(), "before"), 0) << "it was confirmed";
+}
+
+TEST_F(ChangeStreamTest, WhatIsNotTakenCareOfComesAgain) {
+  refuse_ = 2;
+  Open();
+  ASSERT_TRUE(RunUntil([&] { return connected_ == 1; }));
+  server_->Query("INSERT INTO counter VALUES ('a', 1)");
+  server_->Query("INSERT INTO counter VALUES ('b', 1)");
+  ASSERT_TRUE(RunUntil([&] { return keys_.size() >= 2; }));
+  EXPECT_THAT(keys_, ElementsAre("a", "b")) << "in order, none lost";
+  EXPECT_EQ(Metric("pg_change_reconnects_total"), 2);
+}
+
+TEST_F(ChangeStreamTest, ComesBackWhenItsConnectionIsEnded) {
+  Open();
+  ASSERT_TRUE(RunUntil([&] { return connected_ == 1; }));
+  server_->Query("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active");
+  server_->Query("INSERT INTO counter VALUES ('a', 1)");
+  ASSERT_TRUE(RunUntil([&] { return keys_.size() == 1; }));
+  EXPECT_GE(connected_, 2);
+}
+
+TEST_F(ChangeStreamTest, ATemporarySlotGoesWithItsConnection) {
+  Open(true);
+  ASSERT_TRUE(RunUntil([&] { return connected_ == 1; }));
+  EXPECT_EQ(server_->Query("SELECT count(*) FROM pg_replication_slots"), "1");
+  stream_.reset();
+  ASSERT_TRUE(RunUntil([&] { return server_->Query("SELECT count(*) FROM pg_replication_slots") == "0"; }));
+}
+
+}  // namespace
+}  // namespace lab::pg
