@@ -16,15 +16,17 @@ class ChangeStreamTest : public ClientTest {
  protected:
   void SetUp() override {
     ClientTest::SetUp();
+    if (server_ == nullptr) return;
+    server_->Admin("ALTER ROLE lab REPLICATION");
     server_->Query("DROP PUBLICATION IF EXISTS counters");
     server_->Query("CREATE PUBLICATION counters FOR TABLE counter");
   }
   ~ChangeStreamTest() override {
     stream_.reset();
-    RunFor(Millis(50));
-    server_->Query("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active");
-    for (int tries = 0; tries < 100 && server_->Query("SELECT count(*) FROM pg_replication_slots") != "0"; ++tries) {
-      server_->Query("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active");
+    const std::string slots = "SELECT count(*) FROM pg_replication_slots";
+    for (int tries = 0; server_ != nullptr && tries < 100 && server_->Admin(slots) != "0"; ++tries) {
+      server_->Admin("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active",
+                     server_->database());
       RunFor(Millis(20));
     }
   }
@@ -103,7 +105,7 @@ TEST_F(ChangeStreamTest, WhatIsNotTakenCareOfComesAgain) {
 TEST_F(ChangeStreamTest, ComesBackWhenItsConnectionIsEnded) {
   Open();
   ASSERT_TRUE(RunUntil([&] { return connected_ == 1; }));
-  server_->Query("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active");
+  server_->Admin("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active");
   server_->Query("INSERT INTO counter VALUES ('a', 1)");
   ASSERT_TRUE(RunUntil([&] { return keys_.size() == 1; }));
   EXPECT_GE(connected_, 2);
@@ -112,9 +114,9 @@ TEST_F(ChangeStreamTest, ComesBackWhenItsConnectionIsEnded) {
 TEST_F(ChangeStreamTest, ATemporarySlotGoesWithItsConnection) {
   Open(true);
   ASSERT_TRUE(RunUntil([&] { return connected_ == 1; }));
-  EXPECT_EQ(server_->Query("SELECT count(*) FROM pg_replication_slots"), "1");
+  EXPECT_EQ(server_->Admin("SELECT count(*) FROM pg_replication_slots"), "1");
   stream_.reset();
-  ASSERT_TRUE(RunUntil([&] { return server_->Query("SELECT count(*) FROM pg_replication_slots") == "0"; }));
+  ASSERT_TRUE(RunUntil([&] { return server_->Admin("SELECT count(*) FROM pg_replication_slots") == "0"; }));
 }
 
 }  // namespace

@@ -16,9 +16,12 @@ namespace lab::pg {
 class ClientTest : public async::LoopTest {
  protected:
   static void SetUpTestSuite() {
-    if (server_ == nullptr) server_ = new TestServer();  // ends with the process
+    if (server_ == nullptr && TestServer::WhyNone().empty()) {
+      server_ = new TestServer({"wal_level=logical"});  // ends with the process
+    }
   }
   void SetUp() override {
+    if (server_ == nullptr) GTEST_SKIP() << TestServer::WhyNone();
     server_->Query("DROP TABLE IF EXISTS counter");
     server_->Query("CREATE TABLE counter (key text PRIMARY KEY, n bigint NOT NULL)");
   }
