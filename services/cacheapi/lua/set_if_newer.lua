@@ -1,0 +1,7 @@
+-- KEYS entry, lease. ARGV version, bytes, milliseconds. Stores unless the entry, or the tombstone, that is there is of a
+-- newer version. One of the same version is replaced: an entry may hold old data under a new version, a tombstone waits
+-- for just this one.
+local there = version_of(bytes_of(KEYS[1]))
+if there and there > tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1
