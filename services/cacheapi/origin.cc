@@ -1,0 +1,170 @@
+#include "services/cacheapi/origin.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_format.h"
+#include "services/runtime/base/json.h"
+#include "services/runtime/base/text.h"
+
+namespace lab::cacheapi {
+namespace {
+
+// One statement is one snapshot: version, correction and aggregate belong together. $3 are seconds of sleep, in the
+// middle of the work so that its connection is taken all the while.
+constexpr char kRead[] = R"sql(
+SELECT state.version, coalesce(correction.posts, 0), insight.posts, insight.authors, insight.sentiment,
+       insight.likes_median, insight.likes_p99, insight.arabic,
+       extract(epoch FROM clock_timestamp() - statement_timestamp()) * 1000000
+FROM brand_state AS state
+LEFT JOIN correction ON correction.brand_id = state.brand_id
+CROSS JOIN LATERAL (
+  SELECT count(*) AS posts, count(DISTINCT author) AS authors, coalesce(avg(sentiment), 0)::float8 AS sentiment,
+         coalesce(percentile_disc(0.5) WITHIN GROUP (ORDER BY likes), 0) AS likes_median,
+         coalesce(percentile_disc(0.99) WITHIN GROUP (ORDER BY likes), 0) AS likes_p99,
+         count(*) FILTER (WHERE language = 'ar') AS arabic
+  FROM post
+  WHERE post.brand_id = state.brand_id AND published_at >= statement_timestamp() - make_interval(hours => $2::int)
+) AS insight
+CROSS JOIN LATERAL pg_sleep($3::float8 + 0 * insight.posts) AS slept
+WHERE state.brand_id = $1
+)sql";
+
+// Applied at most once: who has applied this request gets the version of then. $5: take the correction away.
+constexpr char kWrite[] = R"sql(
+WITH state AS (
+  SELECT brand_id, version FROM brand_state WHERE brand_id = $1 FOR UPDATE
+), fresh AS (
+  INSERT INTO applied_write (request_id, brand_id, version)
+  SELECT $4, brand_id, version + 1 FROM state
+  ON CONFLICT (request_id) DO NOTHING
+  RETURNING brand_id, version
+), written AS (
+  INSERT INTO correction (brand_id, posts, note)
+  SELECT brand_id, $2::bigint, $3 FROM fresh WHERE NOT $5::bool
+  ON CONFLICT (brand_id) DO UPDATE SET posts = excluded.posts, note = excluded.note, written_at = clock_timestamp()
+), removed AS (
+  DELETE FROM correction USING fresh WHERE correction.brand_id = fresh.brand_id AND $5::bool
+), bumped AS (
+  UPDATE brand_state SET version = fresh.version, changed_at = clock_timestamp()
+  FROM fresh WHERE brand_state.brand_id = fresh.brand_id
+), noted AS (
+  INSERT INTO outbox (brand_id, version) SELECT brand_id, version FROM fresh
+)
+SELECT coalesce((SELECT version FROM fresh),
+                (SELECT version FROM applied_write WHERE request_id = $4 AND brand_id = $1))
+FROM state
+)sql";
+
+constexpr char kBrands[] = "SELECT id FROM brand WHERE id > $1 ORDER BY id LIMIT $2::int";
+
+double Number(std::string_view text) {
+  double number = 0;
+  return absl::SimpleAtod(absl::string_view(text.data(), text.size()), &number) ? number : 0;
+}
+
+std::string Body(std::string_view brand, Window window, const pg::Result& row) {
+  const int64_t posts = row.integer(0, 2) + row.integer(0, 1);
+  return absl::StrFormat(
+      "{\"brand\":%s,\"window\":\"%s\",\"version\":%d,\"posts\":%d,\"correction\":%d,\"authors\":%d,"
+      "\"sentiment\":%.2f,\"likes_median\":%d,\"likes_p99\":%d,\"arabic\":%d}",
+      JsonString(brand), std::string(Name(window)), row.integer(0, 0), posts, row.integer(0, 1), row.integer(0, 3),
+      Number(row.text(0, 4)), row.integer(0, 5), row.integer(0, 6), row.integer(0, 7));
+}
+
+obs::Counter& Reads(obs::Metrics& metrics, const char* outcome) {
+  return metrics.AddCounter("cacheapi_origin_reads_total", "Reads of the database by how they ended",
+                            {{"outcome", outcome}});
+}
+obs::Counter& Writes(obs::Metrics& metrics, const char* outcome) {
+  return metrics.AddCounter("cacheapi_origin_writes_total", "Writes to the database by how they ended",
+                            {{"outcome", outcome}});
+}
+
+}  // namespace
+
+Origin::Metrics::Metrics(obs::Metrics& m)
+    : found(Reads(m, "found")),
+      unknown(Reads(m, "unknown")),
+      read_errors(Reads(m, "error")),
+      written(Writes(m, "ok")),
+      write_unknown(Writes(m, "unknown")),
+      write_errors(Writes(m, "error")),
+      duration(m.AddHistogram("cacheapi_origin_read_duration_seconds",
+                              "Of a read in the database, without the wait for a connection", obs::LatencyBuckets())) {}
+
+Origin::Origin(pg::Client& reads, pg::Client& writes, Options options, obs::Metrics& metrics)
+    : reads_(reads),
+      writes_(writes),
+      options_(options),
+      metrics_(metrics),
+      read_("insights.read", kRead),
+      write_("insights.write", kWrite),
+      brands_("insights.brands", kBrands) {}
+
+void Origin::Read(std::string_view brand, Window window, ReadDone done) {
+  const std::string delay = absl::StrFormat("%.6f", std::chrono::duration<double>(options_.delay).count());
+  const pg::Param params[] = {brand, static_cast<int64_t>(Length(window).count()), delay};
+  reads_.Execute(read_, params,
+                 [this, brand = std::string(brand), window,
+                  done = std::move(done)](absl::StatusOr<pg::Results> results) mutable {
+                   if (!results.ok()) {
+                     metrics_.read_errors.Increment();
+                     return done(results.status());
+                   }
+                   const pg::Result row = (*results)[0];
+                   Insight insight;
+                   insight.exists = row.rows() == 1;
+                   (insight.exists ? metrics_.found : metrics_.unknown).Increment();
+                   if (insight.exists) {
+                     insight.version = static_cast<uint64_t>(row.integer(0, 0));
+                     insight.took = Micros(static_cast<int64_t>(Number(row.text(0, 8))));
+                     insight.body = Body(brand, window, row);
+                     metrics_.duration.Observe(std::chrono::duration<double>(insight.took).count());
+                   }
+                   done(std::move(insight));
+                 });
+}
+
+absl::StatusOr<uint64_t> Origin::Written(const absl::StatusOr<pg::Results>& results) {
+  if (!results.ok()) {
+    (pg::OutcomeUnknown(results.status()) ? metrics_.write_unknown : metrics_.write_errors).Increment();
+    return results.status();
+  }
+  const pg::Result row = (*results)[0];
+  if (row.rows() == 0) return absl::NotFoundError("there is no such brand");
+  if (row.is_null(0, 0)) return absl::AlreadyExistsError("this request id is of a write to another brand");
+  metrics_.written.Increment();
+  return static_cast<uint64_t>(row.integer(0, 0));
+}
+
+void Origin::Write(const Correction& correction, WriteDone done) {
+  const pg::Param params[] = {correction.brand, correction.posts, correction.note, correction.request_id,
+                              correction.remove ? "true" : "false"};
+  writes_.Execute(write_, params, [this, done = std::move(done)](absl::StatusOr<pg::Results> results) mutable {
+    done(Written(results));
+  });
+}
+
+void Origin::WriteIn(pg::Transaction& transaction, const Correction& correction, WriteDone done) {
+  const pg::Param params[] = {correction.brand, correction.posts, correction.note, correction.request_id,
+                              correction.remove ? "true" : "false"};
+  transaction.Execute(write_, params, [this, done = std::move(done)](absl::StatusOr<pg::Results> results) mutable {
+    done(Written(results));
+  });
+}
+
+void Origin::Brands(std::string_view after, int most,
+                    absl::AnyInvocable<void(absl::StatusOr<std::vector<std::string>>)> done) {
+  const pg::Param params[] = {after, static_cast<int64_t>(most)};
+  reads_.Execute(brands_, params, [done = std::move(done)](absl::StatusOr<pg::Results> results) mutable {
+    if (!results.ok()) return done(results.status());
+    std::vector<std::string> brands;
+    const pg::Result rows = (*results)[0];
+    for (int i = 0; i < rows.rows(); ++i) brands.emplace_back(rows.text(i, 0));
+    done(std::move(brands));
+  });
+}
+
+}  // namespace lab::cacheapi
