@@ -15,8 +15,8 @@ constexpr Nanos kPoll = Millis(2);
 }  // namespace
 
 struct HostResolver::Attempt : std::enable_shared_from_this<HostResolver::Attempt> {
-  Attempt(asio::io_context& io, Clock::time_point late_at, Callback callback)
-      : resolver(io), timer(io), late_at(late_at), callback(std::move(callback)) {}
+  Attempt(asio::io_context& io, Clock::time_point late, Callback told)
+      : resolver(io), timer(io), late_at(late), callback(std::move(told)) {}
 
   void End(absl::StatusOr<std::string> result) {
     timer.cancel();

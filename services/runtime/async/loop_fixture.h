@@ -57,7 +57,6 @@ class LoopTest : public ::testing::Test {
   Loop loop_;
   obs::Metrics metrics_;
 
- private:
   void Tick() {
     tick_.expires_after(Millis(1));
     tick_.async_wait([this](const boost::system::error_code& error) {
@@ -66,7 +65,7 @@ class LoopTest : public ::testing::Test {
   }
 
   boost::asio::steady_timer tick_;
-  std::function<bool()> done_;
+  std::function<bool()> done_;  // asked at the end of each turn while it is set
 };
 
 }  // namespace lab::async

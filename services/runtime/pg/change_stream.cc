@@ -71,7 +71,8 @@ struct ChangeStream::Impl : std::enable_shared_from_this<ChangeStream::Impl> {
   void Send(State next, const std::string& sql);
   void Watch();
   void OnReadable();
-  void TakeResult();
+  bool TakeResult();
+  void Stand();
   void TakeCopied();
   bool TakeMessage(std::string_view message);
   void TakeTransaction();
@@ -147,33 +148,37 @@ void ChangeStream::Impl::Watch() {
 void ChangeStream::Impl::OnReadable() {
   const uint64_t at = generation;
   if (PQconsumeInput(connection.get()) != 1) return Drop(Broken());
-  while (at == generation && state != State::kStreaming && PQisBusy(connection.get()) == 0) {
-    const State before = state;
-    TakeResult();
-    if (at == generation && before == state && state != State::kStreaming) break;
+  while (at == generation && state != State::kStreaming && PQisBusy(connection.get()) == 0 && TakeResult()) {
   }
   if (at == generation && state == State::kStreaming) TakeCopied();
   if (at == generation) Watch();
 }
 
-void ChangeStream::Impl::TakeResult() {
+// False when there is nothing more to take before the server says something.
+bool ChangeStream::Impl::TakeResult() {
   const ResultPtr result(PQgetResult(connection.get()));
-  if (result == nullptr) {
-    if (state != State::kMakingSlot) return;
-    // From what was confirmed last: of that the slot itself keeps the place.
-    return Send(State::kStarting,
-                absl::StrFormat("START_REPLICATION SLOT %s LOGICAL %X/%X (proto_version '1', publication_names '%s')",
-                                Quoted(options.slot), confirmed >> 32, confirmed & 0xffffffffu,
-                                Quoted(options.publication)));
+  if (result == nullptr) {  // the end of a command
+    if (state == State::kMakingSlot) {
+      // From what was confirmed last: of that the slot itself keeps the place.
+      Send(State::kStarting,
+           absl::StrFormat("START_REPLICATION SLOT %s LOGICAL %X/%X (proto_version '1', publication_names '%s')",
+                           Quoted(options.slot), confirmed >> 32, confirmed & 0xffffffffu, Quoted(options.publication)));
+    }
+    return false;
   }
   const ExecStatusType status = PQresultStatus(result.get());
   const char* const code = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
-  if (state == State::kMakingSlot) {
-    const bool there = code != nullptr && std::string_view(code) == "42710";  // from an earlier connection
-    if (status != PGRES_TUPLES_OK && !there) Drop(absl::FailedPreconditionError(PQresultErrorMessage(result.get())));
-    return;
+  const bool there = code != nullptr && std::string_view(code) == "42710";  // the slot, from an earlier connection
+  if (state == State::kMakingSlot && (status == PGRES_TUPLES_OK || there)) return true;
+  if (state == State::kStarting && status == PGRES_COPY_BOTH) {
+    Stand();
+  } else {
+    Drop(absl::FailedPreconditionError(PQresultErrorMessage(result.get())));
   }
-  if (status != PGRES_COPY_BOTH) return Drop(absl::FailedPreconditionError(PQresultErrorMessage(result.get())));
+  return false;
+}
+
+void ChangeStream::Impl::Stand() {
   state = State::kStreaming;
   stood_at = Clock::now();
   held_back = false;

@@ -29,7 +29,7 @@ absl::Status Check(absl::Span<const Step> steps) {
 
 }  // namespace
 
-Param::Param(int64_t number) {
+void Param::Take(int64_t number) {
   const auto end = std::to_chars(digits_.data(), digits_.data() + digits_.size(), number);
   length_ = static_cast<uint8_t>(end.ptr - digits_.data());
 }
@@ -82,12 +82,12 @@ void Client::Begin(absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<Transa
 }
 
 bool Client::connected() const { return impl_->connected(); }
-absl::Status Client::refusal() const { return impl_->refusal; }
+absl::Status Client::refusal() const { return impl_->refused_us; }
 
 void Client::WhenReady(absl::AnyInvocable<void(absl::Status)> callback) {
   impl_->when_ready.push_back(std::move(callback));
   if (impl_->closed) return impl_->SettleReady(impl_->closing);
-  if (connected() || !impl_->refusal.ok()) impl_->SettleReady(impl_->refusal);
+  if (connected() || !impl_->refused_us.ok()) impl_->SettleReady(impl_->refused_us);
 }
 
 async::Breaker::State Client::breaker_state() const { return impl_->breaker.state(); }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
@@ -62,12 +63,16 @@ class Param {
   Param(std::string_view text) : text_(text) {}                           // NOLINT: a parameter is what is written there
   Param(const char* text) : text_(text) {}                                // NOLINT
   Param(const std::string& text) : text_(text) {}                         // NOLINT
-  Param(int64_t number);                                                  // NOLINT
+  template <typename T, typename = std::enable_if_t<std::is_integral_v<T>>>
+  Param(T number) {  // NOLINT
+    Take(static_cast<int64_t>(number));
+  }
   static Param Null();
   bool is_null() const { return null_; }
   std::string_view text() const { return length_ > 0 ? std::string_view(digits_.data(), length_) : text_; }
 
  private:
+  void Take(int64_t number);
   std::string_view text_;
   std::array<char, 20> digits_{};
   uint8_t length_ = 0;  // of the digits

@@ -88,7 +88,7 @@ bool Client::Impl::connected() const {
 
 const absl::Status* Client::Impl::WhyNot() const {
   if (closed) return &closed_by_us;
-  if (!refusal.ok()) return &refusal;
+  if (!refused_us.ok()) return &refused_us;
   if (!breaker.closed()) return &breaker_open;
   if (pool.taken() >= static_cast<size_t>(options.max_outstanding)) return &too_many;
   return connected() ? nullptr : &not_connected;
@@ -237,9 +237,9 @@ void Client::Impl::Committed(Operation* operation) {
     breaker.Count(async::ProbedBreaker::Result::kAnswer, now);
   }
   const std::vector<ResultPtr> kept = std::move(operation->results);
-  results.clear();
-  for (const ResultPtr& result : kept) results.push_back(result.get());
-  const std::vector<const pg_result*> shown = results;  // a callback may lead here again
+  std::vector<const pg_result*> shown;
+  shown.reserve(kept.size());
+  for (const ResultPtr& result : kept) shown.push_back(result.get());
   Release(operation);
   callback(Results(shown));
 }
@@ -293,11 +293,11 @@ void Client::Impl::EndWithError(Operation* operation, const absl::Status& status
   if (!probe) {
     (lost ? metrics.lost : metrics.error).Increment();
     metrics.duration.Observe(Seconds(now - operation->start));
-    using Result = async::ProbedBreaker::Result;
+    using Ended = async::ProbedBreaker::Result;
     const bool refusal = absl::IsFailedPrecondition(status) && status.message().find("(SQLSTATE 23") == std::string::npos;
-    breaker.Count(lost || absl::IsDeadlineExceeded(status) ? Result::kNoAnswer
-                  : refusal                                ? Result::kRefusal
-                                                           : Result::kAnswer,
+    breaker.Count(lost || absl::IsDeadlineExceeded(status) ? Ended::kNoAnswer
+                  : refusal                                ? Ended::kRefusal
+                                                           : Ended::kAnswer,
                   now);
   }
   Release(operation);
@@ -366,15 +366,15 @@ void Client::Impl::Close() {
 }
 
 void Client::Impl::OnReady() {
-  refusal = absl::OkStatus();
+  refused_us = absl::OkStatus();
   breaker.Connected();
-  SettleReady(refusal);
+  SettleReady(refused_us);
   EnsureTurnEnd();
 }
 
 void Client::Impl::OnRefused(const absl::Status& refused) {
-  refusal = refused;
-  SettleReady(refusal);
+  refused_us = refused;
+  SettleReady(refused_us);
 }
 
 void Client::Impl::SettleReady(const absl::Status& status) {

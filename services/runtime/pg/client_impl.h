@@ -91,8 +91,7 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
   std::deque<Operation*> of_transactions; // the same of those that have, or want, a connection for themselves
   boost::asio::steady_timer deadline_timer;
   bool deadline_armed = false;
-  std::vector<const pg_result*> results;  // scratch
-
+  
   // Callbacks that end at the end of the turn, because they may not run where their end was found.
   struct Failed {
     Callback callback;
@@ -103,7 +102,7 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
   Clock::time_point flushed_turn{};
   bool turn_requested = false;
 
-  absl::Status refusal;
+  absl::Status refused_us;
   std::vector<absl::AnyInvocable<void(absl::Status)>> when_ready;
 
   // Made once: a status with a text costs an allocation, and an outage needs many.

@@ -35,12 +35,10 @@ class PgOutputTest : public ::testing::Test {
     EXPECT_TRUE(status.ok()) << status;
     return committed;
   }
-  absl::Status Fails(const std::string& message) {
+  void Fails(const std::string& message) {
     bool committed = true;
-    absl::Status status = output_.Read(message, committed);
-    EXPECT_FALSE(status.ok());
+    EXPECT_FALSE(output_.Read(message, committed).ok());
     EXPECT_FALSE(committed);
-    return status;
   }
   PgOutput output_;
 };
