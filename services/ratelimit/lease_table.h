@@ -9,7 +9,7 @@
 
 #include "services/ratelimit/lease.h"
 #include "services/ratelimit/pending.h"
-#include "services/ratelimit/string_map.h"
+#include "services/runtime/base/string_map.h"
 
 namespace lab::ratelimit {
 

@@ -7,7 +7,6 @@
 
 #include "absl/status/status.h"
 #include "services/ratelimit/fallback.h"
-#include "services/ratelimit/hot_keys.h"
 #include "services/ratelimit/lease_table.h"
 #include "services/ratelimit/memory_store.h"
 #include "services/ratelimit/metrics.h"
@@ -15,6 +14,7 @@
 #include "services/ratelimit/resolve.h"
 #include "services/ratelimit/rules.h"
 #include "services/ratelimit/store.h"
+#include "services/runtime/base/hot_keys.h"
 #include "services/runtime/base/random.h"
 #include "services/runtime/obs/log.h"
 

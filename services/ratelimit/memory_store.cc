@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
-#include "services/ratelimit/string_map.h"
+#include "services/runtime/base/string_map.h"
 
 namespace lab::ratelimit {
 

@@ -1,4 +1,4 @@
-// The small parts: keys, msgpack, hot keys, the bound on memory.
+// The small parts: keys, msgpack, the bound on memory.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,11 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "services/ratelimit/hot_keys.h"
 #include "services/ratelimit/key.h"
 #include "services/ratelimit/memory_store.h"
 #include "services/ratelimit/msgpack.h"
-#include "services/runtime/base/random.h"
 
 namespace lab::ratelimit {
 namespace {
@@ -89,21 +87,6 @@ TEST(MsgpackTest, RefusesWhatIsCutOrNotNumbers) {
   EXPECT_FALSE(ReadNumbers("\x91\xa1x", read));
   EXPECT_FALSE(ReadNumbers("\xdd\xff\xff\xff\xff\x01", read));
   EXPECT_FALSE(ReadNumbers("OK", read));
-}
-
-TEST(HotKeysTest, FindsTheHotOnesAmongMany) {
-  HotKeys hot(64);
-  Random random(3);
-  for (int i = 0; i < 200'000; ++i) {
-    const uint64_t dice = random.Below(100);
-    hot.Add(dice < 10 ? "hot" : dice < 15 ? "warm" : "cold" + std::to_string(random.Below(100'000)));
-  }
-  const auto top = hot.Top();
-  ASSERT_EQ(top.size(), 64u);
-  EXPECT_EQ(top[0].key, "hot");
-  EXPECT_EQ(top[1].key, "warm");
-  EXPECT_GE(top[0].hits, 19'000u);
-  EXPECT_LE(top[0].hits - top[0].error, 21'000u);
 }
 
 // Whether one more request passes.

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "services/ratelimit/store.h"
-#include "services/ratelimit/string_map.h"
+#include "services/runtime/base/string_map.h"
 #include "services/runtime/redis/client.h"
 
 namespace lab::ratelimit {

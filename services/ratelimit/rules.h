@@ -11,7 +11,7 @@
 #include "services/ratelimit/key.h"
 #include "services/ratelimit/lease.h"
 #include "services/ratelimit/limit.h"
-#include "services/ratelimit/string_map.h"
+#include "services/runtime/base/string_map.h"
 
 namespace lab::ratelimit {
 

@@ -6,7 +6,7 @@
 
 #include "absl/container/flat_hash_map.h"
 
-namespace lab::ratelimit {
+namespace lab {
 
 struct StringHash {
   using is_transparent = void;
@@ -17,4 +17,4 @@ struct StringHash {
 template <typename Value, typename Key = std::string>
 using StringMap = absl::flat_hash_map<Key, Value, StringHash, std::equal_to<>>;
 
-}  // namespace lab::ratelimit
+}  // namespace lab

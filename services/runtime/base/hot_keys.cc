@@ -1,9 +1,9 @@
-#include "services/ratelimit/hot_keys.h"
+#include "services/runtime/base/hot_keys.h"
 
 #include <algorithm>
 #include <functional>
 
-namespace lab::ratelimit {
+namespace lab {
 
 void HotKeys::Add(std::string_view key) {
   ++total_;
@@ -25,6 +25,15 @@ void HotKeys::Add(std::string_view key) {
   smallest->item.error = smallest->item.hits++;
 }
 
+void HotKeys::Halve() {
+  total_ -= total_ / 2;
+  for (Counter& counter : counters_) {
+    const uint64_t certain = (counter.item.hits - counter.item.error) / 2;
+    counter.item.hits -= counter.item.hits / 2;
+    counter.item.error = counter.item.hits - certain;
+  }
+}
+
 std::vector<HotKeys::Item> HotKeys::Top() const {
   std::vector<Item> items;
   for (const Counter& counter : counters_) items.push_back(counter.item);
@@ -32,4 +41,4 @@ std::vector<HotKeys::Item> HotKeys::Top() const {
   return items;
 }
 
-}  // namespace lab::ratelimit
+}  // namespace lab
