@@ -1,0 +1,128 @@
+#include "services/cacheapi/origin.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "services/runtime/async/loop_fixture.h"
+#include "services/runtime/base/file.h"
+#include "services/runtime/pg/test_server.h"
+
+namespace lab::cacheapi {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class OriginTest : public async::LoopTest {
+ protected:
+  void SetUp() override {
+    if (!pg::TestServer::WhyNone().empty()) GTEST_SKIP() << pg::TestServer::WhyNone();
+    server_.emplace();
+    const absl::StatusOr<std::string> schema = ReadFile(LAB_SOURCE_DIR "/deploy/sql/insights/001_insights.sql");
+    ASSERT_TRUE(schema.ok()) << schema.status();
+    server_->Query(*schema);
+    server_->Query("INSERT INTO brand VALUES ('acme', 'Acme'), ('ماركة', 'Brand')");
+    server_->Query("INSERT INTO brand_state (brand_id) SELECT id FROM brand");
+    server_->Query(
+        "INSERT INTO post (brand_id, published_at, language, sentiment, likes, author) "
+        "SELECT 'acme', now() - make_interval(mins => i), CASE WHEN i % 4 = 0 THEN 'ar' ELSE 'en' END, 10, i, i % 7 "
+        "FROM generate_series(1, 100) AS i");
+    reads_.emplace(loop_, Pool("pg_read", true), metrics_);
+    writes_.emplace(loop_, Pool("pg_write", false), metrics_);
+    ASSERT_TRUE(RunUntil([&] { return reads_->connected() && writes_->connected(); }));
+    origin_.emplace(*reads_, *writes_, Origin::Options{}, metrics_);
+  }
+  ~OriginTest() override {
+    if (reads_) reads_->Close();
+    if (writes_) writes_->Close();
+    RunFor(Millis(1));
+  }
+  pg::Options Pool(const char* name, bool read_only) {
+    pg::Options options;
+    options.port = server_->port();
+    options.user = server_->user();
+    options.database = server_->database();
+    options.name = name;
+    options.read_only = read_only;
+    options.group_max = options.groups_in_flight = 1;
+    options.deadline = Millis(2000);
+    return options;
+  }
+
+  Insight Read(const std::string& brand, Window window = Window::kDay) {
+    std::optional<absl::StatusOr<Insight>> read;
+    origin_->Read(brand, window, [&](absl::StatusOr<Insight> insight) { read = std::move(insight); });
+    EXPECT_TRUE(RunUntil([&] { return read.has_value(); }));
+    EXPECT_TRUE(read->ok()) << read->status();
+    return read->ok() ? **read : Insight();
+  }
+  absl::StatusOr<uint64_t> Write(const Correction& correction) {
+    std::optional<absl::StatusOr<uint64_t>> written;
+    origin_->Write(correction, [&](absl::StatusOr<uint64_t> version) { written = std::move(version); });
+    EXPECT_TRUE(RunUntil([&] { return written.has_value(); }));
+    return *written;
+  }
+
+  std::optional<pg::TestServer> server_;
+  std::optional<pg::Client> reads_, writes_;
+  std::optional<Origin> origin_;
+};
+
+TEST_F(OriginTest, AnInsightIsWhatTheWindowHolds) {
+  const Insight day = Read("acme");
+  EXPECT_TRUE(day.exists);
+  EXPECT_EQ(day.version, 1u);
+  EXPECT_EQ(day.body,
+            "{\"brand\":\"acme\",\"window\":\"24h\",\"version\":1,\"posts\":100,\"correction\":0,\"authors\":7,"
+            "\"sentiment\":10.00,\"likes_median\":50,\"likes_p99\":99,\"arabic\":25}");
+  EXPECT_THAT(Read("acme", Window::kHour).body, HasSubstr("\"posts\":59,"));
+  EXPECT_GT(day.took, Nanos(0));
+}
+
+TEST_F(OriginTest, ABrandWithoutPostsAndOneThatIsNot) {
+  EXPECT_THAT(Read("ماركة").body, HasSubstr("\"posts\":0,"));
+  EXPECT_FALSE(Read("nobody").exists);
+  EXPECT_FALSE(Read("'; DROP TABLE brand; --").exists);
+}
+
+TEST_F(OriginTest, AWriteMakesANewVersionOnce) {
+  const absl::StatusOr<uint64_t> first = Write({"acme", 5, "five were missing", "r1"});
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(*first, 2u);
+  EXPECT_THAT(Read("acme").body, HasSubstr("\"version\":2,\"posts\":105,\"correction\":5,"));
+  ASSERT_TRUE(Write({"acme", -3, "", "r2"}).ok());
+  EXPECT_EQ(*Write({"acme", 5, "five were missing", "r1"}), 2u) << "sent again: answered as the first time";
+  EXPECT_THAT(Read("acme").body, HasSubstr("\"version\":3,\"posts\":97,"));
+  ASSERT_TRUE(Write({"acme", 0, "", "r3", true}).ok());
+  EXPECT_THAT(Read("acme").body, HasSubstr("\"version\":4,\"posts\":100,"));
+  EXPECT_EQ(server_->Query("SELECT version FROM outbox ORDER BY id"), "2\n3\n4");
+}
+
+TEST_F(OriginTest, AWriteToNobodyIsNone) {
+  EXPECT_EQ(Write({"nobody", 1, "", "r1"}).status().code(), absl::StatusCode::kNotFound);
+  ASSERT_TRUE(Write({"acme", 1, "", "r1"}).ok());
+  EXPECT_EQ(Write({"ماركة", 1, "", "r1"}).status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(server_->Query("SELECT count(*) FROM outbox"), "1");
+}
+
+TEST_F(OriginTest, TheDelayIsTheDatabases) {
+  origin_.emplace(*reads_, *writes_, Origin::Options{.delay = Millis(30)}, metrics_);
+  EXPECT_GE(Read("acme").took, Nanos(Millis(30)));
+}
+
+TEST_F(OriginTest, BrandsInPages) {
+  std::vector<std::string> all;
+  const auto page = [&](const std::string& after) {
+    std::optional<std::vector<std::string>> brands;
+    origin_->Brands(after, 1, [&](absl::StatusOr<std::vector<std::string>> got) { brands = *got; });
+    EXPECT_TRUE(RunUntil([&] { return brands.has_value(); }));
+    return *brands;
+  };
+  EXPECT_THAT(page(""), ElementsAre("acme"));
+  EXPECT_THAT(page("acme"), ElementsAre("ماركة"));
+  EXPECT_TRUE(page("ماركة").empty());
+}
+
+}  // namespace
+}  // namespace lab::cacheapi
