@@ -119,12 +119,12 @@ void SharedCache::Get(const std::string& key, GetDone done) {
   });
 }
 
-void SharedCache::GetOrLease(const std::string& key, GetDone done) {
+void SharedCache::GetOrLease(const std::string& key, bool early, GetDone done) {
   Token token = Concat(random_.Next(), "-", random_.Next());
   const std::string lease = LeaseKey(key);
   const std::string length = Milliseconds(options_.lease);
   const std::array<std::string_view, 2> keys = {key, lease};
-  const std::array<std::string_view, 2> arguments = {token, length};
+  const std::array<std::string_view, 3> arguments = {token, length, early ? "1" : "0"};
   redis_.Eval(lease_, keys, arguments,
               [this, key, token = std::move(token),
                done = std::move(done)](absl::StatusOr<redis::Reply> reply) mutable {

@@ -53,7 +53,8 @@ class SharedCache {
   using GetDone = absl::AnyInvocable<void(absl::StatusOr<Found>)>;
   void Get(const std::string& key, GetDone done);
   // The same; where it is not fresh, the first who asks gets the lease, for `lease` at most, on the server's clock.
-  void GetOrLease(const std::string& key, GetDone done);
+  // `early`: also where it is fresh, to refresh it before its time.
+  void GetOrLease(const std::string& key, bool early, GetDone done);
 
   // Whether it was stored.
   using StoreDone = absl::AnyInvocable<void(absl::StatusOr<bool>)>;

@@ -36,7 +36,7 @@ class SharedCacheTest : public async::LoopTest {
   SharedCache::Found Get(bool lease = false) {
     std::optional<absl::StatusOr<SharedCache::Found>> found;
     const auto done = [&](absl::StatusOr<SharedCache::Found> got) { found = std::move(got); };
-    lease ? cache_->GetOrLease(key_, done) : cache_->Get(key_, done);
+    lease ? cache_->GetOrLease(key_, early_, done) : cache_->Get(key_, done);
     EXPECT_TRUE(RunUntil([&] { return found.has_value(); }));
     EXPECT_TRUE(found->ok()) << found->status();
     return found->ok() ? **found : SharedCache::Found();
@@ -76,6 +76,7 @@ class SharedCacheTest : public async::LoopTest {
     return value;
   }
 
+  bool early_ = false;
   const std::string key_ = CacheKey("acme", Window::kDay);
   redis::TestServer server_;
   std::optional<redis::Client> redis_;
@@ -112,6 +113,14 @@ TEST_F(SharedCacheTest, OneOfManyGetsTheLease) {
   EXPECT_TRUE(SetWithLease(first.token, Of(1)));
   EXPECT_EQ(Get(true).state, State::kFresh);
   EXPECT_TRUE(Get(true).token.empty()) << "fresh: nobody need fill";
+  early_ = true;
+  const SharedCache::Found early = Get(true);
+  EXPECT_EQ(early.state, State::kFresh);
+  EXPECT_FALSE(early.token.empty()) << "unless it is to be before its time";
+  EXPECT_TRUE(Get(true).token.empty());
+  cache_->GiveUp(key_, early.token);
+  early_ = false;
+  EXPECT_EQ(Get(true).state, State::kFresh);
   EXPECT_EQ(server_.Command({"EXISTS", LeaseKey(key_)}), "0");
 }
 

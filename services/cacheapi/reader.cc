@@ -1,0 +1,334 @@
+#include "services/cacheapi/reader.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "services/cacheapi/xfetch.h"
+
+namespace lab::cacheapi {
+namespace {
+
+constexpr std::array<std::string_view, 6> kVias = {"l1", "l2", "stale", "origin", "coalesced", "error"};
+constexpr int kMostDoublings = 3;  // of the wait for a lease: 2, 4, 8, 16 ms
+
+obs::Counter& Fills(obs::Metrics& metrics, const char* outcome) {
+  return metrics.AddCounter("cacheapi_fills_total", "Values of the database offered to L2, by what became of them",
+                            {{"outcome", outcome}});
+}
+
+obs::Counter& Refreshes(obs::Metrics& metrics, const char* why) {
+  return metrics.AddCounter("cacheapi_refreshes_total", "Loads that nobody waits for, by what began them", {{"why", why}});
+}
+
+}  // namespace
+
+std::string_view Name(Via via) { return kVias[static_cast<size_t>(via)]; }
+
+struct Reader::Metrics {
+  explicit Metrics(obs::Metrics& m)
+      : stored(Fills(m, "stored")),
+        refused(Fills(m, "refused")),
+        failed(Fills(m, "error")),
+        lease_waits(m.AddCounter("cacheapi_lease_waits_total", "Waits for another process to fill a key")),
+        refreshes{&Refreshes(m, "stale"), &Refreshes(m, "early")} {
+    for (size_t i = 0; i < answers.size(); ++i) {
+      answers[i] = &m.AddCounter("cacheapi_answers_total", "Answers by how they came about",
+                                 {{"via", std::string(kVias[i])}});
+    }
+  }
+  std::array<obs::Counter*, kVias.size()> answers;
+  obs::Counter &stored, &refused, &failed, &lease_waits;
+  std::array<obs::Counter*, 2> refreshes;
+};
+
+// One that waits for a load.
+struct Reader::Request : SingleFlight::Waiter {
+  Request(Reader& r, Reader::Done d) : reader(r), done(std::move(d)), timer(r.parts_.loop.io()) {}
+  void Done(const SingleFlight::Outcome& outcome) override { Tell(outcome, via); }
+
+  void Tell(const SingleFlight::Outcome& outcome, Via how) {
+    Reader::Done told = std::exchange(done, nullptr);
+    if (!told) return;
+    timer.cancel();
+    Leave();
+    Answer answer;
+    answer.status = outcome.status();
+    answer.via = outcome.ok() ? how : Via::kError;
+    if (outcome.ok()) answer.value = *outcome;
+    if (counted) reader.metrics_->answers[static_cast<size_t>(answer.via)]->Increment();
+    std::shared_ptr<Request> self = std::move(reader.requests_.extract(shared).value());
+    shared.reset();
+    told(std::move(answer));
+  }
+
+  Reader& reader;
+  Reader::Done done;  // empty once told
+  Via via = Via::kCoalesced;
+  bool counted = true;  // false of a refresh
+  boost::asio::steady_timer timer;
+  std::shared_ptr<Request> shared;  // itself, while it waits
+};
+
+// One way through L2 and the database.
+struct Reader::Load {
+  Load(async::Loop& loop) : timer(loop.io()) {}
+
+  std::string brand, key, actor;
+  Window window = kDefaultWindow;
+  Clock::time_point deadline{};
+  bool refresh = false;         // before its time, or of what is stale
+  FillToken fill;               // of L1
+  SingleFlight::Lead lead;      // of who wait; empty without single flight, or once they have been told
+  std::weak_ptr<Request> first;  // who began it
+  SharedCache::Token lease;
+  std::optional<Value> stale;
+  bool shared_failed = false;
+  bool ended = false;
+  int waits = 0;
+  boost::asio::steady_timer timer;
+};
+
+Reader::Reader(Parts parts, Options options, obs::Metrics& metrics, uint64_t seed)
+    : parts_(parts),
+      options_(options),
+      metrics_(std::make_unique<Metrics>(metrics)),
+      random_(seed),
+      alive_(std::make_shared<bool>(true)) {}
+
+Reader::~Reader() {
+  *alive_ = false;
+  for (const std::shared_ptr<Request>& request : requests_) {
+    request->done = nullptr;
+    request->Leave();
+  }
+  const auto requests = std::move(requests_);
+  for (const std::shared_ptr<Request>& request : requests) request->shared.reset();
+}
+
+std::string Reader::KeyOf(std::string_view brand, Window window) const {
+  return CacheKey(brand, options_.window_in_key ? window : kDefaultWindow);
+}
+
+void Reader::At(Step step, const Load& load, absl::AnyInvocable<void()> then) {
+  if (parts_.gate == nullptr) return then();
+  parts_.gate->Arrive(load.actor, step, std::move(then));
+}
+
+bool Reader::Early(const Value& value, Clock::time_point now) {
+  return options_.early && RecomputeEarly(now, value.fresh_until, value.delta, options_.beta, random_.Uniform());
+}
+
+// ---- what is asked ----
+
+void Reader::Get(const Query& query, Done done) {
+  const std::string key = KeyOf(query.brand, query.window);
+  if (options_.local && AnswerLocally(query, key, Clock::now(), done)) return;
+  Join(query, key, false, std::move(done));
+}
+
+bool Reader::AnswerLocally(const Query& query, const std::string& key, Clock::time_point now, Done& done) {
+  const Value* value = parts_.local.Get(key, now);
+  if (value == nullptr) return false;
+  const bool fresh = now < value->fresh_until;
+  if (!fresh && !options_.stale_while_revalidate) return false;
+  Answer answer{absl::OkStatus(), fresh ? Via::kLocal : Via::kStale, *value};
+  metrics_->answers[static_cast<size_t>(answer.via)]->Increment();
+  if (!fresh) {
+    Refresh(query, key, kStaleOne);
+  } else if (Early(answer.value, now)) {
+    Refresh(query, key, kEarlyOne);
+  }
+  done(std::move(answer));
+  return true;
+}
+
+void Reader::Refresh(const Query& query, const std::string& key, Why why) {
+  metrics_->refreshes[why]->Increment();
+  Join(query, key, true, [](const Answer&) {});
+}
+
+void Reader::Join(const Query& query, const std::string& key, bool refresh, Done done) {
+  auto request = std::make_shared<Request>(*this, std::move(done));
+  request->counted = !refresh;
+  request->shared = request;
+  requests_.insert(request);
+  request->timer.expires_at(query.deadline);
+  request->timer.async_wait([weak = std::weak_ptr<Request>(request)](const boost::system::error_code& error) {
+    const auto late = weak.lock();
+    if (!error && late != nullptr) late->Tell(absl::DeadlineExceededError("no answer in time"), Via::kError);
+  });
+
+  auto load = std::make_shared<Load>(parts_.loop);
+  if (options_.single_flight) {
+    SingleFlight::Joined joined = parts_.flights.Join(key, *request);
+    if (joined.role == SingleFlight::Role::kRefused) {
+      return request->Tell(absl::ResourceExhaustedError("too many loads, or too many who wait for one"), Via::kError);
+    }
+    if (joined.role == SingleFlight::Role::kWaits) return;
+    load->lead = std::move(joined.lead);
+  }
+  load->brand = std::string(query.brand);
+  load->key = key;
+  load->actor = std::string(query.actor);
+  load->window = query.window;
+  load->deadline = query.deadline;
+  load->refresh = refresh;
+  load->first = request;
+  Begin(std::move(load));
+}
+
+void Reader::Invalidate(std::string_view brand, uint64_t version) {
+  for (const std::string& key : CacheKeys(brand)) {
+    parts_.local.Invalidate(key, version);
+    parts_.flights.Detach(key);
+  }
+}
+
+void Reader::ForgetAll() {
+  parts_.local.Clear();
+  parts_.flights.DetachAll();
+}
+
+// ---- a load ----
+
+void Reader::Begin(LoadPtr load) {
+  load->fill = parts_.local.Begin(load->key);  // before anything is read
+  if (!options_.shared || parts_.shared == nullptr) return AskOrigin(std::move(load));
+  Load& now = *load;
+  At(Step::kGet, now, [this, load = std::move(load)]() mutable { AskShared(std::move(load)); });
+}
+
+void Reader::AskShared(LoadPtr load) {
+  const std::string& key = load->key;
+  auto taken = [this, alive = alive_, load](absl::StatusOr<SharedCache::Found> found) mutable {
+    if (*alive) TakeShared(std::move(load), std::move(found));
+  };
+  options_.lease ? parts_.shared->GetOrLease(key, load->refresh, std::move(taken))
+                 : parts_.shared->Get(key, std::move(taken));
+}
+
+void Reader::TakeShared(LoadPtr load, absl::StatusOr<SharedCache::Found> found) {
+  using State = SharedCache::Found::State;
+  if (!found.ok()) {
+    load->shared_failed = true;
+    return AskOrigin(std::move(load));
+  }
+  load->lease = std::move(found->token);
+  if (found->state == State::kFresh && !load->refresh) {
+    KeepLocal(*load, found->value);
+    const bool early = Early(found->value, Clock::now());
+    End(*load, found->value, Via::kShared);
+    if (early) Refresh({load->brand, load->window, load->deadline, load->actor}, load->key, kEarlyOne);
+    return;
+  }
+  if (found->state == State::kFresh && options_.lease && load->lease.empty()) {
+    return End(*load, std::move(found->value), Via::kShared);  // somebody else refreshes it
+  }
+  if (found->state == State::kStale) {
+    load->stale = std::move(found->value);
+    if (options_.stale_while_revalidate) End(*load, *load->stale, Via::kStale);
+  }
+  if (!options_.lease || !load->lease.empty()) return AskOrigin(std::move(load));
+  if (load->ended) return;  // stale is good enough, and somebody else has the lease
+  WaitForLease(std::move(load));
+}
+
+// Somebody else fills it: looks again, ever more rarely, until there is a value or the lease is free.
+void Reader::WaitForLease(LoadPtr load) {
+  metrics_->lease_waits.Increment();
+  const Nanos wait = options_.lease_poll * (int64_t{1} << std::min(load->waits++, kMostDoublings));
+  if (Clock::now() + wait >= load->deadline) {
+    return End(*load, absl::DeadlineExceededError("another process has not filled it in time"), Via::kError);
+  }
+  load->timer.expires_after(wait);
+  Load& now = *load;
+  now.timer.async_wait([this, alive = alive_, load = std::move(load)](const boost::system::error_code& error) mutable {
+    if (*alive && !error) AskShared(std::move(load));
+  });
+}
+
+void Reader::AskOrigin(LoadPtr load) {
+  Load& now = *load;
+  At(Step::kSelect, now, [this, load = std::move(load)]() mutable {
+    const Load& asked = *load;
+    parts_.origin.Read(asked.brand, asked.window,
+                       [this, alive = alive_, load = std::move(load)](absl::StatusOr<Insight> insight) mutable {
+                         if (*alive) TakeOrigin(std::move(load), std::move(insight));
+                       });
+  });
+}
+
+void Reader::TakeOrigin(LoadPtr load, absl::StatusOr<Insight> insight) {
+  if (!insight.ok()) {
+    if (!load->lease.empty()) parts_.shared->GiveUp(load->key, load->lease);
+    if (!load->stale && options_.stale_if_error && options_.local) {
+      const Value* kept = parts_.local.Get(load->key, Clock::now());
+      if (kept != nullptr) load->stale = *kept;
+    }
+    if (options_.stale_if_error && load->stale) return End(*load, *load->stale, Via::kStale);
+    return End(*load, insight.status(), Via::kError);
+  }
+  Value value;
+  value.version = insight->version;
+  value.body = std::move(insight->body);
+  value.delta = insight->took;
+  value.negative = !insight->exists;
+  const Clock::time_point now = Clock::now();
+  value.written_at = now;
+  value.fresh_until = now + options_.local_ttl;
+  value.expiry = value.fresh_until;
+  const bool abandoned = options_.cancel_with_request && load->first.expired();
+  if (abandoned || (value.negative && !options_.negative)) {
+    if (!load->lease.empty()) parts_.shared->GiveUp(load->key, load->lease);
+    return End(*load, std::move(value), Via::kOrigin);
+  }
+  Keep(std::move(load), std::move(value));
+}
+
+// The answer does not wait for the store.
+void Reader::Keep(LoadPtr load, Value value) {
+  KeepLocal(*load, value);
+  if (!options_.shared || parts_.shared == nullptr || load->shared_failed) {
+    return End(*load, std::move(value), Via::kOrigin);
+  }
+  auto stored = [this, alive = alive_](const absl::StatusOr<bool>& kept) {
+    if (*alive) (!kept.ok() ? metrics_->failed : *kept ? metrics_->stored : metrics_->refused).Increment();
+  };
+  Load& now = *load;
+  At(Step::kSet, now, [this, load, value, stored]() mutable {
+    if (options_.lease) {
+      parts_.shared->SetWithLease(load->key, load->lease, value, std::move(stored));
+    } else if (options_.newer_only) {
+      parts_.shared->SetIfNewer(load->key, value, std::move(stored));
+    } else {
+      parts_.shared->Set(load->key, value, std::move(stored));
+    }
+  });
+  End(*load, std::move(value), Via::kOrigin);
+}
+
+void Reader::KeepLocal(Load& load, const Value& value) {
+  if (!options_.local) return;
+  const Clock::time_point now = Clock::now();
+  Value kept = value;
+  kept.fresh_until = std::min(value.fresh_until, now + options_.local_ttl);
+  const bool stale = options_.stale_while_revalidate || options_.stale_if_error;
+  kept.expiry = kept.fresh_until + (stale && !value.negative ? options_.local_stale : Nanos(0));
+  parts_.local.Store(load.fill, std::move(kept), now);
+}
+
+void Reader::End(Load& load, SingleFlight::Outcome outcome, Via via) {
+  if (load.ended) return;
+  load.ended = true;
+  const std::shared_ptr<Request> first = load.first.lock();
+  if (load.lead) {
+    if (first != nullptr) first->via = via;
+    SingleFlight::Lead lead = std::move(load.lead);
+    return lead.Finish(outcome);
+  }
+  if (first != nullptr) first->Tell(outcome, via);
+}
+
+}  // namespace lab::cacheapi
