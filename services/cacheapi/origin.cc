@@ -64,6 +64,10 @@ double Number(std::string_view text) {
   return absl::SimpleAtod(absl::string_view(text.data(), text.size()), &number) ? number : 0;
 }
 
+std::string SecondsText(Nanos duration) {
+  return absl::StrFormat("%.6f", std::chrono::duration<double>(duration).count());
+}
+
 std::string Body(std::string_view brand, Window window, const pg::Result& row) {
   const int64_t posts = row.integer(0, 2) + row.integer(0, 1);
   return absl::StrFormat(
@@ -103,28 +107,36 @@ Origin::Origin(pg::Client& reads, pg::Client& writes, Options options, obs::Metr
       write_("insights.write", kWrite),
       brands_("insights.brands", kBrands) {}
 
+pg::Client::Callback Origin::Taking(std::string_view brand, Window window, ReadDone done) {
+  return [this, brand = std::string(brand), window,
+          done = std::move(done)](absl::StatusOr<pg::Results> results) mutable {
+    if (!results.ok()) {
+      metrics_.read_errors.Increment();
+      return done(results.status());
+    }
+    const pg::Result row = (*results)[0];
+    Insight insight;
+    insight.exists = row.rows() == 1;
+    (insight.exists ? metrics_.found : metrics_.unknown).Increment();
+    if (insight.exists) {
+      insight.version = static_cast<uint64_t>(row.integer(0, 0));
+      insight.took = Micros(static_cast<int64_t>(Number(row.text(0, 8))));
+      insight.body = Body(brand, window, row);
+      metrics_.duration.Observe(std::chrono::duration<double>(insight.took).count());
+    }
+    done(std::move(insight));
+  };
+}
+
 void Origin::Read(std::string_view brand, Window window, ReadDone done) {
-  const std::string delay = absl::StrFormat("%.6f", std::chrono::duration<double>(options_.delay).count());
+  const std::string delay = SecondsText(options_.delay);
   const pg::Param params[] = {brand, static_cast<int64_t>(Length(window).count()), delay};
-  reads_.Execute(read_, params,
-                 [this, brand = std::string(brand), window,
-                  done = std::move(done)](absl::StatusOr<pg::Results> results) mutable {
-                   if (!results.ok()) {
-                     metrics_.read_errors.Increment();
-                     return done(results.status());
-                   }
-                   const pg::Result row = (*results)[0];
-                   Insight insight;
-                   insight.exists = row.rows() == 1;
-                   (insight.exists ? metrics_.found : metrics_.unknown).Increment();
-                   if (insight.exists) {
-                     insight.version = static_cast<uint64_t>(row.integer(0, 0));
-                     insight.took = Micros(static_cast<int64_t>(Number(row.text(0, 8))));
-                     insight.body = Body(brand, window, row);
-                     metrics_.duration.Observe(std::chrono::duration<double>(insight.took).count());
-                   }
-                   done(std::move(insight));
-                 });
+  reads_.Execute(read_, params, Taking(brand, window, std::move(done)));
+}
+
+void Origin::ReadIn(pg::Transaction& transaction, std::string_view brand, Window window, ReadDone done) {
+  const pg::Param params[] = {brand, static_cast<int64_t>(Length(window).count()), "0"};
+  transaction.Execute(read_, params, Taking(brand, window, std::move(done)));
 }
 
 absl::StatusOr<uint64_t> Origin::Written(const absl::StatusOr<pg::Results>& results) {

@@ -49,6 +49,9 @@ class Origin {
   using ReadDone = absl::AnyInvocable<void(absl::StatusOr<Insight>)>;
   void Read(std::string_view brand, Window window, ReadDone done);
 
+  // The same as a transaction sees it, with what it has written itself.
+  void ReadIn(pg::Transaction& transaction, std::string_view brand, Window window, ReadDone done);
+
   // The version that the write made; NOT_FOUND when there is no such brand.
   using WriteDone = absl::AnyInvocable<void(absl::StatusOr<uint64_t>)>;
   void Write(const Correction& correction, WriteDone done);
@@ -68,6 +71,7 @@ class Origin {
     obs::Counter &found, &unknown, &read_errors, &written, &write_unknown, &write_errors;
     obs::Histogram& duration;
   };
+  pg::Client::Callback Taking(std::string_view brand, Window window, ReadDone done);
   absl::StatusOr<uint64_t> Written(const absl::StatusOr<pg::Results>& results);
 
   pg::Client& reads_;

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "services/cacheapi/origin.h"
+#include "services/cacheapi/shared_cache.h"
+#include "services/cacheapi/step_gate.h"
+#include "services/runtime/async/loop.h"
+#include "services/runtime/obs/metrics.h"
+
+namespace lab::cacheapi {
+
+// In which order a write touches the database and the cache. Which of the races each leaves open stands in the README.
+enum class WritePattern : uint8_t {
+  kDeleteAfterCommit,
+  kDeleteBefore,         // delete, then write: broken by race 2
+  kDeleteInTransaction,  // write, delete, commit: broken by race 2 too, the other readers still see the old row
+  kDoubleDelete,         // delete, commit, and delete once more a while later: race 24
+  kSetAfterCommit,       // commit, then put the new insight there: race 3 of two writers
+  kVersionedSet,         // the same, never over a newer version
+  kWriteThrough,         // the new insight first, then the commit: race 18
+  kBury,                 // commit, then a tombstone of the version: nothing older can be stored
+};
+
+// A write of a correction, and what becomes of the cached insights of its brand. Acknowledged once committed and, unless
+// somebody else invalidates (`outbox`, `cdc`), once the cache has been told: a write whose cache could not be told is
+// acknowledged all the same, counted, and told again until it is (or until this process dies: race 4).
+//   cacheapi_writes_total{outcome=ok|unknown|refused|error}, cacheapi_write_duration_seconds
+//   cacheapi_invalidations_total{outcome=ok|retried|given_up}
+class Writer {
+ public:
+  struct Options {
+    WritePattern pattern = WritePattern::kDeleteAfterCommit;
+    bool tells_cache = true;                 // false: the outbox or change data capture does
+    Nanos second_delete = Millis(500);       // of kDoubleDelete
+    Nanos retry = Millis(50);                // until the cache has been told; doubles up to a second
+    Nanos give_up = std::chrono::seconds(60);
+    size_t copies = 0;                       // of a hot key that may have been made (split_key.h)
+  };
+  struct Parts {
+    async::Loop& loop;
+    Origin& origin;
+    SharedCache* shared;  // null without L2
+    StepGate* gate;       // null: no steps
+    // This process: L1 and flights (Reader::Invalidate).
+    std::function<void(std::string_view brand, uint64_t version)> invalidate_here;
+  };
+  // The version that the write made; errors as of Origin::Write.
+  using Done = absl::AnyInvocable<void(absl::StatusOr<uint64_t>)>;
+
+  Writer(Parts parts, Options options, obs::Metrics& metrics);
+  ~Writer();
+
+  void Write(const Correction& correction, std::string_view actor, Done done);
+  // What a change that was committed elsewhere does to the cache here and in L2: what the outbox and change data capture
+  // call. `done` once L2 has been told.
+  void Apply(std::string_view brand, uint64_t version, absl::AnyInvocable<void(absl::Status)> done);
+
+  struct Job;
+
+ private:
+  using JobPtr = std::shared_ptr<Job>;
+  struct Metrics;
+  void At(Step step, const Job& job, absl::AnyInvocable<void()> then);
+  void DeleteFirst(JobPtr job);
+  void CommitAlone(JobPtr job);
+  void InTransaction(JobPtr job);
+  void ChangeCacheInside(JobPtr job);
+  void PutInside(JobPtr job, absl::AnyInvocable<void(absl::Status)> then);
+  void Committed(JobPtr job, absl::StatusOr<uint64_t> version);
+  void TellCache(JobPtr job);
+  void Delete(JobPtr job);
+  void PutNew(JobPtr job);
+  void Put(const std::string& brand, Window window, Insight insight, bool newer_only,
+           absl::AnyInvocable<void(absl::Status)> done);
+  void Told(JobPtr job, const absl::Status& status);
+  void Again(JobPtr job);
+  void Answer(Job& job, absl::StatusOr<uint64_t> version);
+  std::vector<std::string> KeysOf(std::string_view brand) const;
+
+  const Parts parts_;
+  const Options options_;
+  std::unique_ptr<Metrics> metrics_;
+  std::shared_ptr<bool> alive_;  // shared with callbacks in flight
+};
+
+}  // namespace lab::cacheapi
