@@ -71,8 +71,7 @@ void Client::Execute(const Statement& statement, absl::Span<const Param> params,
 
 void Client::Transact(absl::Span<const Step> steps, Callback callback) {
   if (absl::Status wrong = Check(steps); !wrong.ok()) return impl_->Fail(std::move(callback), wrong);
-  std::vector<StoredStep> stored;
-  stored.reserve(steps.size());
+  Steps stored;
   for (const Step& step : steps) stored.emplace_back(step.statement, step.params);
   impl_->Issue(std::move(stored), std::move(callback));
 }

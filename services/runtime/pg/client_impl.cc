@@ -94,7 +94,7 @@ const absl::Status* Client::Impl::WhyNot() const {
   return connected() ? nullptr : &not_connected;
 }
 
-void Client::Impl::Issue(std::vector<StoredStep> steps, Callback callback) {
+void Client::Impl::Issue(Steps steps, Callback callback) {
   if (const absl::Status* why = WhyNot(); why != nullptr) {
     metrics.rejected.Increment();
     return Fail(std::move(callback), *why);
@@ -236,9 +236,8 @@ void Client::Impl::Committed(Operation* operation) {
     metrics.duration.Observe(Seconds(now - operation->start));
     breaker.Count(async::ProbedBreaker::Result::kAnswer, now);
   }
-  const std::vector<ResultPtr> kept = std::move(operation->results);
-  std::vector<const pg_result*> shown;
-  shown.reserve(kept.size());
+  const absl::InlinedVector<ResultPtr, 1> kept = std::move(operation->results);
+  absl::InlinedVector<const pg_result*, 1> shown;
   for (const ResultPtr& result : kept) shown.push_back(result.get());
   Release(operation);
   callback(Results(shown));

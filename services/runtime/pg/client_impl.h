@@ -38,7 +38,7 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
   void Close();
 
   // Issuing.
-  void Issue(std::vector<StoredStep> steps, Callback callback);
+  void Issue(Steps steps, Callback callback);
   const absl::Status* WhyNot() const;
   void Enqueue(Operation* operation);
   void Fail(Callback callback, const absl::Status& status);

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "services/runtime/async/wait_list.h"
 #include "services/runtime/pg/client.h"
 
@@ -31,8 +32,11 @@ class StoredStep {
   static constexpr size_t kNull = static_cast<size_t>(-1);
   const Statement* statement_;
   std::string text_;            // all parameters, each with a NUL behind it
-  std::vector<size_t> places_;  // of each in `text_`
+  absl::InlinedVector<size_t, 4> places_;  // of each in `text_`
 };
+
+// Most operations have one statement.
+using Steps = absl::InlinedVector<StoredStep, 1>;
 
 // From its call until the server has answered it, which may be after its callback.
 struct Operation {
@@ -40,8 +44,8 @@ struct Operation {
   Clock::time_point start;
   Operation* previous = nullptr;  // in the list of those that wait
   Operation* next = nullptr;
-  std::vector<StoredStep> steps;
-  std::vector<ResultPtr> results;  // one a step, as they come
+  Steps steps;
+  absl::InlinedVector<ResultPtr, 1> results;  // one a step, as they come
   int resends = 0;
   bool sent = false;      // at least once
   bool alone = false;     // shares its group with none
