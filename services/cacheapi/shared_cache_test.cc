@@ -119,6 +119,7 @@ TEST_F(SharedCacheTest, OneOfManyGetsTheLease) {
   EXPECT_FALSE(early.token.empty()) << "unless it is to be before its time";
   EXPECT_TRUE(Get(true).token.empty());
   cache_->GiveUp(key_, early.token);
+  ASSERT_TRUE(RunUntil([&] { return server_.Command({"EXISTS", LeaseKey(key_)}) == "0"; }));
   early_ = false;
   EXPECT_EQ(Get(true).state, State::kFresh);
   EXPECT_EQ(server_.Command({"EXISTS", LeaseKey(key_)}), "0");
@@ -160,7 +161,10 @@ TEST_F(SharedCacheTest, AnOldHolderStoresNothing) {
 TEST_F(SharedCacheTest, ALeaseThatIsGivenUpIsFreeAtOnce) {
   const SharedCache::Found first = Get(true);
   cache_->GiveUp(key_, "another token");
+  RunFor(Millis(20));
+  EXPECT_TRUE(Get(true).token.empty());
   cache_->GiveUp(key_, first.token);
+  ASSERT_TRUE(RunUntil([&] { return server_.Command({"EXISTS", LeaseKey(key_)}) == "0"; }));
   EXPECT_FALSE(Get(true).token.empty());
 }
 
