@@ -11,6 +11,7 @@ namespace {
 
 constexpr double kDrift = 100e-6;  // of two clocks, as a share of the time between: more than quartz does
 constexpr Nanos kHoldBest = std::chrono::minutes(1);
+constexpr Nanos kSoon = Millis(20);  // until the first answer
 
 Nanos UnixNow() { return std::chrono::duration_cast<Nanos>(std::chrono::system_clock::now().time_since_epoch()); }
 
@@ -60,7 +61,7 @@ void StoreClock::Ask() {
     if (!*alive || !reply.ok() || reply->size() != 2) return;
     Take(Micros(Number((*reply)[0].text()) * 1'000'000 + Number((*reply)[1].text())), asked, Clock::now());
   });
-  timer_.expires_after(every_);
+  timer_.expires_after(known_ ? every_ : std::min(kSoon, every_));
   timer_.async_wait([this, alive = alive_](const boost::system::error_code& error) {
     if (*alive && !error) Ask();
   });
