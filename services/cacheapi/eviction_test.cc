@@ -6,10 +6,12 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "services/cacheapi/frequency_sketch.h"
 #include "services/cacheapi/s3fifo.h"
+#include "services/cacheapi/tinylfu.h"
 #include "services/runtime/base/random.h"
 
 namespace lab::cacheapi {
@@ -22,7 +24,8 @@ struct Item : EvictionItem {
 // A cache of keys around a policy, as its contract wants it driven.
 class Driver {
  public:
-  Driver(EvictionKind kind, size_t capacity) : capacity_(capacity), policy_(MakeEviction(kind, capacity)) {}
+  Driver(EvictionKind kind, size_t capacity) : Driver(MakeEviction(kind, capacity), capacity) {}
+  Driver(std::unique_ptr<Eviction> policy, size_t capacity) : capacity_(capacity), policy_(std::move(policy)) {}
 
   bool Has(uint64_t key) const { return items_.contains(key); }
   bool Ask(uint64_t key, size_t weight = 1) {
@@ -194,6 +197,39 @@ TEST(S3FifoTest, OneUseInTheSmallQueueIsNotEnough) {
   for (uint64_t key = 100; key < 150; ++key) driver.Ask(key);
   EXPECT_FALSE(driver.Has(1));
   EXPECT_TRUE(driver.Has(2));
+}
+
+// Keys that are asked for again soon, and then never: frequency says nothing, and a window of 1 % forgets them.
+TEST(TinyLfuTest, ItsWindowGrowsWhereKeysComeBackSoon) {
+  uint64_t hits[2] = {};
+  for (const bool adaptive : {false, true}) {
+    constexpr size_t kCapacity = 200;
+    auto policy = std::make_unique<TinyLfu>(kCapacity, adaptive);
+    const TinyLfu& tinylfu = *policy;
+    EXPECT_EQ(tinylfu.window_capacity(), kCapacity / 100);
+    Driver driver(std::move(policy), kCapacity);
+    Random random(12);
+    for (uint64_t request = 0; request < 200'000; ++request) {
+      const uint64_t latest = request / 3;
+      hits[adaptive ? 1 : 0] += driver.Ask(latest - std::min(latest, random.Below(60))) ? 1 : 0;
+    }
+    EXPECT_EQ(tinylfu.window_capacity() > kCapacity / 10, adaptive) << tinylfu.window_capacity();
+  }
+  EXPECT_GT(hits[1], hits[0] + 20'000);
+}
+
+TEST(TinyLfuTest, ItsWindowStaysSmallWhereAFewKeysComeOften) {
+  constexpr size_t kCapacity = 200;
+  auto policy = std::make_unique<TinyLfu>(kCapacity);
+  const TinyLfu& tinylfu = *policy;
+  Driver driver(std::move(policy), kCapacity);
+  Random random(13);
+  uint64_t once = 1'000'000, hits = 0;
+  for (int request = 0; request < 300'000; ++request) {
+    hits += driver.Ask(random.Below(2) == 0 ? random.Below(190) : once++) ? 1 : 0;
+  }
+  EXPECT_LT(tinylfu.window_capacity(), kCapacity / 2);
+  EXPECT_GT(hits, 300'000u * 4 / 10) << "of the half that can hit";
 }
 
 TEST(GhostQueueTest, RemembersTheLatestUpToItsWeight) {

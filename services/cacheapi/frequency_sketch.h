@@ -18,6 +18,9 @@ class FrequencySketch {
   // Makes it large enough for so many keys; never smaller. What was counted stays.
   void Reserve(size_t keys);
 
+  // After so many counts it is halved.
+  size_t sample() const { return sample_; }
+
   static constexpr uint32_t kMost = 15;
 
  private:

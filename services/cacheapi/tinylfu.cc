@@ -1,6 +1,8 @@
 #include "services/cacheapi/tinylfu.h"
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 namespace lab::cacheapi {
 
@@ -10,22 +12,56 @@ enum Queue : uint8_t { kWindow, kProbation, kProtected };
 constexpr uint32_t kWarm = 6;
 constexpr uint64_t kLuckyOneIn = 128;
 constexpr size_t kFirstKeys = 1024;
+// Of the capacity, as in Caffeine.
+constexpr double kStep = 1.0 / 16, kDecay = 0.98, kOtherLoad = 0.05, kMostWindow = 0.8;
+constexpr size_t kNearlyFull = 8;
+constexpr int kMostMoves = 64;  // from the window in one call
+
+size_t LeastWindow(size_t capacity) { return std::max<size_t>(1, capacity / 100); }
 
 }  // namespace
 
-TinyLfu::TinyLfu(size_t capacity)
+TinyLfu::TinyLfu(size_t capacity, bool adaptive)
     : capacity_(capacity),
-      window_capacity_(std::max<size_t>(1, capacity / 100)),
-      protected_capacity_((capacity - std::min(capacity, window_capacity_)) / 5 * 4),
+      adaptive_(adaptive),
       sketch_(std::min(capacity, kFirstKeys)),
-      random_(capacity) {}
+      random_(capacity),
+      step_(kStep * static_cast<double>(capacity)) {
+  SetWindow(LeastWindow(capacity));
+}
+
+void TinyLfu::SetWindow(size_t capacity) {
+  window_capacity_ = capacity;
+  protected_capacity_ = (capacity_ - std::min(capacity_, window_capacity_)) / 5 * 4;
+  DemoteProtected();
+}
+
+// A window that has grown fills as new items come, one that has shrunk hands over at Settle: no call moves much.
+void TinyLfu::Climb(bool hit) {
+  hits_ += hit ? 1 : 0;
+  if (!adaptive_ || ++requests_ < sketch_.sample()) return;
+  const double ratio = static_cast<double>(hits_) / static_cast<double>(requests_);
+  requests_ = hits_ = 0;
+  if (last_ratio_ < 0 || weight() < capacity_ - capacity_ / kNearlyFull) {
+    last_ratio_ = ratio;  // still filling: whatever was done, the ratio would have risen
+    return;
+  }
+  const double change = ratio - std::exchange(last_ratio_, ratio);
+  if (change < 0) step_ = -step_;
+  const double most = kMostWindow * static_cast<double>(capacity_);
+  const double least = static_cast<double>(LeastWindow(capacity_));
+  const double wanted = static_cast<double>(window_capacity_) + step_;
+  SetWindow(static_cast<size_t>(std::clamp(wanted, least, std::max(least, most))));
+  const double restart = std::copysign(kStep * static_cast<double>(capacity_), step_);
+  step_ = std::abs(change) >= kOtherLoad ? restart : kDecay * step_;
+}
 
 EvictionList& TinyLfu::ListOf(const EvictionItem& item) {
   return item.queue == kWindow ? window_ : item.queue == kProbation ? probation_ : protected_;
 }
 
 void TinyLfu::Settle() {
-  while (window_.weight() > window_capacity_ && weight() <= capacity_) {
+  for (int move = 0; move < kMostMoves && window_.weight() > window_capacity_ && weight() <= capacity_; ++move) {
     EvictionItem& oldest = *window_.back();
     window_.Remove(oldest);
     oldest.queue = kProbation;
@@ -38,11 +74,22 @@ void TinyLfu::Add(EvictionItem& item) {
   sketch_.Count(item.hash);
   item.queue = kWindow;
   window_.PushFront(item);
+  Climb(false);
   Settle();
+}
+
+void TinyLfu::DemoteProtected() {
+  for (int move = 0; move < kMostMoves && protected_.weight() > protected_capacity_; ++move) {
+    EvictionItem& oldest = *protected_.back();
+    protected_.Remove(oldest);
+    oldest.queue = kProbation;
+    probation_.PushFront(oldest);
+  }
 }
 
 void TinyLfu::Use(EvictionItem& item) {
   sketch_.Count(item.hash);
+  Climb(true);
   if (item.queue != kProbation) {
     ListOf(item).MoveToFront(item);
     return;
@@ -50,12 +97,7 @@ void TinyLfu::Use(EvictionItem& item) {
   probation_.Remove(item);
   item.queue = kProtected;
   protected_.PushFront(item);
-  while (protected_.weight() > protected_capacity_) {
-    EvictionItem& oldest = *protected_.back();
-    protected_.Remove(oldest);
-    oldest.queue = kProbation;
-    probation_.PushFront(oldest);
-  }
+  DemoteProtected();
 }
 
 void TinyLfu::Remove(EvictionItem& item) {

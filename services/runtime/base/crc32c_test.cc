@@ -29,7 +29,9 @@ TEST(Crc32cTest, PlainCodeAndTheInstructionAgree) {
   std::string bytes;
   for (size_t size = 0; size < 300; ++size) {
     EXPECT_EQ(Crc32c(bytes), internal::PortableCrc32c(bytes)) << size;
-    if (size > 3) EXPECT_EQ(Crc32c(std::string_view(bytes).substr(3)), internal::PortableCrc32c(bytes.substr(3)));
+    if (size > 3) {
+      EXPECT_EQ(Crc32c(std::string_view(bytes).substr(3)), internal::PortableCrc32c(bytes.substr(3)));
+    }
     bytes.push_back(static_cast<char>(random.Next()));
   }
 }
