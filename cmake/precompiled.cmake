@@ -16,12 +16,9 @@ option(LAB_PRECOMPILED "Precompile the headers that nearly every source includes
 target_compile_options(lab_options INTERFACE -pthread)
 target_compile_definitions(lab_options INTERFACE _FILE_OFFSET_BITS=64)
 
-# What is tested is in the libraries, which are optimised; a test itself is mostly GoogleTest's macros. Sanitizers have
-# flags of their own (LAB_SANITIZE).
+# What is tested is in the libraries, which are optimised; a test itself is mostly GoogleTest's macros.
 add_library(lab_test_options INTERFACE)
-if(NOT LAB_SANITIZE)
-  target_compile_options(lab_test_options INTERFACE -O0)
-endif()
+target_compile_options(lab_test_options INTERFACE -O0)
 
 # A target that makes precompiled headers.
 function(lab_make_headers name)

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 
 #include "absl/strings/str_format.h"
@@ -33,6 +34,38 @@ std::string StolenText(double share) {
   return absl::StrFormat("the hypervisor took %.1f %% of the host's CPU time away", share * 100);
 }
 
+// How late at least one of a hundred operations was sent in the phases in which that was more than a limit.
+struct LateSending {
+  std::string phases;  // "" when there is none
+  double worst_s = 0;
+};
+
+LateSending LateBeyond(const Trial& trial, double limit_s) {
+  std::vector<Histogram> lags(trial.phases.size());
+  for (const Op& op : trial.ops) {
+    if (op.outcome == Outcome::kDropped) continue;
+    const double at_s = static_cast<double>(op.intended_ns) / 1e9;
+    for (size_t i = 0; i < lags.size(); ++i) {
+      if (at_s >= trial.phases[i].begin_s && at_s < trial.phases[i].end_s)
+        lags[i].Add(std::max<int64_t>(0, op.lag_ns()));
+    }
+  }
+  LateSending late;
+  for (size_t i = 0; i < lags.size(); ++i) {
+    if (lags[i].count() < kLagSamples) continue;
+    const double p99_s = static_cast<double>(lags[i].Quantile(0.99)) / 1e9;
+    if (p99_s <= limit_s) continue;
+    late.phases += Concat(late.phases.empty() ? "" : ", ", trial.phases[i].name);
+    late.worst_s = std::max(late.worst_s, p99_s);
+  }
+  return late;
+}
+
+std::string LateText(const LateSending& late, double limit_s) {
+  return Concat("it sent 1 % of its requests up to ", FormatDuration(Nanos(std::llround(late.worst_s * 1e9))),
+                " late or more (at most ", FormatDuration(Nanos(std::llround(limit_s * 1e9))), ") in ", late.phases);
+}
+
 // Whether a fault was on in some of [begin, end], or in the second before it.
 bool FaultIn(const std::vector<FaultRecord>& faults, double begin_s, double end_s) {
   return std::any_of(faults.begin(), faults.end(), [&](const FaultRecord& fault) {
@@ -44,28 +77,25 @@ bool FaultIn(const std::vector<FaultRecord>& faults, double begin_s, double end_
 }  // namespace
 
 std::vector<std::string> StarvedProblems(const Trial& trial) {
-  std::vector<Histogram> lags(trial.phases.size());
-  for (const Op& op : trial.ops) {
-    if (op.outcome == Outcome::kDropped) continue;
-    const double at_s = static_cast<double>(op.intended_ns) / 1e9;
-    for (size_t i = 0; i < lags.size(); ++i) {
-      if (at_s >= trial.phases[i].begin_s && at_s < trial.phases[i].end_s)
-        lags[i].Add(std::max<int64_t>(0, op.lag_ns()));
-    }
+  const LateSending late = LateBeyond(trial, kLagLimit_s);
+  if (late.phases.empty()) return {};
+  return {Concat("the load generator was starved: ", LateText(late, kLagLimit_s))};
+}
+
+std::vector<std::string> LagCautions(const Trial& trial) {
+  const LateSending late = LateBeyond(trial, kLagCaution_s);
+  if (late.phases.empty() || late.worst_s > kLagLimit_s) return {};
+  return {Concat("the host let the load generator run late: ", LateText(late, kLagCaution_s))};
+}
+
+void ShareCaution(std::vector<Trial>& trials) {
+  const auto disturbed =
+      std::find_if(trials.begin(), trials.end(), [](const Trial& t) { return !t.host_problems.empty(); });
+  if (disturbed == trials.end()) return;
+  const std::string caution = Concat("the host disturbed another trial of this run, of ", disturbed->variant);
+  for (Trial& trial : trials) {
+    if (trial.problems.empty() && trial.cautions.empty()) trial.cautions.push_back(caution);
   }
-  std::string starved;
-  int64_t worst = 0;
-  for (size_t i = 0; i < lags.size(); ++i) {
-    if (lags[i].count() < kLagSamples) continue;
-    const int64_t p99 = lags[i].Quantile(0.99);
-    if (static_cast<double>(p99) / 1e9 <= kLagLimit_s) continue;
-    starved += Concat(starved.empty() ? "" : ", ", trial.phases[i].name);
-    worst = std::max(worst, p99);
-  }
-  if (starved.empty()) return {};
-  return {Concat("the load generator was starved: it sent 1 % of its requests up to ", FormatDuration(Nanos(worst)),
-                 " late or more (at most ", FormatDuration(Millis(static_cast<int>(kLagLimit_s * 1000))), ") in ",
-                 starved)};
 }
 
 std::vector<std::string> SaturatedProblems(const Trial& trial) {

@@ -12,7 +12,8 @@ namespace lab::bench {
 
 // Shares of the time of the host's cores: beyond them a run says more about the host than about the design.
 inline constexpr double kStealCaution = 0.02, kStealLimit = 0.1, kNeighbourLimit = 0.2;
-inline constexpr double kLagLimit_s = 0.005;  // with a fault or without: what is sent late is never the fault's doing
+// With a fault or without: what is sent late is never the fault's doing.
+inline constexpr double kLagCaution_s = 0.002, kLagLimit_s = 0.005;
 
 // Reasons why what a trial measured is not to be trusted, in words, for Trial::problems. Pure functions of what was
 // seen.
@@ -21,6 +22,9 @@ inline constexpr double kLagLimit_s = 0.005;  // with a fault or without: what i
 // counts as sent when its connection gets it, and as failed when there is none, so that a part that is paused, gone or
 // coming back delays no sending, while lag would be counted as the latency of its design.
 std::vector<std::string> StarvedProblems(const Trial& trial);
+// For Trial::cautions: p99 of its lag above 2 ms in a phase, and above 5 ms in none. A generator that has real-time
+// priority and still runs late shares a host on which the parts run late too.
+std::vector<std::string> LagCautions(const Trial& trial);
 // A saturated generator: more than 0.1 % dropped in the trial.
 std::vector<std::string> SaturatedProblems(const Trial& trial);
 
@@ -38,6 +42,10 @@ std::vector<std::string> HostProblems(const HostLoad& before, const HostLoad& af
 // For Trial::cautions: more than 2 % of the cores' time stolen, as on many a virtual machine, but no more than 10 %. What
 // holds beside that holds all the more without it; what does not may be the hypervisor's doing (bench/judge/README.md).
 std::vector<std::string> HostCautions(const HostLoad& before, const HostLoad& after, double seconds, int cores);
+
+// A run in which the host made a trial worthless is no calm one: its other trials, where they have no caution of their
+// own, ask for caution too.
+void ShareCaution(std::vector<Trial>& trials);
 
 // Parts, or we, that waited for memory to come back from a disk: more than 20 major page faults a second while the
 // trial was observed. A part that begins anew reads its program; that second does not count.

@@ -83,6 +83,31 @@ TEST(EvidenceTest, ALittleTheftAsksForCaution) {
   EXPECT_THAT(HostProblems(before, {.steal_s = 4}, 10, 2), testing::SizeIs(1));
 }
 
+TEST(EvidenceTest, ALittleLateAsksForCaution) {
+  EXPECT_THAT(LagCautions(WithLag(1'500'000)), testing::IsEmpty());
+  EXPECT_THAT(LagCautions(WithLag(3'000'000)),
+              testing::ElementsAre(testing::AllOf(testing::HasSubstr("run late"), testing::HasSubstr("at most 2 ms"))));
+  EXPECT_THAT(StarvedProblems(WithLag(3'000'000)), testing::IsEmpty());
+  EXPECT_THAT(LagCautions(WithLag(9'000'000)), testing::IsEmpty()) << "that is a problem";
+  EXPECT_THAT(StarvedProblems(WithLag(9'000'000)), testing::SizeIs(1));
+}
+
+TEST(EvidenceTest, ADisturbedTrialAsksForCautionInTheOthers) {
+  std::vector<Trial> trials(4);
+  trials[0].variant = "deny";
+  trials[1].problems = {"a part died"};
+  trials[2].cautions = {"the hypervisor"};
+  ShareCaution(trials);
+  EXPECT_THAT(trials[3].cautions, testing::IsEmpty()) << "a part that died is not the host's doing";
+  trials[0].problems = trials[0].host_problems = {"starved"};
+  ShareCaution(trials);
+  ShareCaution(trials);
+  EXPECT_THAT(trials[0].cautions, testing::IsEmpty());
+  EXPECT_THAT(trials[1].cautions, testing::IsEmpty());
+  EXPECT_THAT(trials[2].cautions, testing::ElementsAre("the hypervisor"));
+  EXPECT_THAT(trials[3].cautions, testing::ElementsAre(testing::HasSubstr("another trial of this run, of deny")));
+}
+
 TEST(EvidenceTest, AKillForWantOfMemoryCountsUnlessAFaultAskedForIt) {
   const HostLoad before{.oom_kills = 3, .own_oom_kills = 1};
   EXPECT_THAT(HostProblems(before, {.oom_kills = 5, .own_oom_kills = 3}, 10, 2), testing::IsEmpty());

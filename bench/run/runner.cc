@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "bench/load/schedule.h"
 #include "bench/run/calibrate.h"
+#include "bench/run/evidence.h"
 #include "bench/run/host.h"
 #include "bench/run/journal.h"
 #include "bench/run/needs.h"
@@ -124,7 +125,10 @@ absl::Status RunTrials(const Lab& lab, const RunOptions& options, const std::vec
     progress.TrialEnds(*trial);
     arm->run->trials.push_back(std::move(*trial));
   }
-  for (const Arm& arm : arms) arm.run->interrupted = interrupted();
+  for (const Arm& arm : arms) {
+    arm.run->interrupted = interrupted();
+    ShareCaution(arm.run->trials);
+  }
   return absl::OkStatus();
 }
 

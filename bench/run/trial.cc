@@ -81,6 +81,10 @@ class TrialRun {
     trial_.problems.push_back(text);
     progress_.Note(text);
   }
+  void Caution(const std::string& text) {
+    trial_.cautions.push_back(text);
+    progress_.Note(text);
+  }
   void HostProblem(const std::string& text) {
     trial_.host_problems.push_back(text);
     Problem(text);
@@ -227,8 +231,7 @@ void TrialRun::Load() {
   const HostLoad after = ReadHostLoad(system_.OwnOomKills());
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   for (const std::string& problem : HostProblems(before, after, Now(), cores)) HostProblem(problem);
-  trial_.cautions = HostCautions(before, after, Now(), cores);
-  for (const std::string& caution : trial_.cautions) progress_.Note(caution);
+  for (const std::string& caution : HostCautions(before, after, Now(), cores)) Caution(caution);
 }
 
 void TrialRun::Finish() {
@@ -259,6 +262,7 @@ void TrialRun::Finish() {
     if (fault.applied_s && !fault.healed_s) Problem(Concat(fault.id, " was not seen healed: ", fault.error));
   }
   for (const std::string& problem : StarvedProblems(trial_)) HostProblem(problem);
+  for (const std::string& caution : LagCautions(trial_)) Caution(caution);
   for (const std::string& problem : SaturatedProblems(trial_)) Problem(problem);
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   for (const std::string& problem : NeighbourProblems(trial_.series, cores, busiest_)) HostProblem(problem);

@@ -174,3 +174,10 @@ def main(arguments=None):
     if result.undecided and result.wasSuccessful():
         print(f"OK (undecided={len(result.undecided)})", file=sys.stderr)
     sys.exit(0 if result.wasSuccessful() and (result.testsRun or result.skipped) else 1)
+
+
+if __name__ == "__main__":  # for tests/run: `verdicts.py STATE SINCE` tells why the newest run is undecided, or ends with 1
+    newest = newest_result(sys.argv[1], float(sys.argv[2]))
+    blame = newest and why_undecided(newest)
+    print(blame or "")
+    sys.exit(0 if blame else 1)
