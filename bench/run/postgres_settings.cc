@@ -78,7 +78,7 @@ std::vector<Setting> Resources() {
       Choice("plan_cache_mode", "auto", "plans of prepared statements",
              {"auto", "force_generic_plan", "force_custom_plan"}),
       OnOff("track_io_timing", "off", "whether reads and writes are timed"),
-      Of("duration", "log_min_duration_statement", "1h", "0 s … 1 h", "statements that take longer are logged"),
+      Always(Of("duration", "log_min_duration_statement", "1h", "0 s … 1 h", "statements that take longer are logged")),
   };
 }
 

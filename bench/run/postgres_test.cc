@@ -152,7 +152,7 @@ TEST_F(PostgresTest, EveryFallbackIsWhatTheServerDoes) {
   Start();
   const PartKind& kind = *FindPartKind("postgres");
   for (const Catalogue::Knob& knob : *kind.Knobs(Build{root_->path()})) {
-    if (knob.path == "binary" || knob.path == "databases" || knob.path == "log_min_duration_statement") continue;
+    if (knob.path == "binary" || knob.path == "databases") continue;
     const std::string before = Query("SHOW " + knob.path);
     if (knob.type == "one of" || knob.type == "int") EXPECT_EQ(before, knob.fallback) << knob.path;
     if (knob.type != "size" && knob.type != "duration") continue;
