@@ -65,14 +65,17 @@ void RunChild(const ChildPlan& plan) {
   dup2(plan.input, STDIN_FILENO);
   dup2(plan.output, STDOUT_FILENO);
   dup2(plan.output, STDERR_FILENO);
-  if (chdir(plan.folder) == 0 && PinTo(plan.cpu) && Become(plan)) {
+  const int report = plan.error == kHeldDescriptor ? dup(plan.error) : plan.error;
+  const bool held = plan.held < 0 || dup2(plan.held, kHeldDescriptor) == kHeldDescriptor;
+  if (held && chdir(plan.folder) == 0 && PinTo(plan.cpu) && Become(plan)) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);  // again: a change of the user takes it back
     if (getppid() != plan.parent) _exit(126);
-    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+    close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+    if (plan.held >= 0) fcntl(kHeldDescriptor, F_SETFD, 0);
     execve(plan.binary, plan.arguments, plan.environment);
   }
   const int error = errno;
-  if (write(plan.error, &error, sizeof(error)) < 0) _exit(127);
+  if (write(report, &error, sizeof(error)) < 0) _exit(127);
   _exit(127);
 }
 
@@ -92,7 +95,7 @@ ChildPlan PlanOf(const Command& command, const PlanTexts& texts) {
   plan.arguments = texts.arguments.data();
   plan.environment = texts.environment.data();
   plan.folder = command.folder.c_str();
-  plan.go = plan.go_writer = -1;
+  plan.go = plan.go_writer = plan.held = -1;
   plan.parent = getpid();
   plan.cpu = command.cpu;
   plan.as = command.as ? &*command.as : nullptr;
@@ -103,6 +106,10 @@ ChildPlan PlanOf(const Command& command, const PlanTexts& texts) {
 
 int OpenInput(const Command& command) {
   return open(command.input.empty() ? "/dev/null" : command.input.c_str(), O_RDONLY | O_CLOEXEC);
+}
+
+int OpenHeld(const Command& command) {
+  return command.held.empty() ? -1 : open(command.held.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 absl::Status ExecFailure(const Command& command, int error) {

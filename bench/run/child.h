@@ -52,6 +52,7 @@ struct ChildPlan {
   const char* folder;
   int input, output;
   int go, go_writer, error;  // go: -1 when there is nothing to wait for
+  int held;                  // -1: none
   pid_t parent;
   int cpu;          // -1: any
   const RunAs* as;  // null: as we are
@@ -70,6 +71,7 @@ ChildPlan PlanOf(const Command& command, const PlanTexts& texts);
 [[noreturn]] void RunChild(const ChildPlan& plan);
 
 int OpenInput(const Command& command);
+int OpenHeld(const Command& command);  // -1 when there is none, too
 // Why it could not be executed, by the errno of exec or of what comes before it.
 absl::Status ExecFailure(const Command& command, int error);
 absl::Status Failed(const char* what, int error);

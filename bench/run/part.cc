@@ -136,9 +136,9 @@ bool Part::Stop(Nanos grace) {
 }
 
 void Part::EndStrays() const {
-  if (!kind_.MakesProcesses() || command_.binary.empty()) return;
-  EndProcessesIn(command_.folder, command_.binary);
-  kind_.CleanUp(command_.folder);
+  if (!kind_.MakesProcesses() || !request_) return;
+  EndProcessesIn(request_->data_folder, command_.binary);
+  kind_.CleanUp(request_->data_folder);
 }
 
 std::optional<std::string> Part::UnaskedEnd() {
@@ -194,7 +194,7 @@ absl::Status Part::Restart(bool keep_data) {
   EndStrays();
   if (!keep_data) {
     std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(command_.folder, error)) {
+    for (const auto& entry : std::filesystem::directory_iterator(request_->data_folder, error)) {
       std::filesystem::remove_all(entry.path(), error);
     }
     if (absl::Status filled = kind_.FillData(*request_); !filled.ok()) return filled;

@@ -60,7 +60,7 @@ class Part : public FaultTarget, private HostAccess {
   std::string OwnName() const override { return Concat("lab-", journal_.run_id(), "-", full_name_); }
   absl::Status WriteDown(const std::string& line) override { return journal_.Resource(line); }
   void OwnOomKills(uint64_t count) override { own_oom_kills_ += count; }
-  std::string OwnDisk() const override { return own_disk_ ? command_.folder : ""; }
+  std::string OwnDisk() const override { return own_disk_ && request_ ? request_->data_folder : ""; }
   std::vector<int> ServedPorts() const override;
   absl::StatusOr<std::string> Capture(const std::string& program, std::vector<std::string> arguments) override;
 

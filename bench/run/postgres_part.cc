@@ -142,7 +142,7 @@ class PostgresPart : public PartKind {
       std::filesystem::remove_all(entry.path(), error);
     }
     if (absl::Status filled = FillData(request); !filled.ok()) return filled;
-    std::vector<std::string> arguments = {"postgres", "-D", kDataFolder};
+    std::vector<std::string> arguments = {"postgres", "-D", kHeldFolder};
     for (const std::string& setting :
          {std::string("listen_addresses=127.0.0.1"), Concat("port=", request.ports.at("postgres")),
           std::string("unix_socket_directories=."), Concat("cluster_name=", request.name),

@@ -40,7 +40,6 @@ std::optional<RunAs> UserNamed(const char* name) {
 
 }  // namespace
 
-const char* const kDataFolder = "/proc/self/cwd";
 const char* const kPostgresRemedy =
     "rm -f .lab/packages-* && ./lab doctor, which unpacks one below .lab; or as root: apt-get install postgresql (its "
     "own "
@@ -110,7 +109,8 @@ absl::StatusOr<Command> PostgresCommand(const std::string& binary, std::vector<s
   command.binary = binary;
   command.arguments = std::move(arguments);
   command.environment = CleanEnvironment();
-  command.folder = data_folder;
+  command.folder = "/";
+  command.held = data_folder;
   command.as = *owner;
   return command;
 }

@@ -34,11 +34,9 @@ absl::StatusOr<std::string> PostgresVersion(const PostgresPrograms& programs);
 // `nobody`; in a user namespace that has only root, that user by a namespace more. NOT_FOUND when there is neither.
 absl::StatusOr<std::optional<RunAs>> ClusterOwner();
 
-// "/proc/self/cwd": the data folder as its processes name it, which all work in it. By its path they might not reach
-// it: whom they become need not be allowed to enter the folders above.
-extern const char* const kDataFolder;
-
-// A command of these programs in a data folder, as its owner.
+// A command of these programs, as the owner of its data folder, which they find at kHeldFolder: `-D` kHeldFolder. Their
+// working folder is / until they enter it, as the server does: on the way PostgreSQL 15 leaves its working folder and
+// comes back by its path, which may be closed to it.
 absl::StatusOr<Command> PostgresCommand(const std::string& binary, std::vector<std::string> arguments,
                                         const std::string& data_folder);
 

@@ -113,7 +113,7 @@ class Making {
   // https://www.postgresql.org/docs/current/app-initdb.html
   absl::Status InitDb() const {
     std::vector<std::string> arguments = {"initdb",           "-D",
-                                          kDataFolder,        "--username=postgres",
+                                          kHeldFolder,        "--username=postgres",
                                           "--auth=trust",     "--encoding=UTF8",
                                           "--locale=C.UTF-8", "--lc-messages=C",
                                           "--no-sync",        "--no-instructions"};
@@ -135,7 +135,7 @@ class Making {
     if (absl::Status written = WriteFileAtomic(file, sql); !written.ok()) return written;
     const absl::Status made =
         Capture(spec_.programs.postgres(),
-                {"postgres", "--single", "-D", kDataFolder, "-c", "exit_on_error=on", "-c", "fsync=off", "postgres"},
+                {"postgres", "--single", "-D", kHeldFolder, "-c", "exit_on_error=on", "-c", "fsync=off", "postgres"},
                 file)
             .status();
     std::error_code ignored;
@@ -148,7 +148,7 @@ class Making {
     if (!port.ok()) return port.status();
     absl::StatusOr<Command> command =
         PostgresCommand(spec_.programs.postgres(),
-                        {"postgres", "-D", kDataFolder, "-c", "listen_addresses=127.0.0.1", "-c",
+                        {"postgres", "-D", kHeldFolder, "-c", "listen_addresses=127.0.0.1", "-c",
                          Concat("port=", *port), "-c", "unix_socket_directories=.", "-c",
                          "dynamic_shared_memory_type=mmap", "-c", "fsync=off", "-c", "wal_level=logical"},
                         folder_);

@@ -88,6 +88,8 @@ void Spawner::Run() {
 absl::StatusOr<pid_t> Spawner::Fork(const std::string& name, const Command& command) {
   const Descriptor input(OpenInput(command));
   if (input.get() < 0) return Failed(command.input.c_str(), errno);
+  const Descriptor held(OpenHeld(command));
+  if (held.get() < 0 && !command.held.empty()) return Failed(command.held.c_str(), errno);
   const Descriptor log(open(command.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
   if (log.get() < 0) return Failed(command.log.c_str(), errno);
   Pipe go, error;
@@ -95,6 +97,7 @@ absl::StatusOr<pid_t> Spawner::Fork(const std::string& name, const Command& comm
   const PlanTexts texts(command);
   ChildPlan plan = PlanOf(command, texts);
   plan.input = input.get();
+  plan.held = held.get();
   plan.output = log.get();
   plan.go = go.read.get();
   plan.go_writer = go.write.get();
@@ -212,10 +215,13 @@ absl::StatusOr<std::string> CaptureOutput(const Command& command, Nanos timeout)
   if (!output.Open() || !error.Open()) return Failed("pipe", errno);
   const Descriptor input(OpenInput(command));
   if (input.get() < 0) return Failed(command.input.c_str(), errno);
+  const Descriptor held(OpenHeld(command));
+  if (held.get() < 0 && !command.held.empty()) return Failed(command.held.c_str(), errno);
   const PlanTexts texts(command);
   ChildPlan plan = PlanOf(command, texts);
   plan.cpu = -1;
   plan.input = input.get();
+  plan.held = held.get();
   plan.output = output.write.get();
   plan.error = error.write.get();
   const pid_t pid = fork();

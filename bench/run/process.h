@@ -28,6 +28,11 @@ struct RunAs {
   bool by_namespace = false;
 };
 
+// Where a child finds the folder that is held for it: an open descriptor, so that whom it has become need not be
+// allowed to enter the folders above it.
+inline constexpr int kHeldDescriptor = 3;
+inline constexpr const char* kHeldFolder = "/proc/self/fd/3";
+
 // What to execute. The child gets a process group of its own, `input` (or nothing) as input, and both outputs appended
 // to `log`.
 struct Command {
@@ -37,8 +42,8 @@ struct Command {
   std::string folder;                    // working folder
   std::string log;                       // path
   int cpu = -1;                          // pinned to it before it executes, and so all its threads; -1: not
-  std::optional<RunAs> as = {};          // absent: as we are. It enters its working folder before, so that it may work
-                                         // in one whose path it could not enter
+  std::optional<RunAs> as = {};          // absent: as we are
+  std::string held = "";                 // a folder that it finds at kHeldFolder; path
   std::string input = "";                // path
 };
 

@@ -133,8 +133,9 @@ TEST(ProcessTest, BecomesSomebodyElseInAFolderWhosePathIsClosed) {
   std::filesystem::permissions(folder.path() + "/closed", std::filesystem::perms::owner_all);
   ASSERT_EQ(chown(own.c_str(), 65534, 65534), 0);
   for (const bool by_namespace : {false, true}) {
-    Command command = Shell("id -u; id -g; pwd -P >/dev/null && echo $(pwd); touch by-$(id -u) && ls", folder);
-    command.folder = own;
+    Command command = Shell("id -u; id -g; cd /proc/self/fd/3/ && touch by-$(id -u) && ls", folder);
+    command.folder = "/";
+    command.held = own;
     command.as = RunAs{65534, 65534, by_namespace};
     command.input = "/dev/null";
     std::filesystem::remove(own + "/by-65534");

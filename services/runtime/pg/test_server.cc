@@ -35,9 +35,10 @@ using Timer = std::chrono::steady_clock;
 constexpr int kPortAttempts = 20;
 constexpr milliseconds kStartTimeout{30'000};
 constexpr milliseconds kPoll{2};
-// The working folder of each of its processes, reached without the folders above it, which the user that it becomes may
-// not be allowed to enter.
-constexpr const char* kHere = "/proc/self/cwd";
+// The data folder as its processes find it: an open descriptor, because the user that it becomes need not be allowed to
+// enter the folders above.
+constexpr int kHeld = 3;
+constexpr const char* kHere = "/proc/self/fd/3";
 
 using ConnectionPtr = std::unique_ptr<PGconn, decltype(&PQfinish)>;
 using ResultPtr = std::unique_ptr<PGresult, decltype(&PQclear)>;
@@ -101,7 +102,7 @@ std::string TextOf(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// In its data folder, with input from and output to files; all made before the fork, after which only
+// With its data folder held for it, input from and output to files; all made before the fork, after which only
 // async-signal-safe calls are allowed.
 pid_t Spawn(const std::string& program, std::vector<std::string> arguments, const std::string& folder,
             const std::string& log_file, const std::string& input_file = "/dev/null") {
@@ -117,13 +118,15 @@ pid_t Spawn(const std::string& program, std::vector<std::string> arguments, cons
   const Owner owner = OwnerOfClusters();
   const int log = open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   const int input = open(input_file.c_str(), O_RDONLY | O_CLOEXEC);
+  const int held = open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   const pid_t parent = getpid();
   const pid_t pid = fork();
   if (pid == 0) {
     dup2(input, STDIN_FILENO);
     dup2(log, STDOUT_FILENO);
     dup2(log, STDERR_FILENO);
-    if (chdir(folder.c_str()) != 0) _exit(125);
+    // PostgreSQL 15 leaves its working folder and comes back by its path; it enters its data folder later.
+    if (dup2(held, kHeld) != kHeld || fcntl(kHeld, F_SETFD, 0) != 0 || chdir("/") != 0) _exit(125);
     if (owner.change && (setgroups(1, &owner.group) != 0 || setgid(owner.group) != 0 || setuid(owner.user) != 0))
       _exit(125);
     prctl(PR_SET_PDEATHSIG, SIGKILL);  // here: a change of the user takes it back
@@ -133,6 +136,7 @@ pid_t Spawn(const std::string& program, std::vector<std::string> arguments, cons
   }
   if (log >= 0) close(log);
   if (input >= 0) close(input);
+  if (held >= 0) close(held);
   if (pid < 0) throw std::runtime_error("fork failed");
   return pid;
 }
