@@ -109,7 +109,7 @@ absl::StatusOr<Command> PostgresCommand(const std::string& binary, std::vector<s
   command.binary = binary;
   command.arguments = std::move(arguments);
   command.environment = CleanEnvironment();
-  command.folder = "/";
+  command.folder = std::string("/");
   command.held = data_folder;
   command.as = *owner;
   return command;

@@ -151,10 +151,13 @@ TEST_F(PostgresTest, TakesSettingsAsLabsWriteThem) {
 TEST_F(PostgresTest, EveryFallbackIsWhatTheServerDoes) {
   Start();
   const PartKind& kind = *FindPartKind("postgres");
-  for (const Catalogue::Knob& knob : *kind.Knobs(Build{root_->path()})) {
+  const std::vector<Catalogue::Knob> knobs = *kind.Knobs(Build{root_->path()});
+  for (const Catalogue::Knob& knob : knobs) {
     if (knob.path == "binary" || knob.path == "databases") continue;
     const std::string before = Query("SHOW " + knob.path);
-    if (knob.type == "one of" || knob.type == "int") EXPECT_EQ(before, knob.fallback) << knob.path;
+    if (knob.type == "one of" || knob.type == "int") {
+      EXPECT_EQ(before, knob.fallback) << knob.path;
+    }
     if (knob.type != "size" && knob.type != "duration") continue;
     lab_.system[0].set[knob.path] = knob.fallback;
   }

@@ -205,7 +205,7 @@ absl::StatusOr<std::string> CaptureOutput(const std::string& binary, std::vector
   command.binary = binary;
   command.arguments = std::move(arguments);
   command.environment = CleanEnvironment();
-  command.folder = "/";
+  command.folder = std::string("/");
   return CaptureOutput(command, timeout);
 }
 
