@@ -18,6 +18,7 @@
 #include "bench/run/child.h"
 #include "bench/run/copy_tree.h"
 #include "bench/run/fingerprint.h"
+#include "bench/run/journal.h"
 #include "bench/run/ports.h"
 #include "services/runtime/base/file.h"
 #include "services/runtime/base/text.h"
@@ -42,8 +43,10 @@ constexpr const char* kAccess =
     "host all lab 127.0.0.1/32 trust\n"
     "host replication lab 127.0.0.1/32 trust\n";
 
+// The boot belongs to it because nothing is synced, which would take longer than all the rest: what was made before a
+// crash of the host may not be whole.
 std::string HashOf(const ClusterSpec& spec, const std::optional<RunAs>& owner) {
-  std::string text = Concat(kFormat, "\n", spec.programs.postgres(), "\n", spec.version, "\n",
+  std::string text = Concat(kFormat, "\n", BootId(), "\n", spec.programs.postgres(), "\n", spec.version, "\n",
                             spec.checksums ? "checksums" : "", "\n", owner ? owner->user : geteuid(), "\n");
   for (const Schema& schema : spec.schemas) {
     text += Concat("database ", schema.database, "\n");
@@ -96,9 +99,7 @@ class Making {
       fs::remove(entry.path(), ignored);
     }
     fs::remove(folder_ + "/postmaster.opts", ignored);
-    // On the disk before it is called by its name, which says that it is whole.
-    const Descriptor folder(open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    return folder.get() >= 0 && syncfs(folder.get()) == 0 ? absl::OkStatus() : Broken(folder_, errno);
+    return absl::OkStatus();
   }
 
  private:
