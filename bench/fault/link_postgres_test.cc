@@ -44,17 +44,22 @@ std::vector<Case> Cases() {
   return cases;
 }
 
+// One server and proxy for all of them: each leaves the link well, or another takes its place.
 class PostgresLinkTest : public ::testing::TestWithParam<Case> {
  protected:
+  static void TearDownTestSuite() { target_.reset(); }
   void SetUp() override {
     if (const std::string why = pg::TestServer::WhyNone(); !why.empty()) GTEST_SKIP() << why;
-    target_ = std::make_unique<LinkTarget<PostgresTarget>>("postgres", &PostgresAnswers);
+    if (target_ == nullptr) target_ = std::make_unique<LinkTarget<PostgresTarget>>("postgres", &PostgresAnswers);
+  }
+  void TearDown() override {
+    if (HasFailure()) target_.reset();
   }
   std::unique_ptr<Fault> Make(const Case& which) {
     return FindFault("link", which.action)->make({*target_, which.options, Millis(300)});
   }
 
-  std::unique_ptr<LinkTarget<PostgresTarget>> target_;
+  static inline std::unique_ptr<LinkTarget<PostgresTarget>> target_;
 };
 
 TEST_P(PostgresLinkTest, IsSeenAndHealed) {

@@ -42,12 +42,16 @@ std::vector<Case> Cases() {
   return cases;
 }
 
+// One server for all of them: each leaves it well, or another takes its place.
 class PostgresFaultTest : public ::testing::TestWithParam<Case> {
  protected:
+  static void TearDownTestSuite() { target_.reset(); }
   void SetUp() override {
     if (const std::string why = pg::TestServer::WhyNone(); !why.empty()) GTEST_SKIP() << why;
-    target_ = std::make_unique<PostgresTarget>();
-    target_->server().Query("CREATE TABLE counter (key text PRIMARY KEY, n int); INSERT INTO counter VALUES ('a', 1)");
+    if (target_ == nullptr) target_ = std::make_unique<PostgresTarget>();
+    target_->server().Query(
+        "DROP TABLE IF EXISTS counter; CREATE TABLE counter (key text PRIMARY KEY, n int); "
+        "INSERT INTO counter VALUES ('a', 1)");
     const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
     if (test->value_param() == nullptr) return;
     const FaultKind& kind = *FindFault("postgres", GetParam().action);
@@ -55,13 +59,17 @@ class PostgresFaultTest : public ::testing::TestWithParam<Case> {
     if (!why.empty()) GTEST_SKIP() << why;
     fault_ = Make(GetParam());
   }
+  void TearDown() override {
+    fault_.reset();
+    if (HasFailure()) target_.reset();
+  }
   std::unique_ptr<Fault> Make(const Case& which) {
     const FaultKind* kind = FindFault("postgres", which.action);
     EXPECT_EQ(CheckFaultOptions(*kind, which.options), "");
     return kind->make({*target_, which.options, Millis(300)});
   }
 
-  std::unique_ptr<PostgresTarget> target_;
+  static inline std::unique_ptr<PostgresTarget> target_;
   std::unique_ptr<Fault> fault_;
 };
 
@@ -121,6 +129,10 @@ TEST_F(PostgresFaultTest, ALockEndsByTheServersClock) {
 }
 
 TEST_F(PostgresFaultTest, ALimitEndsSessionsBeyondItOnly) {
+  const auto alone = [&] {
+    return target_->server().Admin("SELECT count(*) FROM pg_stat_activity WHERE datname = 'lab'") == "0";
+  };
+  ASSERT_TRUE(Within(Millis(3000), alone)) << "sessions end a little later than their connections";
   PgConnection oldest("127.0.0.1", target_->server().port(), {.database = "lab"});
   PgConnection second("127.0.0.1", target_->server().port(), {.database = "lab"});
   ASSERT_TRUE(oldest.Query("BEGIN", Millis(2000)).ok());  // in a transaction no new connection takes its place

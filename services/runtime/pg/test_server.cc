@@ -207,11 +207,13 @@ struct TestServers {
       GiveTo(OwnerOfClusters(), data);
       Run("initdb",
           {"-D", kHere, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--lc-messages=C",
-           "--no-sync", "--no-instructions"},
+           "--no-sync", "--no-instructions", "--wal-segsize=1"},
           data, log);
       std::ofstream(folder + "/sql")
           << "CREATE ROLE lab LOGIN REPLICATION;\nGRANT pg_monitor, pg_signal_backend TO lab;\n"
-             "CREATE DATABASE lab OWNER lab;\n";
+             "CREATE DATABASE lab OWNER lab;\n"
+             "UPDATE pg_database SET datistemplate = false WHERE datname = 'template0';\n"
+             "DROP DATABASE template0;\n";
       Run("postgres", {"--single", "-D", kHere, "-c", "exit_on_error=on", "-c", "fsync=off", "postgres"}, data, log,
           folder + "/sql");
     } catch (...) {
