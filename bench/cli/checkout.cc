@@ -76,11 +76,10 @@ absl::Status CheckBuilt(const Lab& lab, const Catalogue& catalogue) {
     const std::string kind = part.kind.empty() ? part.name : part.kind;
     for (const std::string& missing : catalogue.not_here) {
       if (missing != kind) continue;
-      const bool redis = kind == "redis";
-      return absl::NotFoundError(
-          absl::StrCat(lab.name, " needs ", kind, ", which is not here; ",
-                       redis ? "as root: apt-get install redis-server, or apt-get install redis-tools"
-                             : "./lab run " + lab.name + " builds it"));
+      const PartKind* known = FindPartKind(kind);
+      const std::string remedy = known == nullptr ? "" : known->Remedy();
+      return absl::NotFoundError(absl::StrCat(lab.name, " needs ", kind, ", which is not here; ",
+                                              remedy.empty() ? "./lab run " + lab.name + " builds it" : remedy));
     }
   }
   return absl::OkStatus();

@@ -22,6 +22,7 @@
 #include "bench/run/host.h"
 #include "bench/run/neighbours.h"
 #include "bench/run/part_kind.h"
+#include "bench/run/postgres_template.h"
 #include "bench/run/process.h"
 #include "bench/run/run_folder.h"
 
@@ -165,10 +166,15 @@ void CheckParts(const std::string& root, Findings& findings) {
       findings.Good(kind->name(), *version);
     } else if (service) {
       findings.Note(kind->name(), "not built yet; ./lab run builds what a lab needs");
+    } else if (kind->name() == "redis") {  // every lab needs it
+      findings.Missing(kind->name(), std::string((version.ok() ? knobs : version.status()).message()), kind->Remedy());
     } else {
-      findings.Missing(kind->name(), std::string((version.ok() ? knobs : version.status()).message()),
-                       "apt-get install redis-tools   (or redis-server; the lab runs its own copy)");
+      findings.NotHere(kind->name(), std::string((version.ok() ? knobs : version.status()).message()), kind->Remedy());
     }
+  }
+  if (const uint64_t bytes = TemplateBytes(StateFolder(root)); bytes > 0) {
+    findings.Note("postgres templates", absl::StrCat(FormatQuantity(static_cast<double>(bytes), "bytes"), " in ",
+                                                     StateFolder(root), "/postgres; may be removed, made again when needed"));
   }
   for (const char* tool : {"g++", "cmake", "ninja", "git"}) {
     const std::string shell = absl::StrCat("command -v ", tool, " >/dev/null && ", tool, " --version");

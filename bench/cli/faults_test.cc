@@ -12,6 +12,7 @@
 #include "bench/fault/fault.h"
 #include "bench/judge/judge.h"
 #include "bench/run/part_kind.h"
+#include "bench/run/postgres_programs.h"
 #include "bench/run/runner.h"
 #include "bench/run/testing.h"
 
@@ -38,7 +39,7 @@ std::vector<Subject> FaultsOn(const std::string& part) {
 
 std::vector<Subject> AllFaults() {
   std::vector<Subject> all = FaultsOn("redis");
-  for (const char* part : {"ratelimit", "ratelimit->redis"}) {
+  for (const char* part : {"ratelimit", "ratelimit->redis", "postgres"}) {
     for (const Subject& subject : FaultsOn(part)) all.push_back(subject);
   }
   return all;
@@ -69,6 +70,7 @@ class FaultRunTest : public ::testing::TestWithParam<Subject> {
     const FaultKind& kind = *GetParam().kind;
     const std::string why = kind.why_not_here == nullptr ? "" : kind.why_not_here();
     if (!why.empty()) GTEST_SKIP() << why;
+    if (GetParam().part == "postgres" && !FindPostgres("", "").ok()) GTEST_SKIP() << FindPostgres("", "").status();
   }
   void TearDown() override { unsetenv("LAB_STATE"); }
 
@@ -83,6 +85,11 @@ class FaultRunTest : public ::testing::TestWithParam<Subject> {
     if (subject.kind->needs == "disk") {
       lab_.system[0].disk_bytes = 4 << 20;
       lab_.system[0].set["appendonly"] = "yes";
+    }
+    if (subject.part == "postgres") {
+      PartSpec postgres;
+      postgres.name = postgres.kind = "postgres";
+      lab_.system.push_back(postgres);
     }
     for (const auto& [name, value] : subject.options) fault.options[name] = value;
     lab_.faults = {fault};
@@ -137,9 +144,13 @@ TEST_P(AppliedTest, IsSeenAndHealed) {
 // On Redis fault_test applies all but those for which a lab has to give something.
 std::vector<Subject> NotTriedElsewhere() {
   std::vector<Subject> subjects = FaultsOn("ratelimit");
-  for (const Subject& subject : FaultsOn("redis")) {
-    if (!subject.kind->needs.empty()) subjects.push_back(subject);
+  for (const char* store : {"redis", "postgres"}) {
+    for (const Subject& subject : FaultsOn(store)) {
+      if (!subject.kind->needs.empty()) subjects.push_back(subject);
+    }
   }
+  // That a restart of a cluster comes in time for a run, and a lock goes with its phase.
+  for (const char* action : {"kill", "lock"}) subjects.push_back({"postgres", FindFault("postgres", action)});
   return subjects;
 }
 
@@ -224,9 +235,14 @@ TEST_F(FaultRunTest, AFailpointIsCheckedWithTheLabFile) {
   EXPECT_THAT(error({}), HasSubstr("needs failpoints.enabled: true in system.ratelimit.set"));
 }
 
-TEST_F(FaultRunTest, DoctorSeesEachFaultOfRedisComeAndGo) {
+TEST_F(FaultRunTest, DoctorSeesEachFaultOfTheStoresComeAndGo) {
   const std::vector<cli::FaultTrial> tried = cli::TryFaults(state_.path());
-  EXPECT_EQ(tried.size(), FaultsFor("redis").size());
+  const auto of = [&](const std::string& store) {
+    return std::count_if(tried.begin(), tried.end(),
+                         [&](const cli::FaultTrial& trial) { return trial.fault.rfind(store + ".", 0) == 0; });
+  };
+  EXPECT_EQ(of("redis"), static_cast<ptrdiff_t>(FaultsFor("redis").size()));
+  if (FindPostgres("", "").ok()) EXPECT_GE(of("postgres"), 6);  // those of the host are tried on Redis
   for (const cli::FaultTrial& trial : tried) {
     if (!trial.why_not_here.empty()) continue;
     EXPECT_EQ(trial.error, "") << trial.fault;

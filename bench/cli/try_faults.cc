@@ -10,6 +10,7 @@
 #include "bench/fault/fault.h"
 #include "bench/host/namespaces.h"
 #include "bench/run/journal.h"
+#include "bench/run/part_kind.h"
 #include "bench/run/process.h"
 #include "bench/run/run_folder.h"
 #include "bench/run/system.h"
@@ -89,6 +90,17 @@ FaultTrial TryOn(const std::string& root, const std::string& kind, const FaultKi
 
 }  // namespace
 
+std::vector<std::pair<std::string, const FaultKind*>> FaultsToTry(const std::string& root) {
+  std::vector<std::pair<std::string, const FaultKind*>> all;
+  for (const FaultKind* fault : FaultsFor("redis")) all.emplace_back("redis", fault);
+  const PartKind* postgres = FindPartKind("postgres");
+  if (postgres == nullptr || !postgres->Version(Build{root}, {}).ok()) return all;
+  for (const FaultKind* fault : FaultsFor("postgres")) {
+    if (fault->why_not_here == nullptr) all.emplace_back("postgres", fault);
+  }
+  return all;
+}
+
 std::vector<FaultTrial> TryFaults(const std::string& root) {
   const absl::StatusOr<std::unique_ptr<Journal>> journal = Journal::Open(StateFolder(root));
   if (!journal.ok()) return {{"all", "", std::string(journal.status().message()), ""}};
@@ -100,8 +112,8 @@ std::vector<FaultTrial> TryFaults(const std::string& root) {
   std::error_code error;
   fs::create_directories(folder + "/trial", error);
   std::vector<FaultTrial> trials;
-  for (const FaultKind* fault : FaultsFor("redis")) {
-    trials.push_back(TryOn(root, "redis", *fault, folder, spawner, **journal));
+  for (const auto& [part, fault] : FaultsToTry(root)) {
+    trials.push_back(TryOn(root, part, *fault, folder, spawner, **journal));
   }
   return trials;
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "bench/fault/failpoint_faults.h"
 #include "bench/fault/host_access.h"
 #include "bench/host/namespaces.h"
@@ -14,7 +16,7 @@ namespace lab::bench {
 const std::vector<FaultKind>& FaultKinds() {
   static const std::vector<FaultKind> kinds = [] {
     std::vector<FaultKind> all = ProcessFaults();
-    for (auto* table : {&RedisFaults, &LinkFaults, &CgroupFaults, &NetworkFaults, &FailpointFaults}) {
+    for (auto* table : {&RedisFaults, &PostgresFaults, &LinkFaults, &CgroupFaults, &NetworkFaults, &FailpointFaults}) {
       for (FaultKind& kind : table()) all.push_back(std::move(kind));
     }
     return all;
@@ -47,6 +49,28 @@ std::string WrongBytes(const std::string& text) {
   const absl::StatusOr<Quantity> quantity = QuantityOf(text);
   if (!quantity.ok()) return std::string(quantity.status().message());
   return quantity->unit.SameKind(Unit::Bytes()) && quantity->value >= 0 ? "" : Concat("\"", text, "\" is not a size");
+}
+
+std::string WrongName(const std::string& text) {
+  const bool right = !text.empty() && text.size() <= 63 && !absl::ascii_isdigit(static_cast<unsigned char>(text[0])) &&
+                     std::all_of(text.begin(), text.end(), [](unsigned char c) {
+                       return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_';
+                     });
+  return right ? "" : Concat("\"", text, "\" is no name: small letters, digits and _");
+}
+
+std::string WrongTable(const std::string& text) {
+  const size_t dot = text.find('.');
+  if (dot == std::string::npos) return WrongName(text);
+  const std::string wrong = WrongName(text.substr(0, dot));
+  return wrong.empty() ? WrongName(text.substr(dot + 1)) : wrong;
+}
+
+std::string WrongCount(const std::string& text) {
+  int count = -1;
+  return absl::SimpleAtoi(text, &count) && count >= 0 && count <= 5000
+             ? ""
+             : Concat("\"", text, "\" is no count from 0 to 5000");
 }
 
 std::string CheckFaultOptions(const FaultKind& kind, const std::map<std::string, std::string>& options) {

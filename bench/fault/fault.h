@@ -65,9 +65,13 @@ const std::vector<FaultKind>& FaultKinds();
 std::vector<const FaultKind*> FaultsFor(const std::string& part_kind);
 const FaultKind* FindFault(const std::string& part_kind, const std::string& action);
 
-// For FaultOption::wrong: a share above 0 and at most 1, a size.
+// For FaultOption::wrong: a share above 0 and at most 1, a size, what PostgreSQL takes for a name without quotes (of a
+// table: with a schema before it or without), a count from 0 to 5000.
 std::string WrongShare(const std::string& text);
 std::string WrongBytes(const std::string& text);
+std::string WrongName(const std::string& text);
+std::string WrongTable(const std::string& text);
+std::string WrongCount(const std::string& text);
 
 // "" or what is wrong with the options, with the nearest right name.
 std::string CheckFaultOptions(const FaultKind& kind, const std::map<std::string, std::string>& options);
@@ -80,6 +84,7 @@ std::string CheckFaultOption(const std::string& fault, const std::string& option
 // The tables that FaultKinds is made of, one a file.
 std::vector<FaultKind> ProcessFaults();
 std::vector<FaultKind> RedisFaults();
+std::vector<FaultKind> PostgresFaults();
 std::vector<FaultKind> CgroupFaults();
 std::vector<FaultKind> NetworkFaults();
 std::vector<FaultKind> LinkFaults();

@@ -1,19 +1,11 @@
 // Every fault of a link, on a proxy of ours before a real Redis.
 
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <csignal>
-#include <filesystem>
-#include <fstream>
 #include <functional>
-#include <stdexcept>
 #include <thread>
 
 #include "bench/fault/fault.h"
 #include "bench/fault/testing.h"
-#include "bench/observe/http_get.h"
+#include "bench/fault/testing_link.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "services/runtime/base/text.h"
@@ -32,59 +24,7 @@ bool Within(Nanos time, const std::function<bool()>& happens) {
   return false;
 }
 
-// The link to a Redis: its port "redis" leads through a fault_proxy of its own, which dies with the test.
-class LinkTarget : public RedisTarget {
- public:
-  LinkTarget() {
-    config_ = (std::filesystem::temp_directory_path() / Concat("lab-link-test-", getpid(), ".json")).string();
-    std::ofstream(config_) << R"([{"name": "redis", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:)"
-                           << server().port() << "\"}]\n";
-    int output[2];
-    if (pipe(output) != 0) throw std::runtime_error("no pipe");
-    pid_ = fork();
-    if (pid_ == 0) {
-      prctl(PR_SET_PDEATHSIG, SIGKILL);
-      dup2(output[1], STDERR_FILENO);
-      execl(FAULT_PROXY, "fault_proxy", "--port", "0", "--seed", "1", "--config", config_.c_str(), nullptr);
-      _exit(127);
-    }
-    close(output[1]);
-    output_ = output[0];
-    api_ = NumberBehind(ReadLine(), "\"http_port\":");
-    const absl::StatusOr<HttpAnswer> proxies = HttpGet("127.0.0.1", api_, "/proxies", std::chrono::seconds(10));
-    if (!proxies.ok()) throw std::runtime_error(proxies.status().ToString());
-    redis_ = NumberBehind(proxies->body, "\"listen\":\"127.0.0.1:");
-  }
-  ~LinkTarget() override {
-    kill(pid_, SIGKILL);
-    waitpid(pid_, nullptr, 0);
-    close(output_);
-    std::filesystem::remove(config_);
-  }
-  const std::string& kind() const override { return kind_; }
-  int port(const std::string& name) const override { return name == "api" ? api_ : name == "redis" ? redis_ : 0; }
-  Look Ask(Nanos timeout) override {
-    RespConnection connection("127.0.0.1", redis_);
-    return connection.Command({"PING"}, timeout).ok() ? Look::kAnswers : Look::kRefused;
-  }
-
- private:
-  static int NumberBehind(const std::string& text, const std::string& name) {
-    const size_t at = text.find(name);
-    if (at == std::string::npos) throw std::runtime_error(Concat("no ", name, " in: ", text));
-    return std::atoi(text.c_str() + at + name.size());
-  }
-  std::string ReadLine() const {
-    std::string line;
-    for (char c = 0; read(output_, &c, 1) == 1 && c != '\n';) line += c;
-    return line;
-  }
-
-  const std::string kind_ = "link";
-  std::string config_;
-  pid_t pid_ = -1;
-  int output_ = -1, api_ = 0, redis_ = 0;
-};
+bool RedisAnswers(int port, Nanos timeout) { return RespConnection("127.0.0.1", port).Command({"PING"}, timeout).ok(); }
 
 struct Case {
   std::string action;
@@ -121,7 +61,7 @@ class LinkFaultTest : public testing::TestWithParam<Case> {
   }
   bool Answers() { return target_.Ask(Millis(2000)) == Look::kAnswers; }
 
-  LinkTarget target_;
+  LinkTarget<RedisTarget> target_{"redis", &RedisAnswers};
 };
 
 TEST_P(LinkFaultTest, IsSeenAndHealed) {

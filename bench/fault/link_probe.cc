@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "bench/observe/pg_wire.h"
 #include "bench/observe/resp.h"
 #include "bench/observe/socket.h"
 #include "services/runtime/base/text.h"
@@ -14,9 +15,16 @@ constexpr std::string_view kGet = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
 }  // namespace
 
+LinkProbe::Protocol LinkProbe::ProtocolOf(const FaultTarget& link) {
+  if (link.port("redis") != 0) return Protocol::kResp;
+  return link.port("postgres") != 0 ? Protocol::kPostgres : Protocol::kHttp;
+}
+
 LinkProbe::LinkProbe(FaultTarget& link)
-    : redis_(link.port("redis") != 0),
-      port_(redis_ ? link.port("redis") : link.port("http")),
+    : protocol_(ProtocolOf(link)),
+      port_(link.port(protocol_ == Protocol::kResp       ? "redis"
+                      : protocol_ == Protocol::kPostgres ? "postgres"
+                                                         : "http")),
       get_(Concat(kGet, "\r\n")) {}
 
 absl::Status LinkProbe::Prepare() {
@@ -24,7 +32,8 @@ absl::Status LinkProbe::Prepare() {
   const Clock::time_point deadline = Clock::now() + kPatience;
   absl::StatusOr<Socket> socket = Socket::Connect("127.0.0.1", port_, deadline);
   if (!socket.ok()) return socket.status();
-  if (absl::Status sent = socket->Send(redis_ ? Question(1) : get_, deadline); !sent.ok()) return sent;
+  const std::string question = protocol_ == Protocol::kHttp ? get_ : Question(1);
+  if (absl::Status sent = socket->Send(question, deadline); !sent.ok()) return sent;
   socket->CloseHalf();
   size_t received = 0;
   for (;;) {
@@ -34,6 +43,10 @@ absl::Status LinkProbe::Prepare() {
     received += some->size();
   }
   if (received == 0) return absl::UnavailableError("the link does not answer");
+  if (protocol_ == Protocol::kPostgres) {
+    answer_bytes_ = received;
+    return absl::OkStatus();
+  }
   // As large as an answer, so that so many of them carry the same both ways.
   const std::string_view padding = "X-Lab-Padding: \r\n";
   const size_t bare = kGet.size() + padding.size() + 2;
@@ -42,9 +55,15 @@ absl::Status LinkProbe::Prepare() {
   return absl::OkStatus();
 }
 
-// RESP: one ECHO of that size. HTTP: so many GETs on one connection that the answers have it.
+// RESP: one ECHO of that size. PostgreSQL: a login and, without waiting for its end, a SELECT of a text of that size.
+// HTTP: so many GETs on one connection that the answers have it.
 std::string LinkProbe::Question(size_t bytes) const {
-  if (redis_) return bytes <= 1 ? FormatRespCommand({"PING"}) : FormatRespCommand({"ECHO", std::string(bytes, 'x')});
+  if (protocol_ == Protocol::kResp) {
+    return bytes <= 1 ? FormatRespCommand({"PING"}) : FormatRespCommand({"ECHO", std::string(bytes, 'x')});
+  }
+  if (protocol_ == Protocol::kPostgres) {
+    return FormatPgStartup({}) + FormatPgQuery(Concat("SELECT '", std::string(std::max<size_t>(bytes, 1), 'x'), "'"));
+  }
   std::string question;
   for (size_t i = 0; i < Gets(bytes); ++i) question += get_;
   return question;
@@ -53,7 +72,8 @@ std::string LinkProbe::Question(size_t bytes) const {
 size_t LinkProbe::Gets(size_t bytes) const { return bytes / answer_bytes_ + 1; }
 
 size_t LinkProbe::AnswerBytes(size_t bytes) const {
-  if (!redis_) return Gets(bytes) * answer_bytes_;
+  if (protocol_ == Protocol::kHttp) return Gets(bytes) * answer_bytes_;
+  if (protocol_ == Protocol::kPostgres) return answer_bytes_ + std::max<size_t>(bytes, 1) - 1;
   return bytes <= 1 ? std::string_view("+PONG\r\n").size() : Concat("$", bytes, "\r\n\r\n").size() + bytes;
 }
 

@@ -8,8 +8,9 @@
 
 namespace lab::bench {
 
-// Questions over a link, in the protocol of the part behind it: by RESP where the link has a port "redis", else by
-// HTTP on its port "http". Each on a connection of its own, through the proxy that clients go through.
+// Questions over a link, in the protocol of the part behind it: by RESP where the link has a port "redis", by that of
+// PostgreSQL where it has a port "postgres", else by HTTP on its port "http". Each on a connection of its own, through
+// the proxy that clients go through.
 class LinkProbe {
  public:
   enum class End {
@@ -33,18 +34,22 @@ class LinkProbe {
   // How long the other side's end takes once it was answered and has been told that nothing more comes; kAnswered when
   // it has come.
   Result Close(Nanos timeout) const;
-  size_t most_bytes() const { return redis_ ? 1 << 20 : 64 << 10; }
-  const char* question() const { return redis_ ? "PING" : "GET"; }
+  size_t most_bytes() const { return protocol_ == Protocol::kHttp ? 64 << 10 : 1 << 20; }
+  const char* question() const {
+    return protocol_ == Protocol::kResp ? "PING" : protocol_ == Protocol::kPostgres ? "SELECT" : "GET";
+  }
 
  private:
+  enum class Protocol { kResp, kPostgres, kHttp };
+  static Protocol ProtocolOf(const FaultTarget& link);
   std::string Question(size_t bytes) const;
   size_t Gets(size_t bytes) const;
   size_t AnswerBytes(size_t bytes) const;
 
-  const bool redis_;
+  const Protocol protocol_;
   const int port_;
   std::string get_;
-  size_t answer_bytes_ = 1;  // of one GET
+  size_t answer_bytes_ = 1;  // of one GET, or of a login and a SELECT of one byte
 };
 
 }  // namespace lab::bench

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <csignal>
 #include <map>
 #include <string>
 
@@ -33,7 +34,9 @@ class FaultTarget {
 
   // From now on the end of the process is the fault's doing and no reason to mistrust the trial.
   virtual void ExpectEnd() = 0;
-  // To the process and its whole group.
+  // What asks it to end at once and in order: of a PostgreSQL SIGINT, because SIGTERM lets its clients stay.
+  virtual int end_signal() const { return SIGTERM; }
+  // To the process and its whole group; SIGSTOP, SIGCONT and SIGKILL to all that descend from it too.
   virtual absl::Status Signal(int signal) = 0;
   // Whether the process has ended, waiting for it at most that long.
   virtual bool WaitEnd(Nanos timeout) = 0;

@@ -15,6 +15,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
+#include "bench/host/family.h"
 #include "bench/host/hierarchy.h"
 #include "services/runtime/base/file.h"
 #include "services/runtime/base/text.h"
@@ -46,18 +47,6 @@ std::vector<pid_t> ReadPids(const std::string& file) {
     if (pid > 0) pids.push_back(pid);  // 0: of another namespace
   }
   return pids;
-}
-
-// The process and its descendants, parents first.
-std::vector<pid_t> FamilyOf(pid_t pid) {
-  std::vector<pid_t> family = {pid};
-  for (size_t i = 0; i < family.size(); ++i) {
-    std::error_code error;
-    for (const auto& task : fs::directory_iterator(Concat("/proc/", family[i], "/task"), error)) {
-      for (const pid_t child : ReadPids(task.path() / "children")) family.push_back(child);
-    }
-  }
-  return family;
 }
 
 // The number behind "name " in a file of such lines.

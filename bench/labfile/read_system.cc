@@ -26,12 +26,16 @@ std::string WithoutSpaces(std::string_view text) {
   return result;
 }
 
-// The value on one scale with the bounds of its range: seconds for durations. Absent when it is no such value.
+// The value on one scale with the bounds of its range: seconds for durations, bytes for sizes. Absent when it is no such value.
 std::optional<double> OnScale(const std::string& type, std::string_view text) {
   if (type == "duration") {
     const absl::StatusOr<Quantity> duration = QuantityOf(WithoutSpaces(text));
     if (!duration.ok()) return std::nullopt;
     return duration->value;
+  }
+  if (type == "size") {
+    const absl::StatusOr<Quantity> size = QuantityOf(WithoutSpaces(text));
+    return size.ok() && size->unit.SameKind(Unit::Bytes()) ? std::optional(size->value) : std::nullopt;
   }
   double value = 0;
   if (!absl::SimpleAtod(WithoutSpaces(text), &value)) return std::nullopt;
@@ -70,6 +74,8 @@ std::string TypeError(const Knob& knob, const std::string& value) {
   } else if (knob.type == "duration") {
     const absl::StatusOr<Nanos> duration = ParseDuration(value);
     if (!duration.ok()) return std::string(duration.status().message());
+  } else if (knob.type == "size") {
+    if (!OnScale(knob.type, value)) return Concat(Quoted(value), " is not a size; write 64kb, 64mb or 1gb");
   }
   return RangeError(knob, value);
 }

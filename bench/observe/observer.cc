@@ -82,7 +82,7 @@ struct Observer::Impl {
   void LookAtProcess(const Observed& part) {
     const pid_t pid = part.pid ? part.pid() : 0;
     if (pid <= 0) return;
-    const std::optional<ProcessFigures> figures = ReadProcess(pid);
+    const std::optional<ProcessFigures> figures = part.family ? ReadFamily(pid) : ReadProcess(pid);
     if (!figures) return;
     const Clock::time_point at = Clock::now();
     Keep(part.part, "process_cpu_seconds_total", part.labels, at, figures->cpu_s);
@@ -129,6 +129,16 @@ struct Observer::Impl {
     }
   }
 
+  void Ask(const Observed& part) {
+    const absl::StatusOr<std::map<std::string, double>> values = part.ask(kTimeout);
+    const Clock::time_point at = Clock::now();
+    if (!values.ok()) {
+      Gap(part.part, at);
+      return;
+    }
+    for (const auto& [name, value] : *values) Keep(part.part, name, part.labels, at, value);
+  }
+
   void LookAtAll() {
     look.clear();
     LookAtEach();
@@ -145,6 +155,7 @@ struct Observer::Impl {
     for (const Observed& part : parts) {
       if (part.metrics_port != 0) LookAtMetrics(part);
       if (part.redis_port != 0) LookAtRedis(part);
+      if (part.ask) Ask(part);
     }
   }
 

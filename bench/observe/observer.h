@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "bench/model/series.h"
 #include "services/runtime/base/time.h"
 
@@ -21,6 +22,10 @@ struct Observed {
   int metrics_port = 0;                            // of an HTTP server with /metrics; 0: none
   int redis_port = 0;                              // of a Redis server, for INFO; 0: none
   std::map<std::string, std::string> labels = {};  // on all its series: {replica: 1} where there are several
+  bool family = false;  // whether its figures are those of the process and all that descend from it
+  // What only a question of its own kind tells, as (name of the series, value); within the time. Called on the
+  // observer's thread. An error is a gap.
+  std::function<absl::StatusOr<std::map<std::string, double>>(Nanos timeout)> ask = {};
 };
 
 // One value of one look.

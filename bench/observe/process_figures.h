@@ -10,8 +10,11 @@ namespace lab::bench {
 
 struct ProcessFigures {
   double cpu_s = 0;           // user and system, since its start
+  double ended_cpu_s = 0;     // the same of children that have ended, as far as it has waited for them
   double memory_bytes = 0;    // resident
+  double shared_bytes = 0;    // of these: files and shared memory
   uint64_t major_faults = 0;  // pages that had to be read from a disk
+  uint64_t ended_major_faults = 0;
   int threads = 0;
   std::string name;  // of the kernel: at most 15 characters
   pid_t parent = 0;
@@ -22,6 +25,10 @@ struct ProcessFigures {
 
 // Of a process of ours; nothing when it is gone.
 std::optional<ProcessFigures> ReadProcess(pid_t pid);
+
+// The sums over a process and all that descend from it, as the postmaster of a PostgreSQL, and children of theirs that
+// have ended. Memory that they share counts once: that of the one who has most of it.
+std::optional<ProcessFigures> ReadFamily(pid_t pid);
 
 struct HostFigures {
   double cpu_s = 0;    // all cores, without idle and waiting for a disk

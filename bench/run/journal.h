@@ -17,6 +17,7 @@ namespace lab::bench {
 //   process <pid> <start ticks> <name>      its group has the same number
 //   fault <text>
 //   cgroup <folder>                         made for a fault
+//   program <path>                          what executes it and works in this folder, or below it, is ours too
 class Journal {
  public:
   // `state`: the folder below which the runner keeps its state (".lab").

@@ -9,8 +9,10 @@
 
 #include "absl/strings/numbers.h"
 #include "bench/host/cgroup.h"
+#include "bench/host/family.h"
 #include "bench/observe/process_figures.h"
 #include "bench/run/journal.h"
+#include "bench/run/part_kind.h"
 #include "bench/run/run_folder.h"
 #include "bench/run/runner.h"
 #include "services/runtime/base/text.h"
@@ -32,6 +34,7 @@ struct OldState {
   std::vector<Left> processes;
   std::vector<std::string> open_faults;
   std::vector<std::string> cgroups;
+  std::set<std::string> programs;  // of parts that make processes of their own
 };
 
 bool SameProcess(pid_t pid, uint64_t start_ticks) {
@@ -64,6 +67,9 @@ OldState ReadState(const fs::path& folder) {
       words >> verb >> id;
       if (verb == "apply") state.open_faults.push_back(id);
       if (verb == "healed") std::erase(state.open_faults, id);
+    } else if (kind == "program") {
+      std::string program;
+      if (std::getline(words >> std::ws, program) && program[0] == '/') state.programs.insert(program);
     } else if (kind == "cgroup") {
       std::string group;
       // Only of the name that a runner of this state gives: nothing else is ours, whatever stands there.
@@ -108,6 +114,29 @@ void End(const std::vector<Left>& all, std::vector<std::string>* done) {
   }
 }
 
+// Those of such a program that work in the folder of that runner: they have overwritten their marker.
+std::vector<Left> AtWork(const fs::path& folder, const std::set<std::string>& programs) {
+  std::vector<Left> found;
+  for (const std::string& program : programs) {
+    for (const pid_t pid : ProcessesIn(folder.string(), program)) {
+      if (const auto figures = ReadProcess(pid)) found.push_back({pid, figures->start_ticks, "a process of a part"});
+    }
+  }
+  return found;
+}
+
+// What the parts of that runner left outside of their folders, which are these, at some depth.
+void CleanUpParts(const fs::path& folder) {
+  constexpr int kDeepest = 3;
+  std::error_code error;
+  for (fs::recursive_directory_iterator entry(folder, error), end; entry != end && !error; entry.increment(error)) {
+    if (entry.depth() >= kDeepest) entry.disable_recursion_pending();
+    std::error_code gone;
+    if (!entry->is_directory(gone) || entry->is_symlink(gone)) continue;
+    for (const std::unique_ptr<PartKind>& kind : PartKinds()) kind->CleanUp(entry->path().string());
+  }
+}
+
 // After the end of all that was in them.
 void RemoveGroups(const OldState& state, std::vector<std::string>* done) {
   for (const std::string& group : state.cgroups) {
@@ -136,6 +165,8 @@ std::vector<std::string> CleanLeftovers(const std::string& root) {
       if (SameProcess(owner, start_ticks)) continue;  // it runs
       End(state.processes, &done);
       End(Marked(state.marker), &done);
+      End(AtWork(folder, state.programs), &done);
+      CleanUpParts(folder);
       RemoveGroups(state, &done);
       for (const std::string& fault : state.open_faults) {
         done.push_back(Concat("fault ", fault, " of a killed run: healed by the end of its part"));

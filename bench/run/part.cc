@@ -10,6 +10,7 @@
 #include <fstream>
 #include <thread>
 
+#include "bench/host/family.h"
 #include "bench/run/ports.h"
 #include "services/runtime/base/text.h"
 
@@ -69,6 +70,7 @@ absl::Status Part::Start(LaunchRequest request, const std::string& log, const st
       const std::lock_guard lock(mutex_);
       process_.reset();
     }
+    EndStrays();
     const bool taken =
         std::any_of(ports_.begin(), ports_.end(), [](const auto& port) { return !PortIsFree(port.second); });
     if (!taken || attempt == kPortAttempts || interrupted()) return started;
@@ -82,6 +84,12 @@ absl::Status Part::StartOnce(const LaunchRequest& request, const std::vector<std
   command->log = command_.log;
   command->environment = environment;
   command_ = std::move(*command);
+  request_.emplace(request);
+  request_->tell = nullptr;  // only whoever waits for the start is told
+  if (kind_.MakesProcesses()) {
+    // They have no marker that stays (a PostgreSQL writes its title over it): the next start knows them by this.
+    if (absl::Status written = journal_.Resource("program " + command_.binary); !written.ok()) return written;
+  }
   const absl::StatusOr<pid_t> pid = spawner_.Spawn(full_name_, command_);
   if (!pid.ok()) return absl::Status(pid.status().code(), Concat(full_name_, ": ", pid.status().message()));
   const auto process = std::make_shared<Process>(*pid);
@@ -122,7 +130,15 @@ std::string Part::LogTail() const {
 bool Part::Stop(Nanos grace) {
   ExpectEnd();
   const std::shared_ptr<Process> now = process();
-  return !now || now->Stop(grace);
+  const bool by_itself = !now || now->Stop(grace, kind_.StopSignals());
+  if (now) EndStrays();
+  return by_itself;
+}
+
+void Part::EndStrays() const {
+  if (!kind_.MakesProcesses() || !request_) return;
+  EndProcessesIn(request_->data_folder, command_.binary);
+  kind_.CleanUp(request_->data_folder);
 }
 
 std::optional<std::string> Part::UnaskedEnd() {
@@ -175,11 +191,13 @@ absl::Status Part::Restart(bool keep_data) {
   const std::lock_guard one(restarting_);
   const std::shared_ptr<Process> before = process();
   if (before && !before->Poll()) return absl::OkStatus();
+  EndStrays();
   if (!keep_data) {
     std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(command_.folder, error)) {
+    for (const auto& entry : std::filesystem::directory_iterator(request_->data_folder, error)) {
       std::filesystem::remove_all(entry.path(), error);
     }
+    if (absl::Status filled = kind_.FillData(*request_); !filled.ok()) return filled;
   }
   const absl::StatusOr<pid_t> pid = spawner_.Spawn(full_name_, command_);
   if (!pid.ok()) return pid.status();

@@ -27,7 +27,7 @@ class Part : public FaultTarget, private HostAccess {
   // meanwhile. Errors carry the last lines of its log. `request` without ports, folders made.
   absl::Status Start(LaunchRequest request, const std::string& log, const std::vector<std::string>& environment,
                      Nanos timeout, const std::function<bool()>& interrupted);
-  // SIGTERM, a wait of `grace`, SIGKILL; whether it ended by itself.
+  // Asked to end, a wait of `grace`, SIGKILL; whether it ended by itself. None of its processes runs afterwards.
   bool Stop(Nanos grace);
 
   // Once for each end that no fault asked for: in words.
@@ -48,6 +48,7 @@ class Part : public FaultTarget, private HostAccess {
   int port(const std::string& name) const override;
   Look Ask(Nanos timeout) override { return kind_.Ask(ports_, timeout); }
   void ExpectEnd() override;
+  int end_signal() const override { return kind_.StopSignals().front(); }
   absl::Status Signal(int signal) override;
   bool WaitEnd(Nanos timeout) override;
   absl::Status Restart(bool keep_data) override;
@@ -59,7 +60,7 @@ class Part : public FaultTarget, private HostAccess {
   std::string OwnName() const override { return Concat("lab-", journal_.run_id(), "-", full_name_); }
   absl::Status WriteDown(const std::string& line) override { return journal_.Resource(line); }
   void OwnOomKills(uint64_t count) override { own_oom_kills_ += count; }
-  std::string OwnDisk() const override { return own_disk_ ? command_.folder : ""; }
+  std::string OwnDisk() const override { return own_disk_ && request_ ? request_->data_folder : ""; }
   std::vector<int> ServedPorts() const override;
   absl::StatusOr<std::string> Capture(const std::string& program, std::vector<std::string> arguments) override;
 
@@ -67,6 +68,8 @@ class Part : public FaultTarget, private HostAccess {
                          const std::function<bool()>& interrupted);
   absl::Status AwaitReady(Process& process, Nanos timeout, const std::function<bool()>& interrupted);
   std::shared_ptr<Process> process() const;
+  // Ends those of its processes that it left behind.
+  void EndStrays() const;
   std::string LogTail() const;
 
   const std::string name_, full_name_, kind_name_;
@@ -78,7 +81,8 @@ class Part : public FaultTarget, private HostAccess {
   std::atomic<uint64_t> own_oom_kills_{0};
   Ports ports_;  // these and the command are fixed once Start has returned
   Command command_;
-  std::mutex restarting_;  // one restart at a time
+  std::optional<LaunchRequest> request_;  // of the last start
+  std::mutex restarting_;                 // one restart at a time
   mutable std::mutex mutex_;
   std::shared_ptr<Process> process_;  // shared with whoever waits for its end while a fault replaces it
   bool expected_ = false;

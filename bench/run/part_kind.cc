@@ -51,6 +51,7 @@ const std::vector<std::unique_ptr<PartKind>>& PartKinds() {
   static const std::vector<std::unique_ptr<PartKind>> kinds = [] {
     std::vector<std::unique_ptr<PartKind>> all;
     all.push_back(MakeRedisPart());
+    all.push_back(MakePostgresPart());
     all.push_back(MakeServicePart("ratelimit", "our rate limiter"));
     return all;
   }();
@@ -144,7 +145,8 @@ std::map<std::string, std::string> FaultDocs() {
 std::vector<std::string> ServicesAmong(const std::vector<std::string>& kinds) {
   std::vector<std::string> services;
   for (const std::string& kind : kinds) {
-    if (kind != "redis" && FindPartKind(kind) != nullptr) services.push_back(kind);
+    const PartKind* found = FindPartKind(kind);
+    if (found != nullptr && found->Remedy().empty()) services.push_back(kind);
   }
   return services;
 }

@@ -2,6 +2,8 @@
 
 #include <sys/types.h>
 
+#include <csignal>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -36,6 +38,7 @@ struct LaunchRequest {
   Ports ports;                             // of port_names()
   std::map<std::string, Ports> others;     // kind → ports of the part of that kind that was started before
   int replica = 0;                         // its number, from 0
+  std::function<void(const std::string&)> tell = {};  // a line for whoever waits for it
 };
 
 // A kind of part: how it is started, asked and read. Registered by name in PartKinds(); one file each.
@@ -47,6 +50,12 @@ class PartKind {
   virtual std::vector<std::string> port_names() const = 0;
   virtual std::string metrics_port() const { return ""; }  // which of them serves /metrics
   virtual std::string redis_port() const { return ""; }    // which of them answers INFO
+  // How its program is got where there is none, in words; "": it is a service of ours, and built.
+  virtual std::string Remedy() const { return ""; }
+  // What asks it to end, the gentlest first.
+  virtual std::vector<int> StopSignals() const { return {SIGTERM}; }
+  // Whether it works by processes of its own making: what they use is its use, and none of them outlives it.
+  virtual bool MakesProcesses() const { return false; }
   // NOT_FOUND when the binary that knows them is not built yet.
   virtual absl::StatusOr<std::vector<Catalogue::Knob>> Knobs(const Build& build) const = 0;
   // Configuration that is nobody's to set: ports and addresses, which the runner gives.
@@ -67,6 +76,10 @@ class PartKind {
   }
   // Writes configuration; the log, and the environment, are the caller's.
   virtual absl::StatusOr<Command> Launch(const LaunchRequest& request) const = 0;
+  // Fills its data folder, which is empty, as it is before the first start; Launch does so too.
+  virtual absl::Status FillData(const LaunchRequest& /*request*/) const { return absl::OkStatus(); }
+  // Removes what its processes left outside of the data folder when they were killed; all of them have ended.
+  virtual void CleanUp(const std::string& /*data_folder*/) const {}
   // One question by the path that clients use, and whether it is ready to serve; both within the time.
   virtual Look Ask(const Ports& ports, Nanos timeout) const = 0;
   virtual bool Ready(const Ports& ports, pid_t pid, Nanos timeout) const = 0;
@@ -79,12 +92,18 @@ class PartKind {
   virtual std::string ReadyMeans(const Ports& ports) const = 0;
   // What only it can tell after the load, as (name, value in base units).
   virtual std::map<std::string, double> FinalReads(const Ports& /*ports*/) const { return {}; }
+  // What only it can tell while it runs, asked once a second by one thread: (series, value). Null: nothing.
+  virtual std::function<absl::StatusOr<std::map<std::string, double>>(Nanos timeout)> Watch(
+      const Ports& /*ports*/) const {
+    return nullptr;
+  }
 };
 
 // Whether a file can be executed: OK, or NOT_FOUND with its path and what is wrong.
 absl::Status CheckExecutable(const std::string& path);
 
 std::unique_ptr<PartKind> MakeRedisPart();
+std::unique_ptr<PartKind> MakePostgresPart();
 std::unique_ptr<PartKind> MakeServicePart(const std::string& service, const std::string& doc);
 
 // What stands on a link: a fault proxy with a port for each of the ports of the part behind it, under the same names.

@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,98 +12,18 @@
 #include <cstring>
 #include <utility>
 
+#include "bench/host/family.h"
+#include "bench/observe/process_figures.h"
+#include "bench/run/child.h"
 #include "services/runtime/base/text.h"
 
 namespace lab::bench {
 namespace {
 
 constexpr Millis kPoll{2};
+constexpr Millis kStopped{100};  // for SIGSTOP to take effect
+constexpr std::chrono::seconds kNextSignal{1};
 constexpr size_t kMaxOutput = 4 << 20;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor() { Close(); }
-  void Close() {
-    if (fd_ >= 0) close(std::exchange(fd_, -1));
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-struct Pipe {
-  Descriptor read, write;
-  bool Open() {
-    std::array<int, 2> ends{};
-    if (pipe2(ends.data(), O_CLOEXEC) != 0) return false;
-    read = Descriptor(ends[0]);
-    write = Descriptor(ends[1]);
-    return true;
-  }
-};
-
-std::vector<char*> Pointers(const std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
-// All that a child needs, made before the fork: between fork and exec only async-signal-safe calls are allowed.
-struct ChildPlan {
-  const char* binary;
-  char* const* arguments;
-  char* const* environment;
-  const char* folder;
-  int input, output;
-  int go, go_writer, error;  // go: -1 when there is nothing to wait for
-  pid_t parent;
-  int cpu;  // -1: any
-};
-
-bool PinTo(int cpu) {
-  if (cpu < 0) return true;
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(static_cast<size_t>(cpu), &set);
-  return sched_setaffinity(0, sizeof(set), &set) == 0;
-}
-
-[[noreturn]] void RunChild(const ChildPlan& plan) {
-  setpgid(0, 0);
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != plan.parent) _exit(126);  // the parent died before the line above
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  signal(SIGPIPE, SIG_DFL);  // what is ignored stays ignored over exec
-  if (plan.go >= 0) {
-    close(plan.go_writer);
-    char byte = 0;
-    if (read(plan.go, &byte, 1) != 1) _exit(126);
-  }
-  dup2(plan.input, STDIN_FILENO);
-  dup2(plan.output, STDOUT_FILENO);
-  dup2(plan.output, STDERR_FILENO);
-  if (chdir(plan.folder) == 0 && PinTo(plan.cpu)) {
-    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-    execve(plan.binary, plan.arguments, plan.environment);
-  }
-  const int error = errno;
-  if (write(plan.error, &error, sizeof(error)) < 0) _exit(127);
-  _exit(127);
-}
-
-absl::Status Failed(const char* what, int error) {
-  return absl::UnavailableError(Concat(what, ": ", std::strerror(error)));
-}
 
 }  // namespace
 
@@ -168,24 +86,22 @@ void Spawner::Run() {
 }
 
 absl::StatusOr<pid_t> Spawner::Fork(const std::string& name, const Command& command) {
-  const Descriptor input(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const Descriptor input(OpenInput(command));
+  if (input.get() < 0) return Failed(command.input.c_str(), errno);
+  const Descriptor held(OpenHeld(command));
+  if (held.get() < 0 && !command.held.empty()) return Failed(command.held.c_str(), errno);
   const Descriptor log(open(command.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
   if (log.get() < 0) return Failed(command.log.c_str(), errno);
   Pipe go, error;
   if (!go.Open() || !error.Open()) return Failed("pipe", errno);
-  const std::vector<char*> arguments = Pointers(command.arguments);
-  const std::vector<char*> environment = Pointers(command.environment);
-  const ChildPlan plan{command.binary.c_str(),
-                       arguments.data(),
-                       environment.data(),
-                       command.folder.c_str(),
-                       input.get(),
-                       log.get(),
-                       go.read.get(),
-                       go.write.get(),
-                       error.write.get(),
-                       getpid(),
-                       command.cpu};
+  const PlanTexts texts(command);
+  ChildPlan plan = PlanOf(command, texts);
+  plan.input = input.get();
+  plan.held = held.get();
+  plan.output = log.get();
+  plan.go = go.read.get();
+  plan.go_writer = go.write.get();
+  plan.error = error.write.get();
   const pid_t pid = fork();
   if (pid == 0) RunChild(plan);
   if (pid < 0) return Failed("fork", errno);
@@ -210,7 +126,7 @@ absl::StatusOr<pid_t> Spawner::Fork(const std::string& name, const Command& comm
   }
   if (size == 0) return pid;
   end_child();
-  return absl::NotFoundError(Concat("cannot execute ", command.binary, ": ", std::strerror(exec_error)));
+  return ExecFailure(command, exec_error);
 }
 
 Process::~Process() {
@@ -251,14 +167,33 @@ bool Process::WaitEnd(Nanos timeout) {
 absl::Status Process::Signal(int signal) {
   const std::lock_guard lock(mutex_);
   if (status_) return absl::FailedPreconditionError("the process has ended");
+  if (signal == SIGSTOP || signal == SIGCONT || signal == SIGKILL) return SignalFamily(signal);
   if (kill(-pid_, signal) != 0) return Failed("kill", errno);
   return absl::OkStatus();
 }
 
-bool Process::Stop(Nanos grace) {
+// It is stopped first, so that it makes no more while the others are told, and goes on, or ends, last.
+absl::Status Process::SignalFamily(int signal) {
+  if (FamilyOf(pid_).size() > 1) {
+    if (kill(-pid_, SIGSTOP) != 0) return Failed("kill", errno);
+    const Clock::time_point give_up = Clock::now() + kStopped;
+    for (auto now = ReadProcess(pid_); now && now->state != 'T' && now->state != 'Z'; now = ReadProcess(pid_)) {
+      if (Clock::now() > give_up) break;
+      std::this_thread::sleep_for(Micros(100));
+    }
+    for (const pid_t member : FamilyOf(pid_)) {
+      if (member != pid_) (void)kill(member, signal);
+    }
+  }
+  return kill(-pid_, signal) == 0 ? absl::OkStatus() : Failed("kill", errno);
+}
+
+bool Process::Stop(Nanos grace, const std::vector<int>& signals) {
   (void)Signal(SIGCONT);
-  (void)Signal(SIGTERM);
-  if (WaitEnd(grace)) return true;
+  for (const int signal : signals) {
+    (void)Signal(signal);
+    if (WaitEnd(signal == signals.front() ? grace : Nanos(kNextSignal))) return true;
+  }
   (void)Signal(SIGKILL);
   WaitEnd(std::chrono::seconds(5));
   return false;
@@ -266,23 +201,29 @@ bool Process::Stop(Nanos grace) {
 
 absl::StatusOr<std::string> CaptureOutput(const std::string& binary, std::vector<std::string> arguments,
                                           Nanos timeout) {
+  Command command;
+  command.binary = binary;
+  command.arguments = std::move(arguments);
+  command.environment = CleanEnvironment();
+  command.folder = std::string("/");
+  return CaptureOutput(command, timeout);
+}
+
+absl::StatusOr<std::string> CaptureOutput(const Command& command, Nanos timeout) {
+  const std::string& binary = command.binary;
   Pipe output, error;
   if (!output.Open() || !error.Open()) return Failed("pipe", errno);
-  const Descriptor input(open("/dev/null", O_RDONLY | O_CLOEXEC));
-  const std::vector<std::string> environment_texts = CleanEnvironment();
-  const std::vector<char*> argument_pointers = Pointers(arguments);
-  const std::vector<char*> environment = Pointers(environment_texts);
-  const ChildPlan plan{binary.c_str(),
-                       argument_pointers.data(),
-                       environment.data(),
-                       "/",
-                       input.get(),
-                       output.write.get(),
-                       -1,
-                       -1,
-                       error.write.get(),
-                       getpid(),
-                       -1};
+  const Descriptor input(OpenInput(command));
+  if (input.get() < 0) return Failed(command.input.c_str(), errno);
+  const Descriptor held(OpenHeld(command));
+  if (held.get() < 0 && !command.held.empty()) return Failed(command.held.c_str(), errno);
+  const PlanTexts texts(command);
+  ChildPlan plan = PlanOf(command, texts);
+  plan.cpu = -1;
+  plan.input = input.get();
+  plan.held = held.get();
+  plan.output = output.write.get();
+  plan.error = error.write.get();
   const pid_t pid = fork();
   if (pid == 0) RunChild(plan);
   if (pid < 0) return Failed("fork", errno);
@@ -292,7 +233,7 @@ absl::StatusOr<std::string> CaptureOutput(const std::string& binary, std::vector
   Process process(pid);
   int exec_error = 0;
   if (read(error.read.get(), &exec_error, sizeof(exec_error)) > 0) {
-    return absl::NotFoundError(Concat("cannot execute ", binary, ": ", std::strerror(exec_error)));
+    return ExecFailure(command, exec_error);
   }
   std::string text;
   std::array<char, 16 << 10> buffer;

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <condition_variable>
+#include <csignal>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -18,7 +19,22 @@
 
 namespace lab::bench {
 
-// What to execute. The child gets a process group of its own, /dev/null as input, and both outputs appended to `log`.
+// Whom a child becomes before it executes anything.
+struct RunAs {
+  uid_t user = 0;
+  gid_t group = 0;
+  // The process is root of a user namespace in which there is nobody else (bench/host/namespaces.h): the child enters
+  // one more, in which it has these numbers and is still the same user outside.
+  bool by_namespace = false;
+};
+
+// Where a child finds the folder that is held for it: an open descriptor, so that whom it has become need not be
+// allowed to enter the folders above it.
+inline constexpr int kHeldDescriptor = 3;
+inline constexpr const char* kHeldFolder = "/proc/self/fd/3";
+
+// What to execute. The child gets a process group of its own, `input` (or nothing) as input, and both outputs appended
+// to `log`.
 struct Command {
   std::string binary;                    // path
   std::vector<std::string> arguments;    // argv, the name first
@@ -26,6 +42,9 @@ struct Command {
   std::string folder;                    // working folder
   std::string log;                       // path
   int cpu = -1;                          // pinned to it before it executes, and so all its threads; -1: not
+  std::optional<RunAs> as = {};          // absent: as we are
+  std::string held = "";                 // a folder that it finds at kHeldFolder; path
+  std::string input = "";                // path
 };
 
 // PATH, HOME, LANG, TZ and what the sanitizers and OpenTelemetry read, of our own environment.
@@ -69,11 +88,15 @@ class Process {
   pid_t pid() const;          // -1 after the end
   std::optional<int> Poll();  // wait status, once it has ended; ends what is left of its group
   bool WaitEnd(Nanos timeout);
-  absl::Status Signal(int signal);  // to the group; not when it has ended
-  // SIGCONT and SIGTERM, then SIGKILL; whether SIGTERM was enough.
-  bool Stop(Nanos grace);
+  // To the group; SIGSTOP, SIGCONT and SIGKILL to all that descend from it too, whatever groups they have made. Not
+  // when it has ended.
+  absl::Status Signal(int signal);
+  // SIGCONT and the first of `signals`, a wait of `grace`, the others a second apart, then SIGKILL; whether SIGKILL was
+  // not needed.
+  bool Stop(Nanos grace, const std::vector<int>& signals = {SIGTERM});
 
  private:
+  absl::Status SignalFamily(int signal);  // under the mutex
   mutable std::mutex mutex_;
   pid_t pid_;
   std::optional<int> status_;
@@ -82,5 +105,6 @@ class Process {
 // Runs a short command to its end and returns what it printed; errors: not there, not ended in time (it is killed
 // then), another status than 0. Output is bounded to 4 MiB.
 absl::StatusOr<std::string> CaptureOutput(const std::string& binary, std::vector<std::string> arguments, Nanos timeout);
+absl::StatusOr<std::string> CaptureOutput(const Command& command, Nanos timeout);  // `log` and `cpu` mean nothing
 
 }  // namespace lab::bench

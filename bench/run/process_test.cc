@@ -90,6 +90,82 @@ TEST(ProcessTest, EndsTheWholeGroupAndWhatIsStopped) {
   EXPECT_TRUE(Eventually([&] { return !Alive(grandchild); }));
 }
 
+TEST(ProcessTest, StopsAndEndsWhoMadeASessionOfItsOwn) {
+  const TemporaryFolder folder;
+  Spawner spawner(nullptr);
+  const absl::StatusOr<pid_t> pid = spawner.Spawn("shell", Shell("setsid sleep 100 & echo $!; wait", folder));
+  ASSERT_TRUE(pid.ok());
+  pid_t grandchild = 0;
+  ASSERT_TRUE(Eventually([&] { return (grandchild = std::atoi(folder.Read("log").c_str())) > 0; }));
+  ASSERT_TRUE(Eventually([&] { return ReadProcess(grandchild)->group == grandchild; }));
+  Process process(*pid);
+  const auto state = [](pid_t of) { return ReadProcess(of)->state; };
+  ASSERT_TRUE(process.Signal(SIGSTOP).ok());
+  EXPECT_TRUE(Eventually([&] { return state(grandchild) == 'T' && state(*pid) == 'T'; }));
+  ASSERT_TRUE(process.Signal(SIGCONT).ok());
+  EXPECT_TRUE(Eventually([&] { return state(grandchild) == 'S' && state(*pid) == 'S'; }));
+  ASSERT_TRUE(process.Signal(SIGKILL).ok());
+  EXPECT_TRUE(Eventually([&] { return !Alive(grandchild); }));
+}
+
+TEST(ProcessTest, AsksByTheSignalsInTheirOrder) {
+  const TemporaryFolder folder;
+  Spawner spawner(nullptr);
+  const auto started = [&](const std::string& script) {
+    std::filesystem::remove(folder.path() + "/log");
+    const absl::StatusOr<pid_t> pid = spawner.Spawn("shell", Shell(script, folder));
+    EXPECT_TRUE(Eventually([&] { return folder.Read("log") == "up\n"; }));
+    return *pid;
+  };
+  Process first(started("trap 'exit 3' INT; echo up; while :; do sleep 0.01; done"));
+  EXPECT_TRUE(first.Stop(std::chrono::seconds(5), {SIGINT, SIGQUIT}));
+  EXPECT_EQ(WEXITSTATUS(*first.Poll()), 3);
+  Process second(started("trap '' INT; trap 'exit 4' QUIT; echo up; while :; do sleep 0.01; done"));
+  EXPECT_TRUE(second.Stop(Millis(50), {SIGINT, SIGQUIT}));
+  EXPECT_EQ(WEXITSTATUS(*second.Poll()), 4);
+}
+
+TEST(ProcessTest, BecomesSomebodyElseInAFolderWhosePathIsClosed) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+  const TemporaryFolder folder;  // of root alone
+  const std::string own = folder.path() + "/closed/own";
+  std::filesystem::create_directories(own);
+  std::filesystem::permissions(folder.path() + "/closed", std::filesystem::perms::owner_all);
+  for (const bool by_namespace : {false, true}) {
+    Command command = Shell("id -u; id -g; cd /proc/self/fd/3/ && touch by-$(id -u) && ls", folder);
+    command.folder = "/";
+    command.held = own;
+    command.as = RunAs{65534, 65534, by_namespace};
+    command.input = "/dev/null";
+    std::filesystem::remove(own + "/by-65534");
+    ASSERT_EQ(chown(own.c_str(), by_namespace ? 0 : 65534, by_namespace ? 0 : 65534), 0);
+    const absl::StatusOr<std::string> output = CaptureOutput(command, std::chrono::seconds(5));
+    ASSERT_TRUE(output.ok()) << output.status();
+    EXPECT_THAT(*output, testing::StartsWith("65534\n65534\n"));
+    EXPECT_THAT(*output, testing::HasSubstr("by-65534"));
+  }
+}
+
+// A change of the user takes the kernel's death signal back, unless it is asked for again.
+TEST(ProcessTest, DiesWithAKilledParentAsSomebodyElseToo) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+  const TemporaryFolder folder;
+  const pid_t runner = fork();
+  if (runner == 0) {
+    Spawner spawner(nullptr);
+    Command command = Shell("echo $$; exec sleep 100", folder);
+    command.as = RunAs{65534, 65534, false};
+    (void)spawner.Spawn("shell", command);
+    for (;;) pause();
+  }
+  pid_t child = 0;
+  ASSERT_TRUE(Eventually([&] { return (child = std::atoi(folder.Read("log").c_str())) > 0; }));
+  ASSERT_TRUE(Alive(child));
+  kill(runner, SIGKILL);
+  waitpid(runner, nullptr, 0);
+  EXPECT_TRUE(Eventually([&] { return !Alive(child); }));
+}
+
 // A runner in a process of its own, killed as nobody can prepare for.
 TEST(ProcessTest, DiesWithAKilledParent) {
   const TemporaryFolder folder;

@@ -65,6 +65,9 @@ class RedisPart : public PartKind {
   std::string doc() const override { return "Redis, the host's own binary, without persistence unless asked for"; }
   std::vector<std::string> port_names() const override { return {"redis"}; }
   std::string redis_port() const override { return "redis"; }
+  std::string Remedy() const override {
+    return "as root: apt-get install redis-tools   (or redis-server; the lab runs its own copy)";
+  }
 
   absl::StatusOr<std::vector<Catalogue::Knob>> Knobs(const Build&) const override {
     return std::vector<Catalogue::Knob>{

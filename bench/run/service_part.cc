@@ -77,7 +77,8 @@ class ServicePart : public PartKind {
   // Ports are free ones on loopback. Where its store is, too: pointed elsewhere, it would not notice the faults of the
   // store that is broken.
   std::set<std::string> Wired() const override {
-    return {"http.port", "http.host", "grpc.port", "grpc.host", "redis.port", "redis.host", "replica.number"};
+    return {"http.port",  "http.host",     "grpc.port",     "grpc.host",     "redis.port",
+            "redis.host", "postgres.port", "postgres.host", "replica.number"};
   }
 
   absl::StatusOr<std::string> Version(const Build&, const std::map<std::string, std::string>& set) const override {

@@ -156,6 +156,7 @@ absl::Status System::StartReplica(Part& part, LaunchRequest request, uint64_t di
   if (disk_bytes > 0) {
     if (absl::Status mounted = MountDisk(request.data_folder, disk_bytes); !mounted.ok()) return mounted;
   }
+  request.tell = [&progress](const std::string& text) { progress.Boot(text); };
   const Clock::time_point begin = Clock::now();
   const absl::Status started = part.Start(request, Concat(options_.trial_folder, "/logs/", part.full_name(), ".log"),
                                           environment, kReady, options_.interrupted);
@@ -228,6 +229,8 @@ std::vector<Observed> System::Sources() const {
     source.pid = [part = part.get()] { return part->pid(); };
     source.metrics_port = part->port(part->part_kind().metrics_port());
     source.redis_port = part->port(part->part_kind().redis_port());
+    source.family = part->part_kind().MakesProcesses();
+    source.ask = part->part_kind().Watch(part->ports());
     if (part->full_name() != part->name()) source.labels["replica"] = std::to_string(part->replica());
     sources.push_back(std::move(source));
   }

@@ -32,10 +32,20 @@ STUBS = {
     "dpkg-query": 'for name in "${@:3}"; do grep -qxF -- "$name" "$INSTALLED" && echo "$name installed"; done; true',
     "apt-get": """
 echo "apt-get $*" >>"$JOURNAL"
+[[ $1 != download ]] || { [[ -z ${DOWNLOAD_FAILS-} ]] || exit 1; : >"$2_1.0_amd64.deb"; exit 0; }
 env | grep -E '^(DEBIAN_FRONTEND|NEEDRESTART_SUSPEND|APT_LISTCHANGES_FRONTEND)=' >>"$JOURNAL.env"
 [[ -z ${APT_WAITS-} ]] || { : >"$JOURNAL.waiting"; sleep 60; }
 [[ $1 == update || -n ${APT_FAILS-} ]] || for name in "$@"; do echo "$name" >>"$INSTALLED"; done
 [[ $1 == update || -z ${APT_FAILS-} ]]""",
+    "dpkg-deb": """
+echo "dpkg-deb $1" >>"$JOURNAL"
+if [[ $1 == -f ]]; then
+  echo "locales | locales-all, postgresql-common (>= 241~), tzdata, libicu72 (>= 72.1~rc-1~), libllvm14, libpq5 (>= 14)"
+else
+  mkdir -p "$3"/usr/lib/postgresql/15/{bin,lib}
+  : >"$3/usr/lib/postgresql/15/bin/initdb"
+  : >"$3/usr/lib/postgresql/15/lib/llvmjit.so"
+fi""",
     "cmake": """
 echo "cmake $*" >>"$JOURNAL"
 [[ -z ${CMAKE_FAILS-} ]] || { echo "CMake Error: Could not find hiredis, $CMAKE_FAILS"; exit 1; }
@@ -83,7 +93,11 @@ class Script(unittest.TestCase):
             open(path, "w").close()
         with open(self.release, "w") as file:
             file.write('ID=debian\nVERSION_ID="12"\n')
-        self.env = {"PATH": self.bin, "JOURNAL": self.journal, "INSTALLED": self.installed, "RUNNER": self.runner,
+        # A host with a server, unless a test says otherwise.
+        self.postgres = os.path.join(self.folder, "postgresql")
+        os.makedirs(os.path.join(self.postgres, "15", "bin"))
+        open(os.path.join(self.postgres, "15", "bin", "initdb"), "w").close()
+        self.env = {"PATH": self.bin, "LAB_POSTGRES_LIB": self.postgres, "JOURNAL": self.journal, "INSTALLED": self.installed, "RUNNER": self.runner,
                     "LAB_OS_RELEASE": self.release, "HOME": self.folder, "LC_ALL": "C"}
 
     def without(self, *names):
@@ -103,9 +117,9 @@ class Script(unittest.TestCase):
         for text in texts:
             self.assertIn(text, done.stderr)
 
-    def listed(self, *sections):
+    def listed(self, *sections, release="12"):
         names, section = [], None
-        with open(os.path.join(ROOT, "deploy", "packages-debian-12.txt")) as file:
+        with open(os.path.join(ROOT, "deploy", f"packages-debian-{release}.txt")) as file:
             for line in file:
                 if line.startswith(" ") and section in sections:
                     names.append(line.strip())
@@ -150,9 +164,34 @@ class Installing(Script):
             self.assertIn(setting, told)
         services = ("redis", "redis-server", "redis-sentinel", "prometheus", "nginx", "envoy", "kafka", "default-mysql-server")
         for release in ("12", "13"):
-            with open(os.path.join(ROOT, "deploy", f"packages-debian-{release}.txt")) as file:
-                names = {line.strip() for line in file if line.startswith(" ")}
+            names = set(self.listed("build", "run", "test", "fuzz", release=release))
+            self.assertGreater(len(names), 20)
             self.assertEqual({name for name in names if name in services or name.startswith("postgresql")}, set())
+
+    def test_postgres_is_unpacked_where_there_is_none(self):
+        shutil.rmtree(self.postgres)
+        done = self.lab("list")
+        self.assert_ends(done, 0, "no cluster was created, no service started")
+        self.assertIn("apt-get download postgresql-15", self.calls("apt-get"))
+        installed = [call for call in self.calls("apt-get") if " install " in call]
+        self.assertEqual(installed[-1], "apt-get install -y --no-install-recommends tzdata libicu72 libpq5")
+        self.assertFalse(any("postgresql" in call for call in installed), installed)
+        unpacked = os.path.join(self.root, ".lab", "debian", "usr", "lib", "postgresql", "15")
+        self.assertTrue(os.path.exists(os.path.join(unpacked, "bin", "initdb")))
+        self.assertEqual(os.listdir(os.path.join(unpacked, "lib")), [])
+        open(self.journal, "w").close()
+        os.remove(os.path.join(self.root, ".lab", "packages-build-run-debian-12"))
+        self.assert_ends(self.lab("list"), 0)
+        self.assertEqual([call for call in self.calls("apt-get") if "download" in call], [])
+
+    def test_a_host_with_postgres_keeps_it(self):
+        self.assert_ends(self.lab("list"), 0)
+        self.assertEqual([call for call in self.calls("apt-get") if "download" in call], [])
+
+    def test_postgres_that_cannot_be_had_keeps_nobody_from_the_rest(self):
+        shutil.rmtree(self.postgres)
+        self.assert_ends(self.lab("list", DOWNLOAD_FAILS="1"), 0, "postgresql-15 could not be fetched")
+        self.assertEqual(self.calls("runner"), ["runner list"])
 
     def test_sudo_without_a_password(self):
         self.assert_ends(self.lab("list", STUB_UID="1000"), 0)

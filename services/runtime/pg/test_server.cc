@@ -102,7 +102,7 @@ std::string TextOf(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// In its data folder, with input from and output to files; all made before the fork, after which only
+// With its data folder held for it, input from and output to files; all made before the fork, after which only
 // async-signal-safe calls are allowed.
 pid_t Spawn(const std::string& program, std::vector<std::string> arguments, const std::string& folder,
             const std::string& log_file, const std::string& input_file = "/dev/null") {
@@ -207,11 +207,13 @@ struct TestServers {
       GiveTo(OwnerOfClusters(), data);
       Run("initdb",
           {"-D", kHere, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--lc-messages=C",
-           "--no-sync", "--no-instructions"},
+           "--no-sync", "--no-instructions", "--wal-segsize=1"},
           data, log);
       std::ofstream(folder + "/sql")
           << "CREATE ROLE lab LOGIN REPLICATION;\nGRANT pg_monitor, pg_signal_backend TO lab;\n"
-             "CREATE DATABASE lab OWNER lab;\n";
+             "CREATE DATABASE lab OWNER lab;\n"
+             "UPDATE pg_database SET datistemplate = false WHERE datname = 'template0';\n"
+             "DROP DATABASE template0;\n";
       Run("postgres", {"--single", "-D", kHere, "-c", "exit_on_error=on", "-c", "fsync=off", "postgres"}, data, log,
           folder + "/sql");
     } catch (...) {
