@@ -69,7 +69,7 @@ std::string CheckServiceCounts(const Trial& trial, InvariantResult& result) {
     for (const Op& op : trial.ops) {
       if (op.stream >= trial.streams.size() || trial.streams[op.stream].target != target) continue;
       if (op.outcome == Outcome::kOk) ++answered;
-      if (op.outcome != Outcome::kDropped) ++sent;
+      if (op.outcome != Outcome::kDropped) sent += op.attempts;
       last_done_ns = std::max(last_done_ns, op.done_ns);
     }
     const Counted counted = CallsCounted(trial, part, last_done_ns);

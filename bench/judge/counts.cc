@@ -83,6 +83,23 @@ Function ShareOfKinds(std::string name, std::vector<Kind> above, std::vector<Kin
   return Fixed(std::move(name), Unit::Share(), Where(), evaluate);
 }
 
+// Attempts of what was offered: 1 where nothing is sent again.
+Function AttemptsPerOperation() {
+  const auto evaluate = [](const Trial& trial, const Lab& lab, const Selectors& selectors) {
+    const Selection selection = Select(trial, lab, selectors);
+    if (!selection.why.empty()) return Evidence::None(selection.why);
+    uint64_t attempts = 0, operations = 0;
+    for (const Op& op : trial.ops) {
+      if (!IsOf(op, Kind::kSent) || !Selected(selection, op, Kind::kSent)) continue;
+      attempts += op.attempts;
+      ++operations;
+    }
+    if (operations == 0) return Evidence::None("nothing was sent");
+    return Evidence::Of(static_cast<double>(attempts) / static_cast<double>(operations), operations);
+  };
+  return Fixed("amplification", Unit::Multiple(), Where(), evaluate);
+}
+
 }  // namespace
 
 void AddCounts(std::vector<Function>& functions) {
@@ -101,6 +118,7 @@ void AddCounts(std::vector<Function>& functions) {
   }
   functions.push_back(ShareOfKinds("error_ratio", {Kind::kFailed, Kind::kUnknown},
                                    {Kind::kOk, Kind::kFailed, Kind::kUnknown}, "no operation ended"));
+  functions.push_back(AttemptsPerOperation());
   functions.push_back(ShareOfKinds("dropped_ratio", {Kind::kDropped}, {Kind::kOffered}, "nothing was offered"));
   functions.push_back(ShareOfKinds("limited_ratio", {Kind::kLimited}, {Kind::kAdmitted, Kind::kLimited},
                                    "the limiter answered nothing"));

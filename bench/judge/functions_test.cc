@@ -63,6 +63,7 @@ TEST(CountsTest, ByPhaseByStreamAndByRate) {
   EXPECT_DOUBLE_EQ(Known(trial, "offered_rate{phase=steady}"), 1);
   EXPECT_DOUBLE_EQ(Known(trial, "achieved_rate{phase=steady+pause}"), 0.4);
   EXPECT_DOUBLE_EQ(Known(trial, "error_ratio{phase=steady}"), 0.5);
+  EXPECT_DOUBLE_EQ(Known(trial, "amplification{phase=steady}"), 1);
   EXPECT_DOUBLE_EQ(Known(trial, "dropped_ratio{phase=steady}"), 0.2);
   EXPECT_DOUBLE_EQ(Known(trial, "limited_ratio{phase=steady}"), 0.5);
   EXPECT_THAT(Missing(trial, "offered{phase=after}"), HasSubstr("nothing was offered"));

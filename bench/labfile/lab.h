@@ -72,6 +72,12 @@ struct BurstSpec {
   uint32_t count = 0;      // arrivals a key at each place
 };
 
+// What clients do with an operation that failed or was not answered in time: they send it again, at once.
+struct RetrySpec {
+  int attempts = 1;              // at most, the first one included
+  std::optional<double> budget;  // retries as a share of first attempts (bench/load/retry_budget.h); absent: unbounded
+};
+
 struct LoadSpec {
   std::string name;
   std::string target;  // of a part of this lab: "ratelimit.grpc", "edge.http"
@@ -86,7 +92,8 @@ struct LoadSpec {
   KeySpec keys;
   std::vector<BurstSpec> bursts;
   int max_in_flight = 2000;
-  Nanos timeout = std::chrono::seconds(5);
+  Nanos timeout = std::chrono::seconds(5);  // of an attempt: how long its client is patient
+  RetrySpec retries;
   // Each arrival is sent once to each lane, so that lanes see the same arrivals: name → request fields. Without lanes
   // there is one, named like the load.
   std::vector<std::pair<std::string, std::map<std::string, std::string>>> lanes;
@@ -125,6 +132,7 @@ struct VariantSpec {
   std::string name;
   std::map<std::string, std::map<std::string, std::string>> set;      // part → configuration
   std::map<std::string, std::map<std::string, std::string>> request;  // load name → request fields
+  std::map<std::string, RetrySpec> retries;                           // load name → instead of the load's own
   bool broken = false;                                                // control: broken
   std::string caught_by;
   std::string note;  // one line: what it shows

@@ -173,6 +173,11 @@ void CheckVariants(const yaml::Value& reference, Reading& reading) {
         place.Error(Concat("request: unknown load \"", load, "\"", Suggestion(load, loads)));
       }
     }
+    for (const auto& [load, retries] : lab.variants[i].retries) {
+      if (std::find(loads.begin(), loads.end(), load) == loads.end()) {
+        place.Error(Concat("retries: unknown load \"", load, "\"", Suggestion(load, loads)));
+      }
+    }
   }
   CheckReference(reference, reading);
 }

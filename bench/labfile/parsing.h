@@ -34,6 +34,7 @@ void ReadLinks(const yaml::Value& links, Reading& reading);
 void CheckLinks(const yaml::Value& links, const Reading& reading);
 void ReadPhases(const yaml::Value& phases, const yaml::Value& quick, Reading& reading);
 void ReadFaults(const yaml::Value& faults, Reading& reading);
+RetrySpec ReadRetries(const yaml::Value& retries);
 void ReadLoads(const yaml::Value& load, Reading& reading);
 void ReadKnee(const yaml::Value& knee, Reading& reading);
 

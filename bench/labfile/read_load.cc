@@ -247,6 +247,7 @@ void ReadLoad(const yaml::Value& value, const std::string& fallback_name, Readin
   load.max_in_flight = static_cast<int>(value.Optional("max_in_flight").Int(1, 1'000'000, load.max_in_flight));
   load.timeout =
       value.Optional("timeout").Duration(std::chrono::milliseconds(1), std::chrono::minutes(1), load.timeout);
+  load.retries = ReadRetries(value.Optional("retries"));
   load.request = ReadRequest(value.Optional("request"), fields);
   const yaml::Value lanes = value.Optional("lanes");
   for (const auto& [lane, request] : lanes.Entries()) {
@@ -276,6 +277,19 @@ void CheckStreamNames(const yaml::Value& place, const Lab& lab) {
 }
 
 }  // namespace
+
+RetrySpec ReadRetries(const yaml::Value& value) {
+  RetrySpec retries;
+  if (!value.defined()) return retries;
+  retries.attempts = static_cast<int>(value.Required("attempts").Int(1, 10, 1));
+  if (const yaml::Value budget = value.Optional("budget"); budget.defined()) {
+    const absl::StatusOr<double> share = ShareOf(budget.String());
+    if (!share.ok() || *share < 0 || *share > 1) budget.Error("write a share from 0 to 100%, as 10%");
+    retries.budget = share.value_or(0);
+  }
+  value.Finish();
+  return retries;
+}
 
 bool UsesKnee(const LoadSpec& load) { return load.rate.of_knee > 0 || !load.rate.of_knee_by_phase.empty(); }
 

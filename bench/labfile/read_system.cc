@@ -26,7 +26,8 @@ std::string WithoutSpaces(std::string_view text) {
   return result;
 }
 
-// The value on one scale with the bounds of its range: seconds for durations, bytes for sizes. Absent when it is no such value.
+// The value on one scale with the bounds of its range: seconds for durations, bytes for sizes. Absent when it is no
+// such value.
 std::optional<double> OnScale(const std::string& type, std::string_view text) {
   if (type == "duration") {
     const absl::StatusOr<Quantity> duration = QuantityOf(WithoutSpaces(text));
@@ -164,7 +165,7 @@ void ReadVariantPart(const std::string& name, const yaml::Value& value, Reading&
   const PartSpec* part = FindPart(reading.lab, name);
   if (part == nullptr) {
     std::vector<std::string> names = PartNames(reading.lab);
-    names.insert(names.end(), {"control", "caught_by", "note", "request"});
+    names.insert(names.end(), {"control", "caught_by", "note", "request", "retries"});
     value.Error(Concat("unknown part or key ", Quoted(name), Suggestion(name, names)));
     return;
   }
@@ -189,6 +190,8 @@ void ReadVariant(const std::string& name, const yaml::Value& value, Reading& rea
       for (const auto& [load, fields] : entry.Entries()) {
         for (const auto& [field, text] : fields.Entries()) variant.request[load][field] = text.String();
       }
+    } else if (key == "retries") {
+      for (const auto& [load, retries] : entry.Entries()) variant.retries[load] = ReadRetries(retries);
     } else {
       ReadVariantPart(key, entry, reading, variant);
     }

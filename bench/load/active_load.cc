@@ -39,6 +39,7 @@ absl::StatusOr<ActiveLoad> PrepareTarget(const LoadSpec& spec, uint64_t seed) {
   const std::string& api = spec.api.empty() ? spec.target : spec.api;  // a part may be called differently
   load.target = FindTarget(api);
   load.timeout_ns = spec.timeout.count();
+  load.retries = RetryBudget(spec.retries.budget);
   if (load.target == nullptr) return TargetEndpoint(api).status();
   if (load.timeout_ns <= 0) return WrongLoad(spec, "the timeout must be above 0");
   if (spec.keys.count == 0) return WrongLoad(spec, "needs at least one key");

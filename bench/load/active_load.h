@@ -17,6 +17,7 @@
 #include "bench/load/keys.h"
 #include "bench/load/op_log.h"
 #include "bench/load/request_cache.h"
+#include "bench/load/retry_budget.h"
 #include "bench/model/trial.h"
 
 namespace lab::bench {
@@ -40,7 +41,8 @@ struct ActiveLoad {
   const Target* target = nullptr;
   Driver* driver = nullptr;
   uint16_t index = 0;
-  int64_t timeout_ns = 0;
+  int64_t timeout_ns = 0;  // of an attempt
+  RetryBudget retries;
   std::vector<Lane> lanes;
   std::shared_ptr<const std::vector<Arrival>> schedule;  // null for a closed loop and an endless load
   size_t next = 0;                                       // of the schedule

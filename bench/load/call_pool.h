@@ -24,7 +24,7 @@ class CallPool {
   std::vector<Call*> free_;
 };
 
-// Calls in flight of one load, by intended time; linked through the calls themselves.
+// Calls in flight of one load, by when their clients began to wait; linked through the calls themselves.
 class CallQueue {
  public:
   void Append(Call& call) {

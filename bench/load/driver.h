@@ -18,12 +18,13 @@ class Link;
 // One operation in flight. The generator owns it and sets the upper part; the lower part belongs to the driver from
 // Send until the operation has ended or was forgotten.
 struct Call {
-  std::string_view request;  // framed; lives until the call has ended
-  std::string own_request;   // holds `request` where it is not cached
-  size_t op = 0;             // which operation of its load
+  std::string_view request;   // framed; lives until the call has ended
+  std::string own_request;    // holds `request` where it is not cached
+  size_t op = 0;              // which operation of its load
+  int64_t patience_from = 0;  // when its client began to wait for this attempt: the intended time, or that of the retry
   uint16_t stream = 0;
   uint16_t load = 0;
-  Call* earlier = nullptr;  // in flight of the same load, by intended time
+  Call* earlier = nullptr;  // in flight of the same load, by `patience_from`
   Call* later = nullptr;
 
   Link* link = nullptr;

@@ -71,6 +71,7 @@ absl::Status Engine::Run() {
       SendDue(now);
     }
     Expire(now);
+    SendAgain(now);
     Flush();
     TellSecond(now);
     ReopenLinks();
@@ -165,8 +166,10 @@ void Engine::SendOne(ActiveLoad& load, Lane& lane, int64_t intended, uint32_t ke
     call.op = place;
     call.stream = lane.stream;
     call.load = load.index;
+    call.patience_from = intended;
     sent = load.driver->Send(call);
     if (sent == Driver::Sent::kYes) {
+      load.retries.FirstAttempt();
       load.in_flight.Append(call);
       unstamped_.push_back(&call);
       return;
@@ -203,8 +206,7 @@ void Engine::Flush() {
 void Engine::Expire(int64_t now) {
   for (ActiveLoad& load : loads_) {
     while (Call* call = load.in_flight.first()) {
-      const Op& op = load.ops[call->op];
-      if (op.intended_ns + load.timeout_ns > now) break;
+      if (call->patience_from + load.timeout_ns > now) break;
       // Sent in this very turn: it is stamped first.
       if (!unstamped_.empty()) Flush();
       if (load.in_flight.first() != call) continue;
@@ -238,12 +240,42 @@ void Engine::Complete(Call& call, int64_t done, Outcome outcome, Answer answer, 
   op.outcome = outcome;
   op.answer = answer;
   op.code = static_cast<uint16_t>(code);
-  window_.Ended(op);
-  window_.Left(op.done_ns);
   load.in_flight.Remove(call);
+  const bool again =
+      outcome != Outcome::kOk && op.attempts < load.spec->retries.attempts && !stop_.load() && load.retries.MayRetry();
+  if (again) {
+    again_.push_back(&call);
+  } else {
+    Finish(call);
+  }
+}
+
+// Not from within Ended: the connection that has just been lost, or is about to close, would be taken.
+void Engine::SendAgain(int64_t now) {
+  for (Call* call : again_) {
+    ActiveLoad& load = loads_[call->load];
+    if (stop_.load() || load.driver->Send(*call) != Driver::Sent::kYes) {
+      Finish(*call);
+      continue;
+    }
+    ++load.ops[call->op].attempts;
+    call->patience_from = now;
+    load.in_flight.Append(*call);
+  }
+  again_.clear();
+}
+
+void Engine::Finish(Call& call) {
+  ActiveLoad& load = loads_[call.load];
+  const Op& op = load.ops[call.op];
+  const uint16_t stream = op.stream;
+  const int64_t done = op.done_ns;
+  const bool ok = op.outcome == Outcome::kOk;
+  window_.Ended(op);
+  window_.Left(done);
   load.ops.End(call.op);
   calls_.Give(call);
-  ClientIsFree(load, op.stream, op.done_ns, outcome == Outcome::kOk);
+  ClientIsFree(load, stream, done, ok);
 }
 
 void Engine::ClientIsFree(ActiveLoad& load, uint16_t stream, int64_t at, bool ok) {
@@ -289,6 +321,7 @@ int64_t Engine::NextArrival(int64_t now) const {
 }
 
 int64_t Engine::NextWake(int64_t now) const {
+  if (!again_.empty()) return now;
   int64_t wake = std::min(next_second_, stop_deadline_);
   if (now < end_) wake = std::min(wake, end_);
   const int64_t arrival = NextArrival(now);
@@ -297,7 +330,7 @@ int64_t Engine::NextWake(int64_t now) const {
   }
   for (const ActiveLoad& load : loads_) {
     const Call* first = load.in_flight.first();
-    if (first != nullptr) wake = std::min(wake, load.ops[first->op].intended_ns + load.timeout_ns);
+    if (first != nullptr) wake = std::min(wake, first->patience_from + load.timeout_ns);
   }
   for (const auto& [name, driver] : drivers_) {
     const int64_t timer = driver->next_timer();
@@ -328,12 +361,14 @@ bool Engine::Finished(int64_t now) const {
 }
 
 size_t Engine::in_flight() const {
-  size_t sum = 0;
+  size_t sum = again_.size();
   for (const ActiveLoad& load : loads_) sum += load.in_flight.size();
   return sum;
 }
 
 void Engine::AbandonInFlight(int64_t now) {
+  stop_.store(true);  // nothing is sent again
+  SendAgain(now);
   for (ActiveLoad& load : loads_) {
     while (Call* call = load.in_flight.first()) {
       load.driver->Forget(*call);

@@ -55,6 +55,8 @@ class Engine : public CallSink {
   void SendOne(ActiveLoad& load, Lane& lane, int64_t intended, uint32_t key, int64_t now);
   void Flush();
   void Expire(int64_t now);
+  void SendAgain(int64_t now);
+  void Finish(Call& call);
   void Complete(Call& call, int64_t done, Outcome outcome, Answer answer, int code);
   void ClientIsFree(ActiveLoad& load, uint16_t stream, int64_t at, bool ok);
   void TellSecond(int64_t now);
@@ -75,6 +77,7 @@ class Engine : public CallSink {
   std::vector<StreamInfo> streams_;
   CallPool calls_;
   std::vector<Call*> unstamped_;  // sent in this turn, not yet written
+  std::vector<Call*> again_;      // to be sent once more; in no connection and no queue
 
   int64_t start_ = 0;  // monotonic time of t = 0
   int64_t started_unix_ns_ = 0;

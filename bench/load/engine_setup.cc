@@ -44,7 +44,8 @@ absl::Status Engine::Prepare() {
     if (!options_.endless) {
       const bool scheduled = load->schedule != nullptr && !load->schedule->empty();
       const int64_t last_sent = std::max(end_, scheduled ? load->schedule->back().intended_ns : 0);
-      last_possible_end_ = std::max(last_possible_end_, last_sent + load->timeout_ns + kGraceNs);
+      last_possible_end_ =
+          std::max(last_possible_end_, last_sent + spec.retries.attempts * load->timeout_ns + kGraceNs);
     }
     for (Lane& lane : load->lanes) {
       lane.stream = static_cast<uint16_t>(streams_.size());

@@ -179,6 +179,62 @@ TEST(GeneratorTest, NoAnswerInTimeIsUnknownAndCancelled) {
   EXPECT_GT(server.reset_by_client(), 0u);
 }
 
+TEST(GeneratorTest, WhatFailsIsSentAgainUpToItsBound) {
+  std::mutex mutex;
+  std::map<std::string, int> seen;  // by message, one a key
+  GrpcTestServer server([&](const std::string& message, const std::string&) {
+    std::lock_guard lock(mutex);
+    const int before = seen[message]++;
+    const bool odd = (message.back() - '0') % 2 == 1;
+    // Even keys are admitted at the third attempt, odd ones never.
+    return odd || before < 2 ? Answer_{Kind::kTrailersOnly, 14, ""} : Admit();
+  });
+  Generator::Options options = TestOptions(kTarget, server.endpoint(), 500, 0.2);
+  options.loads[0].retries.attempts = 3;
+  Generator generator(options);
+  const std::vector<Op> ops = RunAll(generator);
+  ASSERT_EQ(ops.size(), 100u);
+  for (const Op& op : ops) {
+    EXPECT_EQ(op.attempts, 3) << op.key;
+    EXPECT_EQ(op.outcome, op.key % 2 == 1 ? Outcome::kFailed : Outcome::kOk) << op.key;
+    EXPECT_EQ(op.code, op.key % 2 == 1 ? 14 : 0) << op.key;
+  }
+  EXPECT_EQ(server.received(), 300u);
+}
+
+TEST(GeneratorTest, EachAttemptHasItsOwnPatience) {
+  GrpcTestServer server(Always({Kind::kSilence, 0, ""}));
+  Generator::Options options = TestOptions(kTarget, server.endpoint(), 100, 0.2);
+  options.loads[0].timeout = std::chrono::milliseconds(50);
+  options.loads[0].retries.attempts = 3;
+  Generator generator(options);
+  const std::vector<Op> ops = RunAll(generator);
+  ASSERT_EQ(ops.size(), 20u);
+  uint64_t sent = 0;
+  for (const Op& op : ops) {
+    if (op.outcome == Outcome::kDropped) continue;  // a very late test machine
+    EXPECT_EQ(op.outcome, Outcome::kUnknown);
+    EXPECT_EQ(op.attempts, 3);
+    EXPECT_GE(op.latency_ns(), 150'000'000);
+    sent += op.attempts;
+  }
+  WaitUntil([&] { return server.received() == sent; });
+}
+
+TEST(GeneratorTest, ABudgetBoundsRetriesToAShareOfWhatIsSent) {
+  GrpcTestServer server(Always({Kind::kTrailersOnly, 14, ""}));
+  Generator::Options options = TestOptions(kTarget, server.endpoint(), 1000, 0.5);
+  options.loads[0].retries = {.attempts = 3, .budget = 0.1};
+  Generator generator(options);
+  const std::vector<Op> ops = RunAll(generator);
+  ASSERT_EQ(ops.size(), 500u);
+  uint64_t again = 0;
+  for (const Op& op : ops) again += op.attempts - 1;
+  EXPECT_GE(again, 50u);  // a tenth of 500
+  EXPECT_LE(again, 60u);  // and the 10 that were saved up
+  EXPECT_EQ(server.received(), 500 + again);
+}
+
 TEST(GeneratorTest, LateAnswersAreIgnored) {
   std::atomic<bool> stalled{false};
   GrpcTestServer server([&](const std::string&, const std::string&) {

@@ -29,6 +29,7 @@ constexpr char kHelp[] =
     "  edge     calls over gRPC at 64 outstanding, as a share of a bare echo\n"
     "  load     the load generator: arrivals a second, lag, CPU a call\n"
     "  proxy    the fault proxy without a toxic: what it adds, how much it carries\n"
+    "  postgres operations by the PostgreSQL adapter: one Sync a turn against one in flight a connection\n"
     "  pieces   single functions\n"
     "  peer     the Go reference service beside ours (only when asked for)\n"
     "\n"
@@ -54,7 +55,7 @@ int Usage(const std::string& problem) {
 
 // 0, or the exit status of a usage error; -1: help was asked for.
 int Parse(int argc, char** argv, Arguments* arguments) {
-  const std::vector<std::string> known = {"store", "edge", "load", "proxy", "pieces", "peer"};
+  const std::vector<std::string> known = {"store", "edge", "load", "proxy", "postgres", "pieces", "peer"};
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     const bool more = i + 1 < argc;
@@ -80,7 +81,7 @@ int Parse(int argc, char** argv, Arguments* arguments) {
     if (!peer) return Usage("--peer-binary and --client belong to --peer envoyproxy-ratelimit");
     if (access(path.c_str(), X_OK) != 0) return Usage(absl::StrCat(path, ": no program"));
   }
-  if (arguments->sections.empty()) arguments->sections = {"store", "edge", "load", "proxy", "pieces"};
+  if (arguments->sections.empty()) arguments->sections = {"store", "edge", "load", "proxy", "postgres", "pieces"};
   return 0;
 }
 
@@ -90,6 +91,7 @@ absl::Status Run(const std::string& section, const lab::bench::Setup& setup, con
   if (section == "edge") return BenchEdge(setup);
   if (section == "load") return BenchLoad(setup);
   if (section == "proxy") return BenchProxy(setup);
+  if (section == "postgres") return BenchPostgres(setup);
   if (section == "pieces") return BenchPieces(setup);
   return BenchPeer(setup, peer);
 }

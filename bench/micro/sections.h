@@ -17,6 +17,7 @@ struct PeerOptions {
   std::string client;  // external_client.h; "": our own generator
 };
 absl::Status BenchPeer(const Setup& setup, const PeerOptions& options);
+absl::Status BenchPostgres(const Setup& setup);
 absl::Status BenchPieces(const Setup& setup);
 
 }  // namespace lab::bench

@@ -17,10 +17,11 @@ struct Op {
   int64_t sent_ns = 0;      // when it was handed to its connection, just before the write; 0 when dropped
   int64_t done_ns = 0;      // when it was answered, failed or timed out; 0 when dropped
   uint32_t key = 0;
-  uint16_t stream = 0;      // index into Trial::streams
+  uint16_t stream = 0;  // index into Trial::streams
   Outcome outcome = Outcome::kDropped;
   Answer answer = Answer::kNone;
-  uint16_t code = 0;        // gRPC status code or HTTP status
+  uint16_t code = 0;     // gRPC status code or HTTP status
+  uint8_t attempts = 1;  // sendings of it: more than 1 only where its load says so
 
   int64_t latency_ns() const { return done_ns - intended_ns; }
   int64_t service_ns() const { return done_ns - sent_ns; }

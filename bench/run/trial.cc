@@ -276,9 +276,10 @@ void TrialRun::Finish() {
 std::vector<LoadSpec> LoadsOf(const Lab& lab, const VariantSpec& variant) {
   std::vector<LoadSpec> loads = lab.load;
   for (LoadSpec& load : loads) {
-    const auto changed = variant.request.find(load.name);
-    if (changed == variant.request.end()) continue;
-    for (const auto& [field, value] : changed->second) load.request[field] = value;
+    if (const auto changed = variant.request.find(load.name); changed != variant.request.end()) {
+      for (const auto& [field, value] : changed->second) load.request[field] = value;
+    }
+    if (const auto own = variant.retries.find(load.name); own != variant.retries.end()) load.retries = own->second;
   }
   return loads;
 }

@@ -94,11 +94,12 @@ std::string Quoted(const std::string& text) {
 
 absl::Status WriteOps(const Trial& trial, const std::string& path) {
   Lines lines(path);
-  lines << "stream,key,intended_us,sent_us,done_us,outcome,answer,code\n";
+  lines << "stream,key,intended_us,sent_us,done_us,outcome,answer,code,attempts\n";
   for (const Op& op : trial.ops) {
     lines << (op.stream < trial.streams.size() ? std::string_view(trial.streams[op.stream].name) : "?") << ","
           << int64_t{op.key} << "," << op.intended_ns / 1000 << "," << op.sent_ns / 1000 << "," << op.done_ns / 1000
-          << "," << NameOf(op.outcome) << "," << NameOf(op.answer) << "," << int64_t{op.code} << "\n";
+          << "," << NameOf(op.outcome) << "," << NameOf(op.answer) << "," << int64_t{op.code} << ","
+          << int64_t{op.attempts} << "\n";
   }
   return lines.Close();
 }
