@@ -122,7 +122,8 @@ absl::Status BenchEdge(const Setup& setup) {
     const absl::Status status = Alternate(
         setup.rounds(), [&] { return edge.Measure(bare, base); }, [&] { return edge.Measure(mode, ours); });
     if (!status.ok()) return status;
-    Print(mode, ours, Ratios(Column(ours, &ClosedLoopResult::calls_per_s), Column(base, &ClosedLoopResult::calls_per_s)));
+    Print(mode, ours,
+          Ratios(Column(ours, &ClosedLoopResult::calls_per_s), Column(base, &ClosedLoopResult::calls_per_s)));
     all_echoes.insert(all_echoes.end(), base.begin(), base.end());
   }
   Print(bare, all_echoes, {});

@@ -17,6 +17,11 @@ struct PeerOptions {
   std::string client;  // external_client.h; "": our own generator
 };
 absl::Status BenchPeer(const Setup& setup, const PeerOptions& options);
+struct TraceOptions {
+  std::string path;    // "": none, Zipf loads instead
+  std::string format;  // services/cacheapi/trace_replay.h; "": by the file's name
+};
+absl::Status BenchHits(const TraceOptions& options);
 absl::Status BenchPostgres(const Setup& setup);
 absl::Status BenchPieces(const Setup& setup);
 
