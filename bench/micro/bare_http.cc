@@ -5,6 +5,7 @@
 //                                            value as the body; nothing is looked at or decided
 //
 // The answers carry as many bytes and headers as those of the service. Ends on SIGTERM; one thread.
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -14,6 +15,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "services/runtime/async/loop.h"
 #include "services/runtime/http/server.h"
@@ -26,9 +29,18 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
 
-constexpr char kBody[] =
-    "{\"brand\":\"b00000001\",\"window\":\"24h\",\"version\":1,\"posts\":4711,\"correction\":0,\"authors\":1234,"
-    "\"sentiment\":12.34,\"likes_median\":12,\"likes_p99\":345,\"arabic\":2345}";
+// Of the brand in the path: a load looks whether an answer is to its question.
+std::string BodyFor(std::string_view target) {
+  constexpr std::string_view kBefore = "/v1/brands/";
+  target.remove_prefix(std::min(target.size(), kBefore.size()));
+  std::string body = "{\"brand\":\"";
+  body += target.substr(0, target.find('/'));
+  body +=
+      "\",\"window\":\"24h\",\"version\":1,\"posts\":20,\"correction\":0,\"authors\":20,\"sentiment\":10.00,"
+      "\"likes_median\":10,\"likes_p99\":20,\"arabic\":0}";
+  return body;
+}
+
 constexpr std::pair<const char*, const char*> kHeaders[] = {
     {"ETag", "W/\"v1-24h\""}, {"Age", "1"},       {"Cache-Control", "max-age=59"},
     {"X-Version", "1"},       {"X-Cache", "hit"}, {"X-Cache-Tier", "l1"}};
@@ -50,7 +62,7 @@ class Session : public std::enable_shared_from_this<Session> {
     response_.set(http::field::content_type, "application/json");
     for (const auto& [name, value] : kHeaders) response_.set(name, value);
     response_.keep_alive(request_.keep_alive());
-    response_.body() = kBody;
+    response_.body() = BodyFor({request_.target().data(), request_.target().size()});
     response_.prepare_payload();
     http::async_write(socket_, response_, [self = shared_from_this()](beast::error_code error, size_t) {
       if (!error && self->response_.keep_alive()) self->Read();

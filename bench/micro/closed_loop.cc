@@ -35,18 +35,19 @@ absl::StatusOr<ClosedLoopResult> MeasureClosedLoop(const ClosedLoop& what) {
   const double warm = what.seconds / 5;
   LoadSpec load;
   load.name = "closed";
-  load.target = "ratelimit.grpc";
+  load.target = what.target;
   load.arrivals = Arrivals::kClosed;
   load.closed_clients = what.outstanding;
   load.keys.kind = KeySpec::Kind::kUniform;
   load.keys.count = what.keys;
   load.max_in_flight = what.outstanding;
-  load.request = {{"domain", "bench"}, {"key", what.key}};
+  load.request = what.request;
+  if (load.request.empty()) load.request = {{"domain", "bench"}, {"key", what.key}};
 
   Generator::Options options;
   options.loads = {load};
   options.phases = {{"warm", 0, warm}, {"measure", warm, warm + what.seconds}};
-  options.endpoints = {{"ratelimit.grpc", {what.address}}};
+  options.endpoints = {{what.target, {what.address}}};
   options.realtime = false;  // a closed loop has no schedule to keep, and must not keep the servers off the cores
   options.max_ops = static_cast<size_t>((warm + what.seconds) * 400'000);
   Generator generator(std::move(options));

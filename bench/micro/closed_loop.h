@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -24,10 +25,12 @@ struct ClosedLoopResult {
 std::vector<double> Column(const std::vector<ClosedLoopResult>& results, double ClosedLoopResult::*figure);
 
 struct ClosedLoop {
-  std::string address;               // of the server
-  pid_t server = 0;                  // whose CPU is counted
-  pid_t redis = 0;                   // its Redis; 0: none
-  std::string key = "fixed_window";  // descriptor key
+  std::string address;  // of the server
+  std::string target = "ratelimit.grpc";
+  std::map<std::string, std::string> request;  // fields; empty: of the limiter, with `key`
+  pid_t server = 0;                            // whose CPU is counted
+  pid_t redis = 0;                             // its Redis; 0: none
+  std::string key = "fixed_window";            // descriptor key
   uint32_t keys = 10'000;
   int outstanding = 64;
   double seconds = 1;

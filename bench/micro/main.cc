@@ -31,6 +31,7 @@ constexpr char kHelp[] =
     "  load     the load generator: arrivals a second, lag, CPU a call\n"
     "  proxy    the fault proxy without a toxic: what it adds, how much it carries\n"
     "  postgres operations by the PostgreSQL adapter: one Sync a turn against one in flight a connection\n"
+    "  cache    hits of the cache-aside API as a share of bare servers, and what a lease adds to a miss\n"
     "  hits     hit ratio by eviction policy and size, on Zipf loads or on a trace\n"
     "  pieces   single functions\n"
     "  peer     the Go reference service beside ours (only when asked for)\n"
@@ -60,7 +61,8 @@ int Usage(const std::string& problem) {
 
 // 0, or the exit status of a usage error; -1: help was asked for.
 int Parse(int argc, char** argv, Arguments* arguments) {
-  const std::vector<std::string> known = {"store", "edge", "load", "proxy", "postgres", "hits", "pieces", "peer"};
+  const std::vector<std::string> known = {"store", "edge", "load",   "proxy", "postgres",
+                                          "cache", "hits", "pieces", "peer"};
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     const bool more = i + 1 < argc;
@@ -100,7 +102,7 @@ int Parse(int argc, char** argv, Arguments* arguments) {
   }
   if (arguments->sections.empty() && !arguments->trace.path.empty()) arguments->sections = {"hits"};
   if (arguments->sections.empty())
-    arguments->sections = {"store", "edge", "load", "proxy", "postgres", "hits", "pieces"};
+    arguments->sections = {"store", "edge", "load", "proxy", "postgres", "cache", "hits", "pieces"};
   return 0;
 }
 
@@ -110,6 +112,7 @@ absl::Status Run(const std::string& section, const lab::bench::Setup& setup, con
   if (section == "edge") return BenchEdge(setup);
   if (section == "load") return BenchLoad(setup);
   if (section == "proxy") return BenchProxy(setup);
+  if (section == "cache") return BenchCache(setup);
   if (section == "hits") return BenchHits(arguments.trace);
   if (section == "postgres") return BenchPostgres(setup);
   if (section == "pieces") return BenchPieces(setup);
@@ -134,7 +137,7 @@ int main(int argc, char** argv) {
     return kNotCompleted;
   }
   lab::obs::SetLogLevel(lab::obs::Level::kWarn);  // of the clients in this process: only what goes wrong
-  const lab::bench::Setup setup{**workspace, build.string(), lab::bench::StateFolder(root), arguments.quick};
+  const lab::bench::Setup setup{**workspace, root, build.string(), lab::bench::StateFolder(root), arguments.quick};
   int exit_status = 0;
   for (const std::string& section : arguments.sections) {
     const absl::Status status = Run(section, setup, arguments);

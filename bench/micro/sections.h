@@ -17,6 +17,7 @@ struct PeerOptions {
   std::string client;  // external_client.h; "": our own generator
 };
 absl::Status BenchPeer(const Setup& setup, const PeerOptions& options);
+absl::Status BenchCache(const Setup& setup);
 struct TraceOptions {
   std::string path;    // "": none, Zipf loads instead
   std::string format;  // services/cacheapi/trace_replay.h; "": by the file's name

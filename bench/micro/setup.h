@@ -14,6 +14,7 @@ namespace lab::bench {
 // What all sections know of this invocation.
 struct Setup {
   Workspace& workspace;
+  std::string root;   // the checkout
   std::string build;  // build/<preset>, where the servers' binaries are
   std::string state;  // what is kept: $LAB_STATE or .lab
   bool quick = false;
