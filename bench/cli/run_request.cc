@@ -100,6 +100,7 @@ absl::StatusOr<RunOptions> ReadRunOptions(const Arguments& arguments, const Lab&
   RunOptions options;
   Errors errors;
   options.quick = arguments.Has("--quick");
+  options.repeat_disturbed = true;
   options.recalibrate = arguments.Has("--recalibrate");
   options.repeat = options.quick ? 1 : std::max(1, lab.repeat);
   // Another arrival pattern in each run, unless a seed is given; the report tells which it was.

@@ -87,6 +87,7 @@ struct Trial {
   std::vector<std::string> problems;
   std::vector<std::string> host_problems;  // those of `problems` that are the host's doing, whatever the lab
   std::vector<std::string> cautions;       // what the host did that only a narrow miss could be owed to
+  std::vector<std::string> disturbed;      // why the trial before this one, of which this is the repetition, is not it
   double generator_cpu_s = 0;
   bool complete = false;                 // false: broken off (interrupted, a part could not start)
 };

@@ -263,6 +263,13 @@ std::vector<std::string> DistinctReasons(const Run& run) {
       if (!known && told.insert(problem).second) reasons.push_back(absl::StrCat(trial.variant, ": ", problem));
     }
   }
+  const auto repeated = [](const Trial& trial) { return !trial.disturbed.empty(); };
+  const auto again = std::find_if(run.trials.begin(), run.trials.end(), repeated);
+  if (again != run.trials.end()) {
+    reasons.push_back(absl::StrCat(std::count_if(again, run.trials.end(), repeated), " of ", run.trials.size(),
+                                   " trials were run again, because the host disturbed them: ",
+                                   again->disturbed.front(), " (", TrialName(*again), ")"));
+  }
   const auto cautious = [](const Trial& trial) { return !trial.cautions.empty(); };
   const auto first = std::find_if(run.trials.begin(), run.trials.end(), cautious);
   if (first != run.trials.end()) {

@@ -167,6 +167,7 @@ void Fields(Archive& archive, Trial& trial) {
   archive("problems", trial.problems);
   archive.Added("host_problems", trial.host_problems);
   archive.Added("cautions", trial.cautions);
+  archive.Added("disturbed", trial.disturbed);
   archive("started_unix_ns", trial.started_unix_ns);
   archive("duration_s", trial.duration_s);
   archive("generator_cpu_s", trial.generator_cpu_s);

@@ -138,9 +138,11 @@ TEST(ResultJsonTest, ProblemsOfTheHostAreMarkedAndEarlierResultsHaveNoMark) {
   Report report = Sample();
   report.run.trials[0].problems = {"stolen", "redis died"};
   report.run.trials[0].host_problems = {"stolen"};
+  report.run.trials[0].disturbed = {"starved"};
   Json json = Json::parse(ResultJson(report));
   EXPECT_EQ(json["trials"][0]["host_problems"], Json({"stolen"}));
   EXPECT_EQ(ParseResult(json.dump(), "x")->run.trials[0].host_problems, std::vector<std::string>{"stolen"});
+  EXPECT_EQ(ParseResult(json.dump(), "x")->run.trials[0].disturbed, std::vector<std::string>{"starved"});
   for (Json& trial : json["trials"]) trial.erase("host_problems");
   EXPECT_EQ(ParseResult(json.dump(), "x")->run.trials[0].problems.size(), 2u);
 }

@@ -88,11 +88,16 @@ std::vector<std::string> LagCautions(const Trial& trial) {
   return {Concat("the host let the load generator run late: ", LateText(late, kLagCaution_s))};
 }
 
+bool OnlyTheHostDisturbed(const Trial& trial) {
+  return trial.complete && !trial.problems.empty() && trial.problems.size() == trial.host_problems.size();
+}
+
 void ShareCaution(std::vector<Trial>& trials) {
-  const auto disturbed =
-      std::find_if(trials.begin(), trials.end(), [](const Trial& t) { return !t.host_problems.empty(); });
+  const auto disturbed = std::find_if(trials.begin(), trials.end(), [](const Trial& trial) {
+    return !trial.host_problems.empty() || !trial.disturbed.empty();
+  });
   if (disturbed == trials.end()) return;
-  const std::string caution = Concat("the host disturbed another trial of this run, of ", disturbed->variant);
+  const std::string caution = Concat("the host disturbed a trial of this run, of ", disturbed->variant);
   for (Trial& trial : trials) {
     if (trial.problems.empty() && trial.cautions.empty()) trial.cautions.push_back(caution);
   }

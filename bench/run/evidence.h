@@ -43,8 +43,11 @@ std::vector<std::string> HostProblems(const HostLoad& before, const HostLoad& af
 // holds beside that holds all the more without it; what does not may be the hypervisor's doing (bench/judge/README.md).
 std::vector<std::string> HostCautions(const HostLoad& before, const HostLoad& after, double seconds, int cores);
 
+// Whether it has problems and all of them are the host's doing: then another trial of the same may have none.
+bool OnlyTheHostDisturbed(const Trial& trial);
+
 // A run in which the host made a trial worthless is no calm one: its other trials, where they have no caution of their
-// own, ask for caution too.
+// own, ask for caution too, and so does one that was run again.
 void ShareCaution(std::vector<Trial>& trials);
 
 // Parts, or we, that waited for memory to come back from a disk: more than 20 major page faults a second while the

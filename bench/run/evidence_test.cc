@@ -105,7 +105,20 @@ TEST(EvidenceTest, ADisturbedTrialAsksForCautionInTheOthers) {
   EXPECT_THAT(trials[0].cautions, testing::IsEmpty());
   EXPECT_THAT(trials[1].cautions, testing::IsEmpty());
   EXPECT_THAT(trials[2].cautions, testing::ElementsAre("the hypervisor"));
-  EXPECT_THAT(trials[3].cautions, testing::ElementsAre(testing::HasSubstr("another trial of this run, of deny")));
+  EXPECT_THAT(trials[3].cautions, testing::ElementsAre(testing::HasSubstr("a trial of this run, of deny")));
+}
+
+TEST(EvidenceTest, WhatOnlyTheHostDisturbedMayBeRunAgain) {
+  Trial trial;
+  trial.complete = true;
+  EXPECT_FALSE(OnlyTheHostDisturbed(trial));
+  trial.problems = trial.host_problems = {"starved"};
+  EXPECT_TRUE(OnlyTheHostDisturbed(trial));
+  trial.problems.push_back("redis died");
+  EXPECT_FALSE(OnlyTheHostDisturbed(trial));
+  trial.problems = trial.host_problems;
+  trial.complete = false;
+  EXPECT_FALSE(OnlyTheHostDisturbed(trial)) << "broken off";
 }
 
 TEST(EvidenceTest, AKillForWantOfMemoryCountsUnlessAFaultAskedForIt) {

@@ -86,12 +86,15 @@ Run Describe(const Lab& lab, const RunOptions& options, std::string folder) {
 }
 
 // "trials/deny-1", "trials/deny-1-again".
-absl::StatusOr<std::string> MakeTrialFolder(const Arm& arm, int repeat) {
-  const std::string folder = Concat(arm.run->folder, "/trials/", arm.folder, "-", repeat, arm.again ? "-again" : "");
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) return absl::UnavailableError(Concat("cannot make ", folder, ": ", error.message()));
-  return folder;
+std::string FolderOf(const Arm& arm, int repeat) {
+  return Concat(arm.run->folder, "/trials/", arm.folder, "-", repeat, arm.again ? "-again" : "");
+}
+
+// With those that had to be run twice.
+size_t TrialsRun(const Run& run) {
+  return run.trials.size() +
+         static_cast<size_t>(std::count_if(run.trials.begin(), run.trials.end(),
+                                           [](const Trial& trial) { return !trial.disturbed.empty(); }));
 }
 
 // The lab's budget is that of all its variants and its own repeats; a run of more has more, one of less has no more
@@ -106,6 +109,61 @@ double BudgetOf(const Lab& lab, const RunOptions& options, size_t trials, bool l
                        static_cast<double>(std::max<size_t>(1, declared));
 }
 
+// What a disturbed trial left stays beside that of its repetition.
+void SetAside(const std::string& folder) {
+  std::error_code ignored;
+  std::filesystem::rename(folder, Concat(folder, "-disturbed"), ignored);
+}
+
+// The trials of some arms, one after the other, each from fresh state.
+class Trials {
+ public:
+  Trials(const Lab& lab, const RunOptions& options, Journal& journal, Spawner& spawner, Progress& progress,
+         size_t trials)
+      : lab_(lab), journal_(journal), spawner_(spawner), progress_(progress), trials_(trials) {
+    // A generator that is starved on purpose would be so again.
+    if (options.repeat_disturbed && options.starve_load <= 0) repetitions_left_ = std::max<size_t>(1, trials / 2);
+  }
+
+  absl::Status Run(const Arm& arm, int repeat, size_t index) {
+    absl::StatusOr<Trial> trial = RunOnce(arm, repeat, index);
+    if (!trial.ok()) return trial.status();
+    if (OnlyTheHostDisturbed(*trial) && repetitions_left_ > 0) {
+      --repetitions_left_;
+      progress_.Note("the host disturbed this trial: it is run once more");
+      SetAside(FolderOf(arm, repeat));
+      const std::vector<std::string> disturbed = trial->host_problems;
+      trial = RunOnce(arm, repeat, index);
+      if (!trial.ok()) return trial.status();
+      trial->disturbed = disturbed;
+    }
+    arm.run->trials.push_back(*std::move(trial));
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::StatusOr<Trial> RunOnce(const Arm& arm, int repeat, size_t index) {
+    progress_.TrialStarts(arm.label, repeat, static_cast<int>(index), static_cast<int>(trials_));
+    const std::string folder = FolderOf(arm, repeat);
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (error) return absl::UnavailableError(Concat("cannot make ", folder, ": ", error.message()));
+    absl::StatusOr<Trial> trial =
+        RunTrial({lab_, *arm.variant, *arm.options, repeat, folder}, spawner_, journal_, progress_);
+    if (!trial.ok()) return trial.status();
+    trial->again = arm.again;
+    progress_.TrialEnds(*trial);
+    return trial;
+  }
+
+  const Lab& lab_;
+  Journal& journal_;
+  Spawner& spawner_;
+  Progress& progress_;
+  const size_t trials_;
+  size_t repetitions_left_ = 0;
+};
+
 absl::Status RunTrials(const Lab& lab, const RunOptions& options, const std::vector<Arm>& arms, Progress& progress) {
   const absl::StatusOr<std::unique_ptr<Journal>> journal = Journal::Open(StateFolder(options.root));
   if (!journal.ok()) return journal.status();
@@ -113,17 +171,9 @@ absl::Status RunTrials(const Lab& lab, const RunOptions& options, const std::vec
   Spawner spawner([&journal](pid_t pid, const std::string& name) { return (*journal)->Process(pid, name); });
   const auto interrupted = [&] { return options.interrupted != nullptr && options.interrupted->load() != 0; };
   const auto order = Interleaved(arms, std::max(1, options.repeat));
+  Trials trials(lab, options, **journal, spawner, progress, order.size());
   for (size_t i = 0; i < order.size() && !interrupted(); ++i) {
-    const auto& [arm, repeat] = order[i];
-    progress.TrialStarts(arm->label, repeat, static_cast<int>(i), static_cast<int>(order.size()));
-    const absl::StatusOr<std::string> folder = MakeTrialFolder(*arm, repeat);
-    if (!folder.ok()) return folder.status();
-    absl::StatusOr<Trial> trial =
-        RunTrial({lab, *arm->variant, *arm->options, repeat, *folder}, spawner, **journal, progress);
-    if (!trial.ok()) return trial.status();
-    trial->again = arm->again;
-    progress.TrialEnds(*trial);
-    arm->run->trials.push_back(std::move(*trial));
+    if (absl::Status status = trials.Run(*order[i].first, order[i].second, i); !status.ok()) return status;
   }
   for (const Arm& arm : arms) {
     arm.run->interrupted = interrupted();
@@ -219,7 +269,7 @@ absl::StatusOr<Run> RunLab(const Lab& lab, const RunOptions& options, Progress& 
   if (!status.ok()) return BrokenOff(status, *folder);
   FinishRunFolder(*folder);
   run.duration_s = std::chrono::duration<double>(Clock::now() - begin).count();
-  run.budget_s = BudgetOf(lab, options, run.trials.size(), run.knee && run.knee->source == "measured");
+  run.budget_s = BudgetOf(lab, options, TrialsRun(run), run.knee && run.knee->source == "measured");
   if (run.over_budget()) {
     progress.Note(absl::StrFormat("the run took %.1f s, more than its budget of %.0f s", run.duration_s, run.budget_s));
   }

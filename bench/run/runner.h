@@ -39,6 +39,8 @@ struct RunOptions {
   std::map<std::string, std::map<std::string, std::string>> set;  // part → configuration
   std::map<std::string, double> predictions;
   double starve_load = 0;
+  // A trial that only the host disturbed is run once more and replaced; half of a run's trials at most.
+  bool repeat_disturbed = false;
   bool recalibrate = false;  // look for the knee again, whatever is kept
   std::string root;          // the checkout: binaries below build/, state below .lab/
   std::vector<std::string> command;

@@ -1,7 +1,12 @@
 #include "bench/run/runner.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
 #include <filesystem>
 #include <set>
+#include <utility>
 
 #include "bench/run/part_kind.h"
 #include "bench/run/run_folder.h"
@@ -40,6 +45,7 @@ class Recorder : public Progress {
   void PhaseStarts(const Phase& phase) override {
     phases.push_back(phase.name);
     if (interrupt_at == phase.name) interrupted = 2;
+    if (stand_still_at == phase.name && std::exchange(stand_still, false)) StandStill();
   }
   void FaultChanged(const FaultRecord& fault) override {
     if (interrupt_at == "fault seen" && fault.seen_s) interrupted = 2;
@@ -47,8 +53,20 @@ class Recorder : public Progress {
 
   void Note(const std::string& text) override { notes.push_back(text); }
 
+  // As on a host that has no time for us: this process is stopped for half a second.
+  static void StandStill() {
+    const pid_t parent = getpid();
+    if (fork() == 0) {
+      kill(parent, SIGSTOP);
+      usleep(500'000);
+      kill(parent, SIGCONT);
+      _exit(0);
+    }
+  }
+
   std::vector<std::string> trials, boots, phases, notes;
-  std::string interrupt_at;
+  std::string interrupt_at, stand_still_at;
+  bool stand_still = true;  // once
   std::atomic<int> interrupted{0};
 };
 
@@ -131,6 +149,36 @@ TEST_F(RunnerTest, OneVariantRunsAgainInEachRepeatToShowTheNoise) {
   EXPECT_FALSE(run->trials[0].again || run->trials[5].again);
   EXPECT_EQ(run->trials[0].seed, run->trials[2].seed) << "the same arrivals";
   EXPECT_GT(fs::file_size(run->folder + "/trials/first-1-again/ops.csv"), 0u);
+}
+
+TEST_F(RunnerTest, ATrialThatTheHostDisturbedIsRunOnceMore) {
+  options_.variants = {"first"};
+  lab_.phases = {{"steady", Millis(1500)}};
+  lab_.faults.clear();
+  options_.repeat_disturbed = true;
+  recorder_.stand_still_at = "steady";
+  const absl::StatusOr<bench::Run> run = RunIt();
+  while (waitpid(-1, nullptr, WNOHANG) > 0) {
+  }
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_THAT(recorder_.trials, testing::ElementsAre("first-1", "first-1"));
+  ASSERT_EQ(run->trials.size(), 1u);
+  EXPECT_THAT(run->trials[0].disturbed, testing::Contains(HasSubstr("stood still")));
+  EXPECT_GT(fs::file_size(run->folder + "/trials/first-1/ops.csv"), 0u);
+  EXPECT_GT(fs::file_size(run->folder + "/trials/first-1-disturbed/ops.csv"), 0u);
+}
+
+TEST_F(RunnerTest, WithoutThatADisturbedTrialStays) {
+  options_.variants = {"first"};
+  lab_.phases = {{"steady", Millis(1500)}};
+  lab_.faults.clear();
+  recorder_.stand_still_at = "steady";
+  const absl::StatusOr<bench::Run> run = RunIt();
+  while (waitpid(-1, nullptr, WNOHANG) > 0) {
+  }
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_THAT(recorder_.trials, testing::ElementsAre("first-1"));
+  EXPECT_THAT(run->trials.at(0).host_problems, testing::Contains(HasSubstr("stood still")));
 }
 
 TEST_F(RunnerTest, ADefusedFaultLeavesNoReceipt) {

@@ -89,8 +89,9 @@ class ReadmeCommands(LabTest):
         with open(os.path.join(folder, "result.json")) as file:
             result = json.load(file)
         self.assertEqual(result["verdict"]["state"], "pass")
-        # Its length is that of its phases and starts, not a speed.
-        self.assertLessEqual(result["duration_s"], QUICK_BUDGET)
+        # Its length is that of its phases and starts, not a speed; with the trials that the host made it run twice.
+        again = sum(1 for trial in result["trials"] if trial.get("disturbed"))
+        self.assertLessEqual(result["duration_s"], QUICK_BUDGET * (1 + again / len(result["trials"])))
         for trial in os.listdir(os.path.join(folder, "trials")):
             spans = []
             for path in glob.glob(os.path.join(folder, "trials", trial, "traces", "ratelimit*.jsonl")):  # one a replica
