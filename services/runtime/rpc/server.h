@@ -34,6 +34,12 @@ class Call {
   size_t request_bytes() const;
   Clock::time_point deadline() const;      // of the client; far in the future when it sent none
   const obs::TraceContext& trace() const;  // of this call's own span
+  // What the client sent under this name (lower case); "" when it sent none. Bytes of a stranger, not checked.
+  std::string_view Metadata(std::string_view name) const;
+  // Goes to the client with the status, whatever that is; before Reply or Fail. `name` in lower case. What HTTP/2 does
+  // not carry as text (a name that is no token, a value beyond printable ASCII) is left out: gRPC would end the
+  // process.
+  void AddTrailer(std::string name, std::string value);
   // Encodes now, leaves at the end of the turn: `message` may be reused at once.
   void Reply(const google::protobuf::MessageLite& message);
   void Fail(const absl::Status& status);  // the text reaches the client; an OK status is sent as UNKNOWN

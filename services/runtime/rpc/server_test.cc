@@ -305,6 +305,36 @@ TEST(ServerTest, FollowsTheTraceOfTheCaller) {
   EXPECT_NE(spans[0].context.span_id, parent.span_id);
 }
 
+TEST(ServerTest, ReadsMetadataAndSendsTrailers) {
+  testing::LoopThread thread;
+  obs::Metrics metrics;
+  obs::Tracer tracer;
+  Server server(thread.loop, {}, metrics, tracer);
+  server.Register(kEcho, "test.echo", [](Call call) {
+    const std::string tenant(call.Metadata("x-tenant"));
+    call.AddTrailer("x-known", tenant.empty() ? "nobody" : tenant);
+    for (const char* name : {"", "Upper", "two words", "grpc-status", "x-bytes-bin"}) call.AddTrailer(name, "left out");
+    call.AddTrailer("x-bad", "line\nend");
+    if (tenant == "fail") return call.Fail(absl::ResourceExhaustedError("over the limit"));
+    call.Reply(StringValue());
+  });
+  ASSERT_TRUE(server.Start().ok());
+  thread.Start();
+  PlainClient client("127.0.0.1:" + std::to_string(server.port()));
+  for (const char* tenant : {"", "acme", "fail"}) {
+    grpc::ClientContext context;
+    if (*tenant != '\0') context.AddMetadata("x-tenant", tenant);
+    const grpc::Status status = client.Echo("hello", nullptr, &context);
+    EXPECT_EQ(status.ok(), std::string(tenant) != "fail");
+    const auto& trailers = context.GetServerTrailingMetadata();
+    ASSERT_EQ(trailers.size(), 1u);
+    EXPECT_EQ(std::string(trailers.begin()->first.data(), trailers.begin()->first.size()), "x-known");
+    EXPECT_EQ(std::string(trailers.begin()->second.data(), trailers.begin()->second.size()),
+              *tenant == '\0' ? "nobody" : tenant);
+  }
+  thread.Stop();
+}
+
 // Timers are Asio's: they must be able to end the sleep in gRPC's queue.
 TEST(ServerTest, AnAsioTimerCanAnswerACall) {
   EchoServer echo;
