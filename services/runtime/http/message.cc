@@ -119,8 +119,7 @@ Response Problem(int status, std::string_view title, std::string_view detail) {
 }
 
 Response TooManyConnections(int bound) {
-  return Problem(503, "too many connections",
-                 Concat("this server serves ", bound, " connections; try again later"));
+  return Problem(503, "too many connections", Concat("this server serves ", bound, " connections; try again later"));
 }
 
 Response FromStatus(const absl::Status& status) {
