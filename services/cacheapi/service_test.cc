@@ -3,13 +3,17 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <thread>
 
 #include "envoy/service/ratelimit/v3/rls.pb.h"
+#include "grpc/health/v1/health.pb.h"
 #include "lab/cacheapi/v1/insights.pb.h"
-#include "services/runtime/base/json.h"
 #include "services/cacheapi/service_testing.h"
+#include "services/runtime/base/json.h"
 
 namespace lab::cacheapi {
 namespace {
@@ -221,7 +225,11 @@ TEST_F(ServiceTest, AnActorOfTheMetadataIsHeldByTheGate) {
 
 TEST_F(ServiceTest, TellsItsHealthAndDescribesItself) {
   Start(On(*stores_));
-  EXPECT_TRUE(service_->has_grpc());
+  grpc::health::v1::HealthCheckRequest request;
+  grpc::health::v1::HealthCheckResponse health;
+  request.set_service("lab.cacheapi.v1.InsightsService");
+  ASSERT_TRUE(service_->client().Call("/grpc.health.v1.Health/Check", request, &health).ok());
+  EXPECT_EQ(health.status(), grpc::health::v1::HealthCheckResponse::SERVING);
   const std::string document = Http(service_->http_port(), "GET", "/openapi.json");
   EXPECT_THAT(document, StartsWith("HTTP/1.1 200 "));
   EXPECT_THAT(document, HasSubstr("\"operationId\": \"getInsights\""));
@@ -342,6 +350,27 @@ TEST_F(ServiceTest, UnderLoadItMayEndWithoutAStop) {
     for (std::thread& caller : callers) caller.join();
     service_.reset();
   }
+}
+
+TEST_F(ServiceTest, PromtoolFindsNothingToComplainAbout) {
+  const char* named = std::getenv("LAB_PROMTOOL");
+  const std::string promtool = named != nullptr ? named : "promtool";
+  if (std::system(("command -v " + promtool + " >/dev/null").c_str()) != 0) {
+    GTEST_SKIP() << "no promtool (Debian package prometheus, or LAB_PROMTOOL=<path>)";
+  }
+  TwiceLimiter limiter;
+  Options options = On(*stores_);
+  options.edge.limiter.target = limiter.target();
+  Start(options);
+  v1::GetInsightsResponse read;
+  Get("acme", "", &read);
+  std::string file = (std::filesystem::temp_directory_path() / "cacheapi-metrics-XXXXXX").string();
+  const int fd = mkstemp(file.data());
+  ASSERT_GE(fd, 0);
+  close(fd);
+  std::ofstream(file) << service_->MetricsText();
+  EXPECT_EQ(std::system((promtool + " check metrics <" + file).c_str()), 0);
+  std::filesystem::remove(file);
 }
 
 TEST_F(ServiceTest, ARedisInClusterModeIsRefused) {

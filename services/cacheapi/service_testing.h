@@ -72,7 +72,8 @@ class ServiceUnderTest {
   int grpc_port() const { return service_->Ports()[0].second; }
   int http_port() const { return http_.port(); }
   bool has_grpc() const { return !service_->Ports().empty(); }
-  bool MetricsShow(const std::string& line) const { return metrics_.Text().find(line + "\n") != std::string::npos; }
+  std::string MetricsText() const { return metrics_.Text(); }
+  bool MetricsShow(const std::string& line) const { return MetricsText().find(line + "\n") != std::string::npos; }
   rpc::testing::PlainClient& client() { return *client_; }
 
   absl::Status started;
