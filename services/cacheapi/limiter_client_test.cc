@@ -2,7 +2,11 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <future>
+#include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "envoy/service/ratelimit/v3/rls.pb.h"

@@ -131,22 +131,22 @@ void SharedCache::GetOrLease(const std::string& key, bool early, GetDone done) {
   const std::string length = Milliseconds(options_.lease);
   const std::array<std::string_view, 2> keys = {key, lease};
   const std::array<std::string_view, 3> arguments = {token, length, early ? "1" : "0"};
-  redis_.Eval(lease_, keys, arguments,
-              [this, key, early, token = std::move(token),
-               done = std::move(done)](absl::StatusOr<redis::Reply> reply) mutable {
-                if (reply.ok() && reply->size() != 3) return done(absl::InternalError("not a reply of the lease script"));
-                if (!reply.ok()) return done(ReadOrMiss(key, reply));
-                const bool wrong_type = (*reply)[2].integer() == 1;
-                Found found = wrong_type ? WrongType() : Read(key, (*reply)[0], Clock::now());
-                const int64_t filler = (*reply)[1].integer();
-                // By its times alone the script takes for fresh what is torn, and what was written before the clock went
-                // back. Nobody would fill it: so the lease is asked for as if it were to be early.
-                if (filler == kNobody && found.state != Found::State::kFresh && !early) {
-                  return GetOrLease(key, true, std::move(done));
-                }
-                if (filler == kCaller) found.token = std::move(token);
-                done(std::move(found));
-              });
+  redis_.Eval(
+      lease_, keys, arguments,
+      [this, key, early, token = std::move(token), done = std::move(done)](absl::StatusOr<redis::Reply> reply) mutable {
+        if (reply.ok() && reply->size() != 3) return done(absl::InternalError("not a reply of the lease script"));
+        if (!reply.ok()) return done(ReadOrMiss(key, reply));
+        const bool wrong_type = (*reply)[2].integer() == 1;
+        Found found = wrong_type ? WrongType() : Read(key, (*reply)[0], Clock::now());
+        const int64_t filler = (*reply)[1].integer();
+        // By its times alone the script takes for fresh what is torn, and what was written before the clock went
+        // back. Nobody would fill it: so the lease is asked for as if it were to be early.
+        if (filler == kNobody && found.state != Found::State::kFresh && !early) {
+          return GetOrLease(key, true, std::move(done));
+        }
+        if (filler == kCaller) found.token = std::move(token);
+        done(std::move(found));
+      });
 }
 
 // ---- writing ----
