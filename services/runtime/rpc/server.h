@@ -61,6 +61,7 @@ class Call {
 //   rpc_server_duration_seconds       from the turn that took the call to the one that answers it
 //   rpc_server_in_flight              calls not yet done with, those waiting for the transport included
 //   rpc_server_connections            open ones
+//   rpc_server_refused_connections_total
 //   rpc_server_received_bytes_total, rpc_server_sent_bytes_total   messages, without HTTP/2
 class Server {
  public:
@@ -70,6 +71,7 @@ class Server {
     int pre_posted = 64;               // requests waiting in the queue for a call
     int max_message_bytes = 64 << 10;  // larger: RESOURCE_EXHAUSTED
     int max_in_flight = 4096;          // more: RESOURCE_EXHAUSTED at once
+    int max_connections = 1024;        // more: GOAWAY and closed, which is UNAVAILABLE to a client
     bool cork = true;                  // one segment a burst of replies
   };
   // Takes the call and may keep it until it is answered. Never sees a call whose deadline was over on arrival: that one

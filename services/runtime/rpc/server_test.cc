@@ -109,6 +109,21 @@ TEST(ServerTest, RefusesAtOnceWhatIsTooMuchInFlight) {
   EXPECT_TRUE(client.Echo("now it fits").ok());
 }
 
+TEST(ServerTest, TellsAConnectionBeyondTheBoundToGoAway) {
+  EchoServer echo({.max_connections = 2});
+  PlainClient first(echo.target());
+  auto second = std::make_unique<PlainClient>(echo.target());
+  ASSERT_TRUE(first.Echo("one").ok());
+  ASSERT_TRUE(second->Echo("two").ok());
+  const grpc::Status refused = PlainClient(echo.target()).Echo("three");
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::UNAVAILABLE) << refused.error_message();
+  EXPECT_FALSE(echo.MetricsShow("rpc_server_refused_connections_total 0"));
+  EXPECT_TRUE(first.Echo("still here").ok());
+  second.reset();
+  PlainClient third(echo.target());
+  EXPECT_TRUE(WaitUntil([&] { return third.Echo("now there is room").ok(); }));
+}
+
 TEST(ServerTest, NamesThePortThatIsTaken) {
   EchoServer first;
   EchoServer second({.port = first.port});
