@@ -28,7 +28,7 @@ class Service final : public app::Service {
   absl::Status Start() override;
   void Stop(Clock::time_point deadline, std::function<void()> done) override;
   // Without the database only what is cached can be answered, so it is not asked for; without Redis everything can.
-  bool Ready() const override { return ready_ && reads_.connected(); }
+  bool Ready() const override { return ready_ && reads_.connected() && writes_.connected(); }
   // grpc_port, where gRPC is on.
   std::vector<std::pair<std::string, int>> Ports() const override;
 

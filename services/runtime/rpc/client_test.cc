@@ -82,8 +82,8 @@ TEST_F(ClientTest, CountsCallsByHowTheyEnd) {
   auto echo = std::make_unique<EchoServer>();
   Start(echo->target());
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(Call(kEcho, "hello").ok());
-  Call(kEcho, "fail");
-  Call(kHold, "", Millis(20));
+  EXPECT_EQ(Call(kEcho, "fail").code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(Call(kHold, "", Millis(20)).code(), absl::StatusCode::kDeadlineExceeded);
   echo->thread.Stop();
   echo.reset();
   EXPECT_EQ(Call(kEcho, "hello").code(), absl::StatusCode::kUnavailable);

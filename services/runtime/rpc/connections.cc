@@ -14,8 +14,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <cerrno>
 #include <cstring>
-#include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -34,16 +32,10 @@ constexpr auto kAcceptRetry = Millis(100);  // after running out of descriptors
 
 void SetOption(int fd, int option, int value) { setsockopt(fd, IPPROTO_TCP, option, &value, sizeof(value)); }
 
-// An empty SETTINGS, with which a server begins, and a GOAWAY: last stream 0, error 11 (ENHANCE_YOUR_CALM), and why.
-// The few bytes fit into the empty buffer of the socket. What the client has sent by now is taken out, so that closing
-// is no reset.
+// In order, before HTTP/2 begins: a client takes that for UNAVAILABLE and waits before it tries again. (SETTINGS and a
+// GOAWAY look like a success to grpc++ 1.51: it comes back at once, again and again.) What it has sent by now is taken
+// out, so that closing is no reset.
 void Refuse(int fd) {
-  constexpr std::string_view kWhy = "too many connections";
-  constexpr std::string_view kHead("\0\0\0\x04\0\0\0\0\0\0\0\x1c\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0b", 26);
-  static_assert(8 + kWhy.size() == 0x1c);
-  const std::string bytes =
-      absl::StrCat(absl::string_view(kHead.data(), kHead.size()), absl::string_view(kWhy.data(), kWhy.size()));
-  [[maybe_unused]] const ssize_t sent = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
   shutdown(fd, SHUT_WR);
   std::array<char, 4096> unread;
   for (int i = 0; i < 4 && recv(fd, unread.data(), unread.size(), 0) > 0; ++i) {

@@ -71,7 +71,7 @@ class Server {
     int pre_posted = 64;               // requests waiting in the queue for a call
     int max_message_bytes = 64 << 10;  // larger: RESOURCE_EXHAUSTED
     int max_in_flight = 4096;          // more: RESOURCE_EXHAUSTED at once
-    int max_connections = 1024;        // more: GOAWAY and closed, which is UNAVAILABLE to a client
+    int max_connections = 1024;        // more: closed, which is UNAVAILABLE to a client
     bool cork = true;                  // one segment a burst of replies
   };
   // Takes the call and may keep it until it is answered. Never sees a call whose deadline was over on arrival: that one

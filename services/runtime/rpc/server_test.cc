@@ -109,7 +109,7 @@ TEST(ServerTest, RefusesAtOnceWhatIsTooMuchInFlight) {
   EXPECT_TRUE(client.Echo("now it fits").ok());
 }
 
-TEST(ServerTest, TellsAConnectionBeyondTheBoundToGoAway) {
+TEST(ServerTest, ClosesAConnectionBeyondTheBound) {
   EchoServer echo({.max_connections = 2});
   PlainClient first(echo.target());
   auto second = std::make_unique<PlainClient>(echo.target());
