@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "services/cacheapi/edge_config.h"
 #include "services/cacheapi/local_cache.h"
 #include "services/cacheapi/origin.h"
 #include "services/cacheapi/reader.h"
@@ -20,6 +21,7 @@ enum class Fill { kPlain, kSingleFlight, kLease, kBoth };
 
 // The configuration of the process, as its parts take it.
 struct Options {
+  EdgeOptions edge;
   redis::Options redis;
   pg::Options reads{.name = "pg_read", .connections = 8, .group_max = 1, .groups_in_flight = 1, .read_only = true};
   pg::Options writes{.name = "pg_write", .connections = 2, .groups_in_flight = 1};

@@ -18,7 +18,7 @@ struct Entry {
   enum class Kind : uint8_t { kValue, kNegative };
   uint64_t version = 0;  // of the row that the body was computed from, at most kMostVersion
   UnixMillis written_at = 0;
-  UnixMillis fresh_until = 0;  // written_at <= fresh_until <= stale_until
+  UnixMillis fresh_until = 0;  // written_at <= fresh_until <= stale_until <= kMostTime
   UnixMillis stale_until = 0;
   Micros delta{0};  // what it took to compute, for XFetch; stored as 0 … 2^32 - 1
   Kind kind = Kind::kValue;
@@ -28,6 +28,7 @@ struct Entry {
 
 // What a double holds exactly: a script in Redis compares versions as such.
 inline constexpr uint64_t kMostVersion = (uint64_t{1} << 53) - 1;
+inline constexpr UnixMillis kMostTime = 7'258'118'400'000;  // the year 2200: nanoseconds of it still fit into 64 bits
 inline constexpr size_t kMostKeyBytes = 1024;
 inline constexpr size_t kMostBodyBytes = 4 << 20;
 

@@ -132,6 +132,8 @@ TEST(EntryTest, WhatIsOutOfBoundsIsInvalidThoughItIsWhole) {
   EXPECT_TRUE(invalid([](Entry& entry) { entry.written_at = -1; }));
   EXPECT_TRUE(invalid([](Entry& entry) { entry.fresh_until = entry.written_at - 1; }));
   EXPECT_TRUE(invalid([](Entry& entry) { entry.stale_until = entry.fresh_until - 1; }));
+  EXPECT_TRUE(invalid([](Entry& entry) { entry.stale_until = kMostTime + 1; }));
+  EXPECT_FALSE(invalid([](Entry& entry) { entry.stale_until = kMostTime; }));
   EXPECT_TRUE(invalid([](Entry& entry) { entry.kind = Entry::Kind::kNegative; })) << "with a body";
   EXPECT_TRUE(invalid([&](Entry& entry) { entry.key = long_key; }));
   EXPECT_TRUE(invalid([&](Entry& entry) { entry.body = long_body; }));

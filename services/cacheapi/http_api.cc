@@ -1,13 +1,11 @@
 #include "services/cacheapi/http_api.h"
 
 #include <algorithm>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
-#include "absl/strings/strip.h"
-#include "services/cacheapi/window.h"
+#include "services/cacheapi/openapi.h"
 #include "services/runtime/base/json.h"
 #include "services/runtime/base/text.h"
 
@@ -15,8 +13,6 @@ namespace lab::cacheapi {
 namespace {
 
 constexpr char kPrefix[] = "/v1/brands/";
-constexpr size_t kMostNoteBytes = 1000;
-constexpr size_t kMostKeyText = 128;
 
 // "/v1/brands/acme/insights" → "acme"; none for another path.
 std::optional<std::string> BrandOf(std::string_view path, std::string_view resource) {
@@ -56,22 +52,31 @@ void AddCacheHeaders(const Answer& answer, http::Response& response) {
   }
 }
 
-// {"posts": 5, "note": "…"}
+void AddLimit(LimiterClient::Fields& fields, http::Response& response) {
+  for (auto& field : fields) response.headers.push_back(std::move(field));
+}
+
+Caller CallerOf(const http::Request& request) {
+  return {request.Header("x-tenant"), request.Header("x-actor"), Clock::time_point::max(), request.trace};
+}
+
+// {"posts": 5, "note": "…"}; bounds are the API's.
 absl::Status ReadCorrection(const std::string& body, Correction& correction) {
   const nlohmann::json json = nlohmann::json::parse(body, nullptr, false);
   if (!json.is_object()) return absl::InvalidArgumentError("the body is no JSON object, like {\"posts\": 5}");
   for (const auto& [key, value] : json.items()) {
-    if (key == "posts" && value.is_number_integer()) {
+    const bool beyond = value.is_number_unsigned() && value.get<uint64_t>() > static_cast<uint64_t>(kMostPosts);
+    if (key == "posts" && value.is_number_integer() && !beyond) {
       correction.posts = value.get<int64_t>();
     } else if (key == "note" && value.is_string()) {
       correction.note = value.get<std::string>();
     } else {
-      return absl::InvalidArgumentError(Concat("\"", key, "\": known are posts, a whole number, and note, a text"));
+      return absl::InvalidArgumentError(Concat(JsonString(std::string_view(key).substr(0, 32)),
+                                               ": known are posts, a whole number of ", kMostPosts,
+                                               " at most, and note, a text"));
     }
   }
   if (!json.contains("posts")) return absl::InvalidArgumentError("posts is missing");
-  if (correction.note.size() > kMostNoteBytes) return absl::InvalidArgumentError("the note is longer than 1000 bytes");
-  if (correction.note.find('\0') != std::string::npos) return absl::InvalidArgumentError("the note has a zero byte");
   return absl::OkStatus();
 }
 
@@ -93,10 +98,13 @@ bool Matches(std::string_view if_none_match, std::string_view tag) {
   return false;
 }
 
-HttpApi::HttpApi(Reader& reader, Writer& writer, Options options, uint64_t seed)
-    : reader_(reader), writer_(writer), options_(options), random_(seed) {}
-
 void HttpApi::Register(http::Server& server) {
+  server.Handle("GET", "/openapi.json", [](const http::Request&, http::Server::Respond respond) {
+    http::Response response;
+    response.content_type = "application/json";
+    response.body = kOpenApi;
+    respond(std::move(response));
+  });
   server.Handle("GET", "/v1/brands/*", [this](const http::Request& request, http::Server::Respond respond) {
     Get(request, std::move(respond));
   });
@@ -111,42 +119,36 @@ void HttpApi::Register(http::Server& server) {
 void HttpApi::Get(const http::Request& request, http::Server::Respond respond) {
   const std::optional<std::string> brand = BrandOf(request.path, "insights");
   if (!brand) return respond(http::Problem(404, "not found", "known below /v1/brands/{brand}: insights, correction"));
-  absl::Status wrong = CheckBrand(*brand);
-  Window window = kDefaultWindow;
-  if (const auto given = request.query.find("window"); wrong.ok() && given != request.query.end()) {
-    const absl::StatusOr<Window> parsed = ParseWindow(given->second);
-    wrong = parsed.status();
-    if (parsed.ok()) window = *parsed;
+  const auto window = request.query.find("window");
+  api_.Get(CallerOf(request), *brand, window == request.query.end() ? Name(kDefaultWindow) : window->second,
+           [this, if_none_match = std::string(request.Header("if-none-match")), respond = std::move(respond)](
+               Api::Read read) mutable { respond(ToResponse(std::move(read), if_none_match)); });
+}
+
+http::Response HttpApi::ToResponse(Api::Read read, std::string_view if_none_match) const {
+  http::Response response;
+  const Answer& answer = read.answer;
+  if (!read.status.ok()) {
+    response = http::FromStatus(read.status);
+  } else if (answer.value.negative) {
+    response = http::Problem(404, "no such brand", "there is no brand of this id");
+  } else {
+    const Clock::time_point now = Clock::now();
+    const std::string tag = EntityTag(answer.value.version, read.window);
+    const bool known = Matches(if_none_match, tag);
+    response.status = known ? 304 : 200;
+    response.content_type = "application/json";
+    if (!known) response.body = std::move(read.answer.value.body);
+    response.headers.emplace_back("ETag", tag);
+    response.headers.emplace_back("Age", Seconds(now - answer.value.written_at));
+    std::string control = "max-age=" + Seconds(answer.value.fresh_until - now);
+    if (options_.stale_for > Nanos(0)) control += ", stale-while-revalidate=" + Seconds(options_.stale_for);
+    response.headers.emplace_back("Cache-Control", control);
+    response.headers.emplace_back("X-Version", std::to_string(answer.value.version));
   }
-  if (!wrong.ok()) return respond(http::FromStatus(wrong));
-  const Clock::time_point now = Clock::now();
-  reader_.Get({*brand, window, now + options_.deadline, request.Header("x-actor")},
-              [this, window, if_none_match = std::string(request.Header("if-none-match")),
-               respond = std::move(respond)](Answer answer) mutable {
-                http::Response response;
-                if (!answer.status.ok()) {
-                  response = http::FromStatus(answer.status);
-                } else if (answer.value.negative) {
-                  response = http::Problem(404, "no such brand", "there is no brand of this id");
-                } else {
-                  const Clock::time_point then = Clock::now();
-                  const std::string tag = EntityTag(answer.value.version, window);
-                  const bool known = Matches(if_none_match, tag);
-                  response.status = known ? 304 : 200;
-                  response.content_type = "application/json";
-                  if (!known) response.body = std::move(answer.value.body);
-                  response.headers.emplace_back("ETag", tag);
-                  response.headers.emplace_back("Age", Seconds(then - answer.value.written_at));
-                  std::string control = "max-age=" + Seconds(answer.value.fresh_until - then);
-                  if (options_.stale_for > Nanos(0)) {
-                    control += ", stale-while-revalidate=" + Seconds(options_.stale_for);
-                  }
-                  response.headers.emplace_back("Cache-Control", control);
-                  response.headers.emplace_back("X-Version", std::to_string(answer.value.version));
-                }
-                AddCacheHeaders(answer, response);
-                respond(std::move(response));
-              });
+  AddCacheHeaders(answer, response);
+  AddLimit(read.limit, response);
+  return response;
 }
 
 void HttpApi::Write(const http::Request& request, bool remove, http::Server::Respond respond) {
@@ -156,22 +158,21 @@ void HttpApi::Write(const http::Request& request, bool remove, http::Server::Res
   correction.brand = *brand;
   correction.remove = remove;
   correction.request_id = std::string(request.Header("idempotency-key"));
-  absl::Status wrong = CheckBrand(*brand);
-  if (wrong.ok() && !remove) wrong = ReadCorrection(request.body, correction);
-  if (wrong.ok() && correction.request_id.size() > kMostKeyText) {
-    wrong = absl::InvalidArgumentError("the Idempotency-Key is longer than 128 bytes");
-  }
+  const absl::Status wrong = remove ? absl::OkStatus() : ReadCorrection(request.body, correction);
   if (!wrong.ok()) return respond(http::FromStatus(wrong));
-  if (correction.request_id.empty()) correction.request_id = Concat("own-", random_.Next(), "-", random_.Next());
-  writer_.Write(correction, request.Header("x-actor"),
-                [brand = *brand, respond = std::move(respond)](absl::StatusOr<uint64_t> version) mutable {
-                  if (!version.ok()) return respond(http::FromStatus(version.status()));
-                  http::Response response;
-                  response.content_type = "application/json";
-                  response.body = Concat("{\"brand\":", JsonString(brand), ",\"version\":", *version, "}");
-                  response.headers.emplace_back("X-Version", std::to_string(*version));
-                  respond(std::move(response));
-                });
+  api_.Write(CallerOf(request), std::move(correction),
+             [brand = *brand, respond = std::move(respond)](Api::Written written) mutable {
+               http::Response response;
+               if (written.status.ok()) {
+                 response.content_type = "application/json";
+                 response.body = Concat("{\"brand\":", JsonString(brand), ",\"version\":", written.version, "}");
+                 response.headers.emplace_back("X-Version", std::to_string(written.version));
+               } else {
+                 response = http::FromStatus(written.status);
+               }
+               AddLimit(written.limit, response);
+               respond(std::move(response));
+             });
 }
 
 }  // namespace lab::cacheapi

@@ -21,6 +21,9 @@ obs::Counter* Counted(obs::Metrics& metrics, const char* name, const char* help,
 // "LT" 1, u64 version, little-endian (lua/entry.lua).
 constexpr std::string_view kTombstoneHead("LT\1", 3);
 
+// Who is to fill, as lua/lease.lua says it; 2: somebody else.
+constexpr int64_t kNobody = 0, kCaller = 1;
+
 std::string EncodeTombstone(uint64_t version) {
   std::string bytes(kTombstoneHead);
   for (int shift = 0; shift < 64; shift += 8) bytes += static_cast<char>(version >> shift);
@@ -94,20 +97,23 @@ SharedCache::Found SharedCache::Read(const std::string& key, const redis::Reply&
   found.value.version = entry.version;
   found.value.written_at = now - Millis(std::max<int64_t>(0, unix_now - entry.written_at));
   found.value.fresh_until = now + Millis(entry.fresh_until - unix_now);
+  if (found.state == Found::State::kStale) found.value.fresh_until = std::min(found.value.fresh_until, now);
   found.value.expiry = now + Millis(entry.stale_until - unix_now);
   found.value.delta = entry.delta;
   found.value.negative = entry.kind == Entry::Kind::kNegative;
   return found;
 }
 
+SharedCache::Found SharedCache::WrongType() {
+  metrics_.reads[kUnreadable]->Increment();
+  metrics_.unreadable.back()->Increment();
+  return Found();
+}
+
 absl::StatusOr<SharedCache::Found> SharedCache::ReadOrMiss(const std::string& key,
                                                           const absl::StatusOr<redis::Reply>& reply) {
   if (reply.ok()) return Read(key, *reply, Clock::now());
-  if (IsWrongType(reply.status())) {
-    metrics_.reads[kUnreadable]->Increment();
-    metrics_.unreadable.back()->Increment();
-    return Found();
-  }
+  if (IsWrongType(reply.status())) return WrongType();
   metrics_.reads[kFailed]->Increment();
   return reply.status();
 }
@@ -125,15 +131,22 @@ void SharedCache::GetOrLease(const std::string& key, bool early, GetDone done) {
   const std::string length = Milliseconds(options_.lease);
   const std::array<std::string_view, 2> keys = {key, lease};
   const std::array<std::string_view, 3> arguments = {token, length, early ? "1" : "0"};
-  redis_.Eval(lease_, keys, arguments,
-              [this, key, token = std::move(token),
-               done = std::move(done)](absl::StatusOr<redis::Reply> reply) mutable {
-                if (reply.ok() && reply->size() != 2) return done(absl::InternalError("not a reply of the lease script"));
-                if (!reply.ok()) return done(ReadOrMiss(key, reply));
-                Found found = Read(key, (*reply)[0], Clock::now());
-                if ((*reply)[1].integer() == 1) found.token = std::move(token);
-                done(std::move(found));
-              });
+  redis_.Eval(
+      lease_, keys, arguments,
+      [this, key, early, token = std::move(token), done = std::move(done)](absl::StatusOr<redis::Reply> reply) mutable {
+        if (reply.ok() && reply->size() != 3) return done(absl::InternalError("not a reply of the lease script"));
+        if (!reply.ok()) return done(ReadOrMiss(key, reply));
+        const bool wrong_type = (*reply)[2].integer() == 1;
+        Found found = wrong_type ? WrongType() : Read(key, (*reply)[0], Clock::now());
+        const int64_t filler = (*reply)[1].integer();
+        // By its times alone the script takes for fresh what is torn, and what was written before the clock went
+        // back. Nobody would fill it: so the lease is asked for as if it were to be early.
+        if (filler == kNobody && found.state != Found::State::kFresh && !early) {
+          return GetOrLease(key, true, std::move(done));
+        }
+        if (filler == kCaller) found.token = std::move(token);
+        done(std::move(found));
+      });
 }
 
 // ---- writing ----

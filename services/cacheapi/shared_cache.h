@@ -79,6 +79,7 @@ class SharedCache {
   };
   enum Outcome : size_t { kHit, kStaleHit, kMissed, kUnreadable, kFailed };
 
+  Found WrongType();
   Found Read(const std::string& key, const redis::Reply& reply, Clock::time_point now);
   absl::StatusOr<Found> ReadOrMiss(const std::string& key, const absl::StatusOr<redis::Reply>& reply);
   std::string Encode(const std::string& key, const Value& value, Nanos& kept);

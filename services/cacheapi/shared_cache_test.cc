@@ -125,6 +125,50 @@ TEST_F(SharedCacheTest, OneOfManyGetsTheLease) {
   EXPECT_EQ(server_.Command({"EXISTS", LeaseKey(key_)}), "0");
 }
 
+// A script tells an entry by its head and its times alone; what it takes for fresh and is none must be filled all the same.
+TEST_F(SharedCacheTest, WhatIsTornIsAMissWithTheLeaseWhateverItSaysOfItself) {
+  EXPECT_TRUE(Set(Of(1)));
+  server_.Command({"SETRANGE", key_, "60", "X"});
+  const SharedCache::Found corrupt = Get(true);
+  EXPECT_EQ(corrupt.state, State::kMiss);
+  EXPECT_FALSE(corrupt.token.empty());
+  EXPECT_GE(Metric("cacheapi_shared_unreadable_total{why=\"corrupt\"}"), 1);
+  EXPECT_TRUE(Get(true).token.empty()) << "one fills";
+  EXPECT_TRUE(SetWithLease(corrupt.token, Of(2)));
+  EXPECT_EQ(Get(true).value.version, 2u);
+}
+
+TEST_F(SharedCacheTest, AWrongTypeIsAMissWithTheLeaseAndCounted) {
+  server_.Command({"LPUSH", key_, "a"});
+  const SharedCache::Found found = Get(true);
+  EXPECT_EQ(found.state, State::kMiss);
+  EXPECT_FALSE(found.token.empty());
+  EXPECT_EQ(Metric("cacheapi_shared_unreadable_total{why=\"wrong_type\"}"), 1);
+}
+
+TEST_F(SharedCacheTest, ALeaseOfAnotherProgramHoldsNobodyBack) {
+  server_.Command({"LPUSH", LeaseKey(key_), "a"});
+  const SharedCache::Found found = Get(true);
+  EXPECT_FALSE(found.token.empty());
+  EXPECT_TRUE(SetWithLease(found.token, Of(1)));
+}
+
+TEST_F(SharedCacheTest, WhatIsFromBeforeTheClockWentBackIsStaleAndRefreshedByOne) {
+  Entry entry;
+  entry.version = 1;
+  entry.written_at = clock_->At(Clock::now()) + 3'600'000;
+  entry.fresh_until = entry.written_at + 60'000;
+  entry.stale_until = entry.fresh_until;
+  entry.key = key_;
+  entry.body = "{}";
+  server_.Command({"SET", key_, EncodeEntry(entry)});
+  const SharedCache::Found first = Get(true), second = Get(true);
+  EXPECT_EQ(first.state, State::kStale);
+  EXPECT_FALSE(first.token.empty());
+  EXPECT_LE(first.value.fresh_until, Clock::now());
+  EXPECT_TRUE(second.token.empty());
+}
+
 TEST_F(SharedCacheTest, StaleIsServedWhileOneRefreshes) {
   Make({.ttl = Millis(30), .stale = std::chrono::seconds(60)});
   EXPECT_TRUE(Set(Of(1)));

@@ -1,13 +1,18 @@
 #include "services/cacheapi/wiring.h"
 
+#include <google/protobuf/stubs/logging.h>
+
 #include <random>
 #include <string_view>
 #include <utility>
 
 #include "services/runtime/obs/log.h"
+#include "services/runtime/redis/probe.h"
 
 namespace lab::cacheapi {
 namespace {
+
+constexpr Nanos kRedisPatience = Millis(300);
 
 uint64_t Seed() { return std::random_device()() * uint64_t{0x9e3779b97f4a7c15} + std::random_device()(); }
 
@@ -33,9 +38,19 @@ Service::Service(app::Environment& environment, const Options& options)
       writer_({environment.loop, origin_, shared_.get(), gate_.get(),
                [this](std::string_view brand, uint64_t version) { reader_.Invalidate(brand, version); }},
               options.writer, environment.metrics),
-      http_api_(reader_, writer_,
-                {options.request_deadline, options.reader.stale_while_revalidate ? options.shared.stale : Nanos(0)},
-                Seed()) {}
+      rpc_queue_(options.edge.grpc_enabled || !options.edge.limiter.target.empty()
+                     ? std::make_unique<rpc::Queue>(environment.loop)
+                     : nullptr),
+      limiter_(options.edge.limiter.target.empty()
+                   ? nullptr
+                   : std::make_unique<LimiterClient>(*rpc_queue_, options.edge.limiter, environment.metrics,
+                                                     environment.tracer, environment.failpoints)),
+      api_(reader_, writer_, limiter_.get(), {options.request_deadline}, Seed()),
+      http_api_(api_, {options.reader.stale_while_revalidate ? options.shared.stale : Nanos(0)}),
+      rpc_service_(api_),
+      rpc_server_(options.edge.grpc_enabled ? std::make_unique<rpc::Server>(*rpc_queue_, options.edge.grpc,
+                                                                            environment.metrics, environment.tracer)
+                                            : nullptr) {}
 
 // Every store operation ends in its callback while what it calls is still there.
 Service::~Service() {
@@ -45,16 +60,33 @@ Service::~Service() {
 }
 
 absl::Status Service::Start() {
+  google::protobuf::SetLogHandler(nullptr);  // else anybody writes a line to our log by sending bytes that are no UTF-8
+  if (options_.reader.shared) {
+    const absl::Status found =
+        redis::Probe(options_.redis, kRedisPatience, "the database answers every miss of this process until it does");
+    if (absl::IsFailedPrecondition(found)) return found;
+  }
   http_api_.Register(environment_.http);
+  if (rpc_server_) {
+    rpc_service_.Register(*rpc_server_);
+    if (absl::Status status = rpc_server_->Start(); !status.ok()) return status;
+  }
   ready_ = true;
   return absl::OkStatus();
 }
 
+std::vector<std::pair<std::string, int>> Service::Ports() const {
+  if (!rpc_server_) return {};
+  return {{"grpc_port", rpc_server_->port()}};
+}
+
+// gRPC is drained here, HTTP by the app afterwards.
 void Service::Stop(Clock::time_point deadline, std::function<void()> done) {
-  (void)deadline;  // the HTTP server is drained by the app
   ready_ = false;
   if (gate_) gate_->Open();
-  environment_.loop.Post(std::move(done));
+  if (!rpc_server_) return environment_.loop.Post(std::move(done));
+  rpc_server_->SetServing(false);
+  rpc_server_->Drain(deadline, std::move(done));
 }
 
 app::Definition MakeDefinition() {

@@ -2,12 +2,20 @@
 
 #include <functional>
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "services/cacheapi/api.h"
 #include "services/cacheapi/config.h"
 #include "services/cacheapi/http_api.h"
+#include "services/cacheapi/limiter_client.h"
+#include "services/cacheapi/rpc_service.h"
 #include "services/cacheapi/step_gate.h"
 #include "services/cacheapi/store_clock.h"
 #include "services/runtime/app/app.h"
+#include "services/runtime/rpc/queue.h"
+#include "services/runtime/rpc/server.h"
 
 namespace lab::cacheapi {
 
@@ -20,22 +28,29 @@ class Service final : public app::Service {
   absl::Status Start() override;
   void Stop(Clock::time_point deadline, std::function<void()> done) override;
   // Without the database only what is cached can be answered, so it is not asked for; without Redis everything can.
-  bool Ready() const override { return ready_ && reads_.connected(); }
+  bool Ready() const override { return ready_ && reads_.connected() && writes_.connected(); }
+  // grpc_port, where gRPC is on.
+  std::vector<std::pair<std::string, int>> Ports() const override;
 
  private:
   app::Environment& environment_;
   const Options options_;
   pg::Client reads_, writes_;
-  std::unique_ptr<redis::Client> redis_;   // null without l2
-  std::unique_ptr<StoreClock> clock_;      // null without l2
-  std::unique_ptr<SharedCache> shared_;    // null without l2
-  std::unique_ptr<StepGate> gate_;         // null unless asked for
+  std::unique_ptr<redis::Client> redis_;  // null without l2
+  std::unique_ptr<StoreClock> clock_;     // null without l2
+  std::unique_ptr<SharedCache> shared_;   // null without l2
+  std::unique_ptr<StepGate> gate_;        // null unless asked for
   Origin origin_;
   LocalCache local_;
   SingleFlight flights_;
   Reader reader_;
   Writer writer_;
+  std::unique_ptr<rpc::Queue> rpc_queue_;   // null without gRPC, in and out: then the loop sleeps in Asio
+  std::unique_ptr<LimiterClient> limiter_;  // null without ratelimit.target
+  Api api_;
   HttpApi http_api_;
+  RpcService rpc_service_;
+  std::unique_ptr<rpc::Server> rpc_server_;  // after its handlers; null without grpc.enabled
   bool ready_ = false;
 };
 

@@ -7,12 +7,14 @@
 
 #include "services/ratelimit/read_then_write_store.h"
 #include "services/ratelimit/redis_store.h"
-#include "services/runtime/base/text.h"
 #include "services/runtime/obs/log.h"
+#include "services/runtime/redis/probe.h"
 
 namespace lab::ratelimit {
 
 namespace {
+
+constexpr Nanos kRedisPatience = Millis(300);
 
 Limiter::Options LimiterOptions(const Options& options) {
   return {options.coalesce, options.max_batch,        options.max_in_flight,
@@ -35,34 +37,6 @@ int64_t ClockOffset(const Options& options) {
 }
 
 double UnixSeconds() { return static_cast<double>(MemoryStore::SystemMicros()) / static_cast<double>(kSecondUs); }
-
-// Whether Redis is one that we cannot use (cluster mode, wrong password): an error, in plain words. A Redis that is not
-// there is none: the rules' policies decide until it is. Asked on a loop of its own, because ours is busy starting.
-absl::Status ProbeRedis(const redis::Options& options) {
-  constexpr Nanos kPatience = Millis(300);
-  async::Loop loop;
-  obs::Metrics unread;
-  redis::Client client(loop, options, unread);
-  absl::Status ready = absl::UnavailableError("it does not answer");
-  client.WhenReady([&](absl::Status status) {
-    ready = std::move(status);
-    loop.Stop();
-  });
-  boost::asio::steady_timer patience(loop.io(), kPatience);
-  patience.async_wait([&](const boost::system::error_code& error) {
-    if (!error) loop.Stop();
-  });
-  loop.Run();
-  const absl::Status found = ready;  // Close reports ABORTED to who still waits
-  client.Close();
-  if (absl::IsFailedPrecondition(found)) return found;
-  if (!found.ok()) {
-    obs::Log(obs::Level::kWarn, "redis_absent",
-             {{"address", Concat(options.host, ":", options.port)},
-              {"effect", "every rule's on_store_failure decides until it answers"}});
-  }
-  return absl::OkStatus();
-}
 
 }  // namespace
 
@@ -94,7 +68,10 @@ Service::~Service() {
 absl::Status Service::Start() {
   google::protobuf::SetLogHandler(nullptr);  // else anybody writes a line to our log by sending bytes that are no UTF-8
   if (redis_) {
-    if (absl::Status status = ProbeRedis(options_.redis); !status.ok()) return status;
+    // A Redis that is not there is no reason not to start: the rules' policies decide until it is.
+    const absl::Status found =
+        redis::Probe(options_.redis, kRedisPatience, "every rule's on_store_failure decides until it answers");
+    if (absl::IsFailedPrecondition(found)) return found;
   }
   if (absl::Status status = StartRules(); !status.ok()) return status;
   AddHttpApi(environment_.http, environment_.loop, limiter_, metrics_, options_.bounds);

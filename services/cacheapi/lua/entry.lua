@@ -15,10 +15,10 @@ local function fresh_until(bytes)
   return (struct.unpack('<i8', bytes, 21))
 end
 
--- The bytes under a key; false when there are none. Whatever else was put there goes.
+-- The bytes under a key; false when there are none. Whatever else was put there goes: then false, true.
 local function bytes_of(key)
   local bytes = redis.pcall('GET', key)
   if type(bytes) ~= 'table' then return bytes end
   redis.call('DEL', key)
-  return false
+  return false, true
 end

@@ -99,6 +99,27 @@ TEST_F(ServerTest, BoundsTheConnections) {
   EXPECT_THAT(Ask(kGet), StartsWith("HTTP/1.1 200"));
 }
 
+// However many come at once while all are in a request: each gets the reason, none is just cut off.
+TEST_F(ServerTest, EverybodyBeyondTheBoundIsToldSo) {
+  Start({.max_connections = 2});
+  RawClient one(server_->port()), two(server_->port());
+  one.Send("GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+  two.Send("GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(WaitUntil([this] { return waiting_count_ == 2; }));
+  std::vector<std::unique_ptr<RawClient>> refused;
+  for (int i = 0; i < 300; ++i) {
+    refused.push_back(std::make_unique<RawClient>(server_->port()));
+    refused.back()->Send(kGet);
+  }
+  for (const auto& client : refused) {
+    EXPECT_THAT(client->ReadAll(), StartsWith("HTTP/1.1 503"));
+    EXPECT_TRUE(client->closed());
+  }
+  EXPECT_EQ(Metric("http_refused_connections_total"), 300);
+  AnswerWaiting();
+  EXPECT_TRUE(one.ReadUntil("finally").ends_with("finally"));
+}
+
 TEST_F(ServerTest, HalfSentRequestsDoNotKeepOthersOut) {
   Start();
   std::vector<std::unique_ptr<RawClient>> half;

@@ -34,8 +34,8 @@ void Connection::Serve() {
 }
 
 void Connection::Refuse() {
-  Reject(503, "too many connections",
-         Concat("this server serves ", core_->options().max_connections, " connections; try again later"));
+  keep_alive_ = false;
+  Write(TooManyConnections(core_->options().max_connections));
 }
 
 void Connection::Drain() {

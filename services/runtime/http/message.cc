@@ -118,6 +118,10 @@ Response Problem(int status, std::string_view title, std::string_view detail) {
   return response;
 }
 
+Response TooManyConnections(int bound) {
+  return Problem(503, "too many connections", Concat("this server serves ", bound, " connections; try again later"));
+}
+
 Response FromStatus(const absl::Status& status) {
   const auto code = [&status] {
     switch (status.code()) {

@@ -22,4 +22,7 @@ std::optional<Target> ParseTarget(std::string_view text);
 // would forge a header, become blanks.
 std::string Serialize(const Response& response, bool keep_alive, bool head);
 
+// 503 to one connection more than the bound.
+Response TooManyConnections(int bound);
+
 }  // namespace lab::http

@@ -1,6 +1,8 @@
 #include "services/runtime/http/server.h"
 
 #include <algorithm>
+#include <array>
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <exception>
 #include <utility>
@@ -8,6 +10,7 @@
 #include "services/runtime/base/text.h"
 #include "services/runtime/http/connection.h"
 #include "services/runtime/http/core.h"
+#include "services/runtime/http/message.h"
 #include "services/runtime/obs/log.h"
 
 namespace lab::http {
@@ -16,8 +19,20 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-// Connections beyond the bound that are told so at the same time; more are closed without a word.
+// Connections beyond the bound that are told so and then waited for (Connection::Refuse), at the same time.
 constexpr size_t kRefusedAtOnce = 64;
+
+// One more than that, told in passing: the few bytes go into the empty buffer of the socket, and what has come is taken
+// out, so that closing is no reset. Never waits. (A request that comes later meets a reset, behind the answer.)
+void RefuseInPassing(tcp::socket socket, int max_connections) {
+  constexpr int kMostReads = 4;
+  std::array<char, 8192> unread;
+  boost::system::error_code error;
+  socket.non_blocking(true, error);
+  if (!error) socket.send(asio::buffer(Serialize(TooManyConnections(max_connections), false, false)), 0, error);
+  if (!error) socket.shutdown(tcp::socket::shutdown_send, error);
+  for (int i = 0; i < kMostReads && !error; ++i) socket.receive(asio::buffer(unread), 0, error);
+}
 
 // Answers with 500 when it is dropped before it was called.
 class Responder {
@@ -107,7 +122,9 @@ void Core::Accepted(tcp::socket socket) {
   if (connections_.size() >= bound) Shed();
   const bool refuse = connections_.size() >= bound;
   if (refuse && refused_ != nullptr) refused_->Increment();
-  if (connections_.size() >= bound + kRefusedAtOnce) return;
+  if (connections_.size() >= bound + kRefusedAtOnce) {
+    return RefuseInPassing(std::move(socket), options_.max_connections);
+  }
   const auto connection = std::make_shared<Connection>(std::move(socket), shared_from_this());
   connections_.insert(connection);
   if (open_ != nullptr) open_->Set(static_cast<double>(connections_.size()));

@@ -1,11 +1,28 @@
 #include <google/protobuf/message_lite.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "services/runtime/rpc/server_impl.h"
 #include "services/runtime/rpc/time.h"
+#include "services/runtime/rpc/trace_metadata.h"
 
 namespace lab::rpc {
+namespace {
+
+bool IsTrailer(std::string_view name, std::string_view value) {
+  const auto is_name = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+  };
+  const auto is_value = [](char c) { return c >= 0x20 && c <= 0x7e; };
+  constexpr std::string_view kBinary = "-bin";  // gRPC takes such a value for bytes
+  const bool binary = name.size() >= kBinary.size() && name.substr(name.size() - kBinary.size()) == kBinary;
+  return !name.empty() && !binary && name.substr(0, 5) != "grpc-" && std::all_of(name.begin(), name.end(), is_name) &&
+         std::all_of(value.begin(), value.end(), is_value);
+}
+
+}  // namespace
 
 Encoded Encode(const google::protobuf::MessageLite& message) {
   Encoded encoded{grpc::Slice(message.ByteSizeLong())};
@@ -39,6 +56,12 @@ size_t Call::request_bytes() const { return state_->request_bytes; }
 Clock::time_point Call::deadline() const { return FromTimespec(state_->context->raw_deadline()); }
 
 const obs::TraceContext& Call::trace() const { return state_->trace; }
+
+std::string_view Call::Metadata(std::string_view name) const { return MetadataOf(*state_->context, name); }
+
+void Call::AddTrailer(std::string name, std::string value) {
+  if (alive() && IsTrailer(name, value)) state_->context->AddTrailingMetadata(name, value);
+}
 
 void Call::Reply(const google::protobuf::MessageLite& message) {
   if (!alive()) return;

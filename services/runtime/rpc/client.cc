@@ -5,6 +5,7 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/security/credentials.h>
 
+#include <array>
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <unordered_set>
@@ -13,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/runtime/failpoint/controller.h"
+#include "services/runtime/obs/metrics.h"
 #include "services/runtime/rpc/call_state.h"
 #include "services/runtime/rpc/queue.h"
 #include "services/runtime/rpc/time.h"
@@ -35,8 +37,37 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& target) {
   grpc::ChannelArguments arguments;
   // Otherwise clients of the same target share one connection.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  // gRPC's own are 1 s to 2 minutes, and 20 s for a connect: a neighbour that is back would be missed for as long.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);  // also what a connect may take
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
 }
+
+enum Outcome : size_t { kOk, kTimeout, kUnavailable, kError };
+
+Outcome OutcomeOf(const absl::Status& status) {
+  if (status.ok()) return kOk;
+  if (absl::IsDeadlineExceeded(status)) return kTimeout;
+  return absl::IsUnavailable(status) ? kUnavailable : kError;
+}
+
+struct ClientMetrics {
+  explicit ClientMetrics(const MeteredAs& metered)
+      : duration(metered.metrics->AddHistogram("rpc_client_duration_seconds", "From a call to its end.",
+                                               obs::LatencyBuckets(), {{"client", metered.name}})),
+        in_flight(metered.metrics->AddGauge("rpc_client_in_flight", "Calls that have not ended.",
+                                            {{"client", metered.name}})) {
+    constexpr const char* kOutcomes[] = {"ok", "timeout", "unavailable", "error"};
+    for (size_t i = 0; i < calls.size(); ++i) {
+      calls[i] = &metered.metrics->AddCounter("rpc_client_calls_total", "Calls by how they ended.",
+                                              {{"client", metered.name}, {"outcome", kOutcomes[i]}});
+    }
+  }
+  std::array<obs::Counter*, 4> calls;
+  obs::Histogram& duration;
+  obs::Gauge& in_flight;
+};
 
 }  // namespace
 
@@ -65,14 +96,20 @@ struct Client::Impl {
     google::protobuf::MessageLite* reply = nullptr;
     absl::AnyInvocable<void(absl::Status)> done;
     obs::SpanRecord span;
+    Clock::time_point begun;
     Clock::time_point deadline;
     std::string method;  // only where there are failpoints
     // While a failpoint has it, and gRPC has not; shared so that its handler knows whether the call is still there.
     std::shared_ptr<boost::asio::steady_timer> hold;
   };
 
-  Impl(Queue& on, const std::string& target, obs::Tracer& spans, failpoint::Controller* points)
-      : queue(on), stub(Connect(target)), tracer(spans), failpoints(points) {}
+  Impl(Queue& on, const std::string& target, obs::Tracer& spans, failpoint::Controller* points,
+       const MeteredAs& metered)
+      : queue(on),
+        stub(Connect(target)),
+        tracer(spans),
+        failpoints(points),
+        metrics(metered.metrics != nullptr ? std::make_unique<ClientMetrics>(metered) : nullptr) {}
 
   ~Impl() {
     for (Outgoing* call : std::vector<Outgoing*>(calls.begin(), calls.end())) {
@@ -88,7 +125,8 @@ struct Client::Impl {
   Queue& queue;
   Stub stub;
   obs::Tracer& tracer;
-  failpoint::Controller* const failpoints;  // null: none
+  failpoint::Controller* const failpoints;       // null: none
+  const std::unique_ptr<ClientMetrics> metrics;  // null: none
   std::unordered_set<Outgoing*> calls;
 };
 
@@ -101,6 +139,11 @@ bool Client::Impl::Outgoing::Complete(bool) {
 void Client::Impl::Outgoing::End(const absl::Status& result) {
   client->calls.erase(this);
   const std::unique_ptr<Outgoing> self(this);
+  if (client->metrics != nullptr) {
+    client->metrics->calls[OutcomeOf(result)]->Increment();
+    client->metrics->duration.Observe(std::chrono::duration<double>(Clock::now() - begun).count());
+    client->metrics->in_flight.Set(static_cast<double>(client->calls.size()));
+  }
   if (span.context.sampled) {
     span.end_unix_ns = UnixNanosNow();
     span.error = !result.ok();
@@ -157,8 +200,9 @@ absl::Status Client::Impl::Outgoing::Result() {
   return absl::InternalError(absl::StrCat("the reply's ", bytes.Length(), " bytes are not a ", reply->GetTypeName()));
 }
 
-Client::Client(Queue& queue, std::string target, obs::Tracer& tracer, failpoint::Controller* failpoints)
-    : impl_(std::make_unique<Impl>(queue, target, tracer, failpoints)) {}
+Client::Client(Queue& queue, std::string target, obs::Tracer& tracer, failpoint::Controller* failpoints,
+               const MeteredAs& metered)
+    : impl_(std::make_unique<Impl>(queue, target, tracer, failpoints, metered)) {}
 
 Client::~Client() = default;
 
@@ -181,6 +225,10 @@ void Client::Call(std::string_view method, const google::protobuf::MessageLite& 
   call->context.AddMetadata(kTraceparent, obs::FormatTraceparent(call->span.context));
   call->deadline = deadline;
   impl_->calls.insert(call);
+  if (impl_->metrics != nullptr) {
+    call->begun = Clock::now();
+    impl_->metrics->in_flight.Set(static_cast<double>(impl_->calls.size()));
+  }
   call->request = Encode(request);
   if (impl_->failpoints != nullptr && call->TakenBefore(method)) return;
   call->Send(method);

@@ -18,17 +18,31 @@ namespace lab::failpoint {
 class Controller;
 }
 
+namespace lab::obs {
+class Metrics;
+}
+
 namespace lab::rpc {
 
 class Queue;
 
+// Where a client counts.
+struct MeteredAs {
+  obs::Metrics* metrics = nullptr;  // null: nowhere; must outlive the client
+  std::string name;                 // label `client`: whom it calls
+};
+
 // A unary gRPC client on the loop, with a connection of its own. Every call has a deadline, never later than the one of
-// the call it serves. Used on the loop's thread only.
+// the call it serves. Used on the loop's thread only. A connection that was lost is tried again after 50 ms to 1 s;
+// until then calls are UNAVAILABLE at once. With metrics, by `client`:
+//   rpc_client_calls_total{client,outcome=ok|timeout|unavailable|error}
+//   rpc_client_duration_seconds{client}, rpc_client_in_flight{client}
 class Client {
  public:
   // "127.0.0.1:8081" or any gRPC target. `queue` is that of the loop: Server::queue() where there is a server, else one
   // made for the clients. `failpoints`, which act on calls, outlive the client; null: none.
-  Client(Queue& queue, std::string target, obs::Tracer& tracer, failpoint::Controller* failpoints = nullptr);
+  Client(Queue& queue, std::string target, obs::Tracer& tracer, failpoint::Controller* failpoints = nullptr,
+         const MeteredAs& metered = {});
   // Cancels the calls that are left; their `done` runs with CANCELLED before this returns.
   ~Client();
 

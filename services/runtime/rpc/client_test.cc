@@ -22,7 +22,7 @@ class ClientTest : public ::testing::Test {
     client_.reset();
   }
   void Start(const std::string& target) {
-    client_ = std::make_unique<Client>(*queue_, target, tracer_);
+    client_ = std::make_unique<Client>(*queue_, target, tracer_, nullptr, MeteredAs{&metrics_, "echo"});
     clients_.Start();
   }
   absl::Status Call(const char* method, const std::string& text, Nanos timeout = testing::kPatience) {
@@ -35,7 +35,10 @@ class ClientTest : public ::testing::Test {
     return result.get_future().get();
   }
 
+  bool MetricsShow(const std::string& line) { return metrics_.Text().find(line + "\n") != std::string::npos; }
+
   LoopThread clients_;
+  obs::Metrics metrics_;
   obs::Tracer tracer_;
   obs::TraceContext parent_;
   std::unique_ptr<Queue> queue_;
@@ -73,6 +76,37 @@ TEST_F(ClientTest, IsUnavailableWhenNobodyListens) {
   }
   Start(target);
   EXPECT_EQ(Call(kEcho, "hello").code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(ClientTest, CountsCallsByHowTheyEnd) {
+  auto echo = std::make_unique<EchoServer>();
+  Start(echo->target());
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(Call(kEcho, "hello").ok());
+  EXPECT_EQ(Call(kEcho, "fail").code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(Call(kHold, "", Millis(20)).code(), absl::StatusCode::kDeadlineExceeded);
+  echo->thread.Stop();
+  echo.reset();
+  EXPECT_EQ(Call(kEcho, "hello").code(), absl::StatusCode::kUnavailable);
+  for (const char* line :
+       {"calls_total{client=\"echo\",outcome=\"ok\"} 3", "calls_total{client=\"echo\",outcome=\"error\"} 1",
+        "calls_total{client=\"echo\",outcome=\"timeout\"} 1", "calls_total{client=\"echo\",outcome=\"unavailable\"} 1",
+        "in_flight{client=\"echo\"} 0", "duration_seconds_count{client=\"echo\"} 6"}) {
+    EXPECT_TRUE(MetricsShow(std::string("rpc_client_") + line)) << line << "\n" << metrics_.Text();
+  }
+}
+
+// A neighbour that was away is called again within seconds, not minutes, of its return.
+TEST_F(ClientTest, FindsAServerThatHasComeBack) {
+  auto echo = std::make_unique<EchoServer>();
+  const int port = echo->port;
+  Start(echo->target());
+  ASSERT_TRUE(Call(kEcho, "hello").ok());
+  echo->thread.Stop();
+  echo.reset();
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(Call(kEcho, "hello").code(), absl::StatusCode::kUnavailable);
+  EchoServer again({.port = port});
+  ASSERT_TRUE(again.status.ok()) << again.status;
+  EXPECT_TRUE(WaitUntil([&] { return Call(kEcho, "hello").ok(); }));
 }
 
 TEST_F(ClientTest, HandsTheTraceOn) {

@@ -32,11 +32,27 @@ constexpr auto kAcceptRetry = Millis(100);  // after running out of descriptors
 
 void SetOption(int fd, int option, int value) { setsockopt(fd, IPPROTO_TCP, option, &value, sizeof(value)); }
 
+// In order, before HTTP/2 begins: a client takes that for UNAVAILABLE and waits before it tries again. (SETTINGS and a
+// GOAWAY look like a success to grpc++ 1.51: it comes back at once, again and again.) What it has sent by now is taken
+// out, so that closing is no reset.
+void Refuse(int fd) {
+  shutdown(fd, SHUT_WR);
+  std::array<char, 4096> unread;
+  for (int i = 0; i < 4 && recv(fd, unread.data(), unread.size(), 0) > 0; ++i) {
+  }
+  close(fd);
+}
+
 }  // namespace
 
 struct Connections::Impl {
-  Impl(async::Loop& loop, std::function<void(int)> take)
-      : adopt(std::move(take)), listener(loop.io()), retry(loop.io()), closings(loop.io()) {
+  Impl(async::Loop& loop, int bound, std::function<void(int)> take, std::function<void()> tell)
+      : most(static_cast<size_t>(std::max(bound, 1))),
+        adopt(std::move(take)),
+        refused(std::move(tell)),
+        listener(loop.io()),
+        retry(loop.io()),
+        closings(loop.io()) {
     closings.assign(epoll_create1(EPOLL_CLOEXEC));
     AwaitClosings();
   }
@@ -54,6 +70,11 @@ struct Connections::Impl {
   void Accept() {
     for (int i = 0; i < kMaxAccepts; ++i) {
       const int fd = accept4(listener.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd >= 0 && corks.size() >= most) {
+        Refuse(fd);
+        refused();
+        continue;
+      }
       if (fd >= 0) {
         SetOption(fd, TCP_NODELAY, 1);
         Keep(fd);
@@ -109,7 +130,9 @@ struct Connections::Impl {
     for (int fd : corks) SetOption(fd, TCP_CORK, value);
   }
 
+  const size_t most;
   const std::function<void(int)> adopt;
+  const std::function<void()> refused;
   Descriptor listener;
   boost::asio::steady_timer retry;
   Descriptor closings;  // an epoll set of `corks`
@@ -117,8 +140,8 @@ struct Connections::Impl {
   int port = 0;
 };
 
-Connections::Connections(async::Loop& loop, std::function<void(int)> adopt)
-    : impl_(std::make_unique<Impl>(loop, std::move(adopt))) {}
+Connections::Connections(async::Loop& loop, int most, std::function<void(int)> adopt, std::function<void()> refused)
+    : impl_(std::make_unique<Impl>(loop, most, std::move(adopt), std::move(refused))) {}
 
 Connections::~Connections() = default;
 

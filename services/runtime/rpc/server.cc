@@ -50,6 +50,8 @@ ServerMetrics::ServerMetrics(obs::Metrics& metrics)
                                     obs::LatencyBuckets())),
       in_flight(metrics.AddGauge("rpc_server_in_flight", "Calls that are not done with.")),
       connections(metrics.AddGauge("rpc_server_connections", "Open connections.")),
+      refused_connections(
+          metrics.AddCounter("rpc_server_refused_connections_total", "Connections refused at the bound.")),
       received_bytes(metrics.AddCounter("rpc_server_received_bytes_total", "Bytes of request messages.")),
       sent_bytes(metrics.AddCounter("rpc_server_sent_bytes_total", "Bytes of response messages.")) {
   for (size_t code = 0; code < kCodeNames.size(); ++code) {
@@ -66,7 +68,9 @@ Server::Impl::Impl(std::unique_ptr<Queue> own, Queue& shared, Options with, obs:
       metrics(to),
       tracer(spans),
       reflection(queue),
-      connections(loop, [this](int fd) { grpc::AddInsecureChannelFromFd(server.get(), fd); }),
+      connections(
+          loop, options.max_connections, [this](int fd) { grpc::AddInsecureChannelFromFd(server.get(), fd); },
+          [this] { metrics.refused_connections.Increment(); }),
       goaway(loop.io()),
       self(std::make_shared<Impl*>(this)) {
   AddHealth();

@@ -34,6 +34,12 @@ class Call {
   size_t request_bytes() const;
   Clock::time_point deadline() const;      // of the client; far in the future when it sent none
   const obs::TraceContext& trace() const;  // of this call's own span
+  // What the client sent under this name (lower case); "" when it sent none. Bytes of a stranger, not checked.
+  std::string_view Metadata(std::string_view name) const;
+  // Goes to the client with the status, whatever that is; before Reply or Fail. `name` in lower case. What HTTP/2 does
+  // not carry as text (a name that is no token, a value beyond printable ASCII) is left out: gRPC would end the
+  // process.
+  void AddTrailer(std::string name, std::string value);
   // Encodes now, leaves at the end of the turn: `message` may be reused at once.
   void Reply(const google::protobuf::MessageLite& message);
   void Fail(const absl::Status& status);  // the text reaches the client; an OK status is sent as UNKNOWN
@@ -55,6 +61,7 @@ class Call {
 //   rpc_server_duration_seconds       from the turn that took the call to the one that answers it
 //   rpc_server_in_flight              calls not yet done with, those waiting for the transport included
 //   rpc_server_connections            open ones
+//   rpc_server_refused_connections_total
 //   rpc_server_received_bytes_total, rpc_server_sent_bytes_total   messages, without HTTP/2
 class Server {
  public:
@@ -64,6 +71,7 @@ class Server {
     int pre_posted = 64;               // requests waiting in the queue for a call
     int max_message_bytes = 64 << 10;  // larger: RESOURCE_EXHAUSTED
     int max_in_flight = 4096;          // more: RESOURCE_EXHAUSTED at once
+    int max_connections = 1024;        // more: closed, which is UNAVAILABLE to a client
     bool cork = true;                  // one segment a burst of replies
   };
   // Takes the call and may keep it until it is answered. Never sees a call whose deadline was over on arrival: that one

@@ -32,6 +32,7 @@ struct ServerMetrics {
   obs::Histogram& duration;
   obs::Gauge& in_flight;
   obs::Gauge& connections;
+  obs::Counter& refused_connections;
   obs::Counter& received_bytes;
   obs::Counter& sent_bytes;
 };

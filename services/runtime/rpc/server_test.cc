@@ -109,6 +109,21 @@ TEST(ServerTest, RefusesAtOnceWhatIsTooMuchInFlight) {
   EXPECT_TRUE(client.Echo("now it fits").ok());
 }
 
+TEST(ServerTest, ClosesAConnectionBeyondTheBound) {
+  EchoServer echo({.max_connections = 2});
+  PlainClient first(echo.target());
+  auto second = std::make_unique<PlainClient>(echo.target());
+  ASSERT_TRUE(first.Echo("one").ok());
+  ASSERT_TRUE(second->Echo("two").ok());
+  const grpc::Status refused = PlainClient(echo.target()).Echo("three");
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::UNAVAILABLE) << refused.error_message();
+  EXPECT_FALSE(echo.MetricsShow("rpc_server_refused_connections_total 0"));
+  EXPECT_TRUE(first.Echo("still here").ok());
+  second.reset();
+  PlainClient third(echo.target());
+  EXPECT_TRUE(WaitUntil([&] { return third.Echo("now there is room").ok(); }));
+}
+
 TEST(ServerTest, NamesThePortThatIsTaken) {
   EchoServer first;
   EchoServer second({.port = first.port});
@@ -303,6 +318,36 @@ TEST(ServerTest, FollowsTheTraceOfTheCaller) {
   EXPECT_EQ(spans[0].context.trace_id, parent.trace_id);
   EXPECT_EQ(spans[0].parent_span_id, parent.span_id);
   EXPECT_NE(spans[0].context.span_id, parent.span_id);
+}
+
+TEST(ServerTest, ReadsMetadataAndSendsTrailers) {
+  testing::LoopThread thread;
+  obs::Metrics metrics;
+  obs::Tracer tracer;
+  Server server(thread.loop, {}, metrics, tracer);
+  server.Register(kEcho, "test.echo", [](Call call) {
+    const std::string tenant(call.Metadata("x-tenant"));
+    call.AddTrailer("x-known", tenant.empty() ? "nobody" : tenant);
+    for (const char* name : {"", "Upper", "two words", "grpc-status", "x-bytes-bin"}) call.AddTrailer(name, "left out");
+    call.AddTrailer("x-bad", "line\nend");
+    if (tenant == "fail") return call.Fail(absl::ResourceExhaustedError("over the limit"));
+    call.Reply(StringValue());
+  });
+  ASSERT_TRUE(server.Start().ok());
+  thread.Start();
+  PlainClient client("127.0.0.1:" + std::to_string(server.port()));
+  for (const char* tenant : {"", "acme", "fail"}) {
+    grpc::ClientContext context;
+    if (*tenant != '\0') context.AddMetadata("x-tenant", tenant);
+    const grpc::Status status = client.Echo("hello", nullptr, &context);
+    EXPECT_EQ(status.ok(), std::string(tenant) != "fail");
+    const auto& trailers = context.GetServerTrailingMetadata();
+    ASSERT_EQ(trailers.size(), 1u);
+    EXPECT_EQ(std::string(trailers.begin()->first.data(), trailers.begin()->first.size()), "x-known");
+    EXPECT_EQ(std::string(trailers.begin()->second.data(), trailers.begin()->second.size()),
+              *tenant == '\0' ? "nobody" : tenant);
+  }
+  thread.Stop();
 }
 
 // Timers are Asio's: they must be able to end the sleep in gRPC's queue.

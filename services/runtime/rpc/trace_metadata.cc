@@ -1,7 +1,5 @@
 #include "services/runtime/rpc/trace_metadata.h"
 
-#include <string_view>
-
 namespace lab::rpc {
 namespace {
 
@@ -22,14 +20,18 @@ std::string_view View(const grpc_slice& slice) {
 
 }  // namespace
 
-obs::TraceContext TraceparentOf(const grpc::ServerContext& context) {
+std::string_view MetadataOf(const grpc::ServerContext& context, std::string_view name) {
   const grpc::ServerContextBase& base = context;
   Metadata& metadata = const_cast<Metadata&>(base.*MetadataMember());
   const grpc_metadata_array& array = *metadata.arr();
   for (size_t i = 0; i < array.count; ++i) {
-    if (View(array.metadata[i].key) == kTraceparent) return obs::ParseTraceparent(View(array.metadata[i].value));
+    if (View(array.metadata[i].key) == name) return View(array.metadata[i].value);
   }
   return {};
+}
+
+obs::TraceContext TraceparentOf(const grpc::ServerContext& context) {
+  return obs::ParseTraceparent(MetadataOf(context, kTraceparent));
 }
 
 }  // namespace lab::rpc
