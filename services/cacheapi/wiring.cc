@@ -26,16 +26,37 @@ Service::Service(app::Environment& environment, const Options& options)
                      : nullptr),
       gate_(options.gate ? std::make_unique<StepGate>() : nullptr),
       origin_(reads_, writes_, options.origin, environment.metrics),
+      origin_queue_(environment.loop, origin_, options.admission, environment.metrics),
+      filter_(options.bloom ? std::make_unique<BrandFilter>(environment.loop, *redis_, origin_, options.filter,
+                                                            environment.metrics, Seed())
+                            : nullptr),
+      copies_(options.hot ? std::make_unique<HotCopies>(options.copies, environment.metrics, Seed()) : nullptr),
+      versions_(options.versioned ? std::make_unique<VersionKeys>(*shared_, options.versions, environment.metrics)
+                                  : nullptr),
+      shadow_(options.shadow.share > 0
+                  ? std::make_unique<Shadow>(origin_queue_, options.shadow, environment.metrics, Seed())
+                  : nullptr),
+      wanted_(Seed()),
       local_(options.local),
       flights_(options.flights),
-      reader_({environment.loop, local_, shared_.get(), origin_, flights_, gate_.get()}, options.reader,
+      reader_({environment.loop, local_, shared_.get(), origin_, flights_, gate_.get(), ReaderModes()}, options.reader,
               environment.metrics, Seed()),
       writer_({environment.loop, origin_, shared_.get(), gate_.get(),
-               [this](std::string_view brand, uint64_t version) { reader_.Invalidate(brand, version); }},
+               [this](std::string_view brand, uint64_t version) { reader_.Invalidate(brand, version); },
+               versions_.get()},
               options.writer, environment.metrics),
+      creator_(origin_, writer_, filter_.get(), gate_.get(), environment.metrics),
+      warm_up_({environment.loop, redis_.get(), origin_, origin_queue_, reader_, wanted_}, options.warm_up,
+               environment.metrics),
       http_api_(reader_, writer_,
                 {options.request_deadline, options.reader.stale_while_revalidate ? options.shared.stale : Nanos(0)},
-                Seed()) {}
+                Seed()),
+      brands_api_(creator_) {}
+
+Reader::Modes Service::ReaderModes() {
+  return {filter_.get(), copies_.get(), versions_.get(), &origin_queue_, shadow_.get(),
+          options_.warm_up.keys > 0 ? &wanted_ : nullptr};
+}
 
 // Every store operation ends in its callback while what it calls is still there.
 Service::~Service() {
@@ -46,6 +67,9 @@ Service::~Service() {
 
 absl::Status Service::Start() {
   http_api_.Register(environment_.http);
+  brands_api_.Register(environment_.http);
+  if (filter_) filter_->Start();
+  warm_up_.Start();
   ready_ = true;
   return absl::OkStatus();
 }
