@@ -32,8 +32,8 @@ void Admission::Took(Nanos time) {
 Nanos Admission::Expected() const {
   const bool free = waiting_ == 0 && MayGo();
   const double turns = free ? 0 : static_cast<double>(waiting_ + 1) / options_.concurrency;
-  // The first of all, whose time is too short for what a read took lately, goes nevertheless: nothing is ahead of it, and
-  // lately may be over.
+  // The first of all, whose time is too short for what a read took lately, goes nevertheless: nothing is ahead of it,
+  // and lately may be over.
   if (free && running_ == 0) return Nanos(0);
   return Nanos(static_cast<int64_t>((turns + 1) * mean_ns_));
 }

@@ -7,10 +7,10 @@
 
 namespace lab::cacheapi {
 
-// Which reads the database is asked for, and when: at most so many at once, the others wait in turn, at most so many. Who
-// would wait for longer than it has time is refused at once (`shed`): a queue in which everybody's time runs out does
-// all its work for nothing, for as long as it is full. The wait is judged by time, not by length: those ahead, times what
-// a read took lately, over what runs at once (Little's law). Plain decision: takes `now`, one thread.
+// Which reads the database is asked for, and when: at most so many at once, the others wait in turn, at most so many.
+// Who would wait for longer than it has time is refused at once (`shed`): a queue in which everybody's time runs out
+// does all its work for nothing, for as long as it is full. The wait is judged by time, not by length: those ahead,
+// times what a read took lately, over what runs at once (Little's law). Plain decision: takes `now`, one thread.
 class Admission {
  public:
   struct Options {
@@ -21,7 +21,7 @@ class Admission {
   explicit Admission(const Options& options);
 
   enum class Verdict : uint8_t {
-    kGo,       // ask now
+    kGo,  // ask now
     kWait,
     kFull,     // refused: too many wait
     kTooLate,  // refused: its time would be over before its answer

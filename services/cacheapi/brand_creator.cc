@@ -24,7 +24,8 @@ constexpr char kLook[] =
     "SELECT name, version FROM brand JOIN brand_state ON brand_state.brand_id = brand.id WHERE id = $1";
 
 obs::Counter& Outcome(obs::Metrics& metrics, const char* outcome) {
-  return metrics.AddCounter("cacheapi_brands_total", "Brands to be made, by what became of them", {{"outcome", outcome}});
+  return metrics.AddCounter("cacheapi_brands_total", "Brands to be made, by what became of them",
+                            {{"outcome", outcome}});
 }
 
 }  // namespace
@@ -77,20 +78,19 @@ void BrandCreator::Create(std::string_view brand, std::string_view name, std::st
   job->name = std::string(name);
   job->actor = std::string(actor);
   job->done = std::move(done);
-  origin_.Begin([this, alive = alive_,
-                 job = std::move(job)](absl::StatusOr<std::unique_ptr<pg::Transaction>> begun) mutable {
-    if (!*alive) return;
-    if (!begun.ok()) return End(*job, absl::UnavailableError(begun.status().message()));
-    job->transaction = *std::move(begun);
-    filter_ != nullptr ? Lock(std::move(job)) : Insert(std::move(job));
-  });
+  origin_.Begin(
+      [this, alive = alive_, job = std::move(job)](absl::StatusOr<std::unique_ptr<pg::Transaction>> begun) mutable {
+        if (!*alive) return;
+        if (!begun.ok()) return End(*job, absl::UnavailableError(begun.status().message()));
+        job->transaction = *std::move(begun);
+        filter_ != nullptr ? Lock(std::move(job)) : Insert(std::move(job));
+      });
 }
 
 void BrandCreator::Lock(JobPtr job) {
   Job& now = *job;
-  now.transaction->Execute(lock_, {}, Next(std::move(job), [this](JobPtr locked, const pg::Results&) {
-                             AddToFilter(std::move(locked));
-                           }));
+  now.transaction->Execute(
+      lock_, {}, Next(std::move(job), [this](JobPtr locked, const pg::Results&) { AddToFilter(std::move(locked)); }));
 }
 
 void BrandCreator::AddToFilter(JobPtr job) {
@@ -120,9 +120,11 @@ void BrandCreator::Look(JobPtr job) {
   const std::array<pg::Param, 1> params = {pg::Param(now.brand)};
   now.transaction->Execute(look_, params, Next(std::move(job), [this](JobPtr looked, const pg::Results& results) {
                              const pg::Result row = results[0];
-                             if (row.rows() == 0) return End(*looked, absl::UnavailableError("it has just been deleted"));
+                             if (row.rows() == 0)
+                               return End(*looked, absl::UnavailableError("it has just been deleted"));
                              if (row.text(0, 0) != looked->name) {
-                               return End(*looked, absl::AlreadyExistsError("there is a brand of this id with another name"));
+                               return End(*looked,
+                                          absl::AlreadyExistsError("there is a brand of this id with another name"));
                              }
                              looked->made.version = static_cast<uint64_t>(row.integer(0, 1));
                              looked->made.created ? Commit(std::move(looked)) : End(*looked, looked->made);
@@ -148,10 +150,10 @@ void BrandCreator::Commit(JobPtr job) {
 void BrandCreator::End(Job& job, absl::StatusOr<Created> created) {
   job.transaction.reset();
   const absl::Status& status = created.status();
-  (created.ok()                     ? (created->created ? metrics_.created : metrics_.there)
-   : absl::IsAlreadyExists(status)  ? metrics_.conflict
-   : pg::OutcomeUnknown(status)     ? metrics_.unknown
-                                    : metrics_.failed)
+  (created.ok()                    ? (created->created ? metrics_.created : metrics_.there)
+   : absl::IsAlreadyExists(status) ? metrics_.conflict
+   : pg::OutcomeUnknown(status)    ? metrics_.unknown
+                                   : metrics_.failed)
       .Increment();
   Done done = std::exchange(job.done, nullptr);
   if (done) done(std::move(created));

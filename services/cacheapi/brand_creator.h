@@ -15,9 +15,10 @@
 
 namespace lab::cacheapi {
 
-// Makes a brand: in the database, in the filter before anybody can see it (race 23), and then to the caches, where "there
-// is none" may be kept (race 12). In this order, in one transaction:
-//   lock shared (kCreatorsLock) → bits in Redis, acknowledged → INSERT, if there is none of this id → COMMIT → the caches
+// Makes a brand: in the database, in the filter before anybody can see it (race 23), and then to the caches, where
+// "there is none" may be kept (race 12). In this order, in one transaction:
+//   lock shared (kCreatorsLock) → bits in Redis, acknowledged → INSERT, if there is none of this id → COMMIT → the
+//   caches
 // Without a filter the first two are left out. A brand that is there stays as it is: sent again, it changes nothing.
 // Steps of the gate: write before the INSERT, commit before the COMMIT, then those of the writer.
 //   cacheapi_brands_total{outcome=created|there|conflict|unknown|error}

@@ -12,8 +12,8 @@ namespace {
 constexpr size_t kPiece = 64 << 10;  // fetched at once
 
 obs::Counter& Asked(obs::Metrics& metrics, const char* outcome) {
-  return metrics.AddCounter("cacheapi_bloom_asked_total", "Brands that the copy of the filter denied, by what Redis said",
-                            {{"outcome", outcome}});
+  return metrics.AddCounter("cacheapi_bloom_asked_total",
+                            "Brands that the copy of the filter denied, by what Redis said", {{"outcome", outcome}});
 }
 
 std::string Number(uint64_t number) { return std::to_string(number); }
@@ -28,7 +28,8 @@ BrandFilter::Metrics::Metrics(obs::Metrics& m)
                                    "Brands that passed the filter and that the database does not have")),
       expected(m.AddGauge("cacheapi_bloom_expected_false_positives",
                           "Share of unknown brands that passes, by the bits that are set")),
-      whole(m.AddGauge("cacheapi_bloom_whole", "Whether the filter in Redis is whole: 1, or 0 and everything passes")) {}
+      whole(m.AddGauge("cacheapi_bloom_whole", "Whether the filter in Redis is whole: 1, or 0 and everything passes")) {
+}
 
 // The filter in Redis as it was at `generation`, fetched in pieces.
 struct BrandFilter::Download {
@@ -133,17 +134,18 @@ void BrandFilter::TakeLook(const absl::StatusOr<redis::Reply>& reply) {
 void BrandFilter::Fetch(std::shared_ptr<Download> download) {
   const std::string from = Number(download->got.size()), to = Number(download->got.size() + kPiece - 1);
   const std::array<std::string_view, 4> get = {"GETRANGE", kFilterKeys[1], from, to};
-  redis_.Command(get, [this, alive = alive_, download = std::move(download)](absl::StatusOr<redis::Reply> reply) mutable {
-    if (!*alive) return;
-    if (!reply.ok() || reply->text().empty()) {
-      busy_ = false;  // the next look tries again
-      return;
-    }
-    download->got.append(reply->text());
-    if (download->got.size() < download->bytes) return Fetch(std::move(download));
-    busy_ = false;
-    Take(BloomFilter(std::move(download->got), download->hashes), std::move(download->generation));
-  });
+  redis_.Command(get,
+                 [this, alive = alive_, download = std::move(download)](absl::StatusOr<redis::Reply> reply) mutable {
+                   if (!*alive) return;
+                   if (!reply.ok() || reply->text().empty()) {
+                     busy_ = false;  // the next look tries again
+                     return;
+                   }
+                   download->got.append(reply->text());
+                   if (download->got.size() < download->bytes) return Fetch(std::move(download));
+                   busy_ = false;
+                   Take(BloomFilter(std::move(download->got), download->hashes), std::move(download->generation));
+                 });
 }
 
 void BrandFilter::Take(BloomFilter filter, std::string generation) {

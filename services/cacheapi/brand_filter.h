@@ -18,14 +18,15 @@
 
 namespace lab::cacheapi {
 
-// Keeps requests for brands that do not exist from the database: a Bloom filter of all brands, in Redis, with a copy here.
-// What the copy lets pass passes at once. What it denies is asked of the filter in Redis, and only that one may say that
-// there is no such brand; so a copy that is old, torn or mixed costs a round trip and never an answer. The price of a
-// denial is that round trip; what it spares is the read of the database and the negative entries of keys that nobody
-// asks for twice.
+// Keeps requests for brands that do not exist from the database: a Bloom filter of all brands, in Redis, with a copy
+// here. What the copy lets pass passes at once. What it denies is asked of the filter in Redis, and only that one may
+// say that there is no such brand; so a copy that is old, torn or mixed costs a round trip and never an answer. The
+// price of a denial is that round trip; what it spares is the read of the database and the negative entries of keys
+// that nobody asks for twice.
 //
 // Why no existing brand is ever denied (race 23), with any number of replicas that read, create and build:
-// 1. Who creates a brand holds a shared lock in PostgreSQL (kCreatorsLock) from before it adds the brand's bits in Redis
+// 1. Who creates a brand holds a shared lock in PostgreSQL (kCreatorsLock) from before it adds the brand's bits in
+// Redis
 //    until its INSERT has committed. Where the add is not acknowledged it does not commit (brand_creator.h): that is
 //    the price, to create a brand Redis must be there.
 // 2. Who builds a filter first begins the next one in Redis, into which every add from then on goes too; then takes the
@@ -33,7 +34,8 @@ namespace lab::cacheapi {
 //    added in time, or has committed before it is read.
 // 3. Bits that Redis has lost deny nothing: the filter is only believed while it carries the run_id of the very process
 //    that answers, and has its length. After a restart (the last writes may be missing from its file), a failover (the
-//    last writes may not have been replicated, race 22), a flush or an eviction everything passes, until it is built anew.
+//    last writes may not have been replicated, race 22), a flush or an eviction everything passes, until it is built
+//    anew.
 // 4. Redis away, or slow: everything passes.
 // Whoever else inserts brands (ingest) does as in 1, or the filter must stay off.
 //

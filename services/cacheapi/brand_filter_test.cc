@@ -1,6 +1,6 @@
-#include "services/cacheapi/modes_fixture.h"
-
 #include <cmath>
+
+#include "services/cacheapi/modes_fixture.h"
 
 namespace lab::cacheapi {
 namespace {

@@ -6,7 +6,8 @@
 namespace lab::cacheapi {
 
 // On the HTTP server, before it starts:
-//   POST /v1/brands   {"id": "acme", "name": "Acme"}; 201 with Location when it was made, 200 when it was there already,
+//   POST /v1/brands   {"id": "acme", "name": "Acme"}; 201 with Location when it was made, 200 when it was there
+//   already,
 //                     409 when there is one of this id with another name. Idempotent by the id: send it again at will.
 // 503 when Redis did not take the brand into the filter: nothing has happened then (brand_filter.h).
 class BrandsApi {

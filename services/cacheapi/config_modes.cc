@@ -20,9 +20,10 @@ bool Deletes(WritePattern pattern) {
 }  // namespace
 
 void DeclareModes(app::Schema& schema, Options& options) {
-  schema.Bool("bloom.enabled", &options.bloom,
-              "A filter of all brands, in Redis: what does not exist never reaches the database. Whoever inserts brands must "
-              "add them to it first (brand_filter.h)");
+  schema.Bool(
+      "bloom.enabled", &options.bloom,
+      "A filter of all brands, in Redis: what does not exist never reaches the database. Whoever inserts brands must "
+      "add them to it first (brand_filter.h)");
   schema.Int("bloom.keys", &options.filter.build.keys, 1, 10'000'000, "Brands that it is made for");
   schema.Number("bloom.false_positives", &options.filter.build.false_positives, 1e-6, 0.5,
                 "Share of unknown brands that passes, with so many in it");
@@ -58,11 +59,13 @@ void CheckModes(Options& options, std::vector<std::string>& errors) {
   }
   if (options.hot && !shared) errors.emplace_back("hot.enabled: copies are kept in l2, which is off");
   if (options.hot_copies > 0 && !Deletes(options.writer.pattern)) {
-    errors.emplace_back("hot.copies: this write.pattern puts the new value under one key only; copies need one that deletes");
+    errors.emplace_back(
+        "hot.copies: this write.pattern puts the new value under one key only; copies need one that deletes");
   }
   if (options.versioned && !shared) errors.emplace_back("key.versioned: versions are kept in l2, which is off");
   if (options.versioned && options.writer.pattern != WritePattern::kDeleteAfterCommit) {
-    errors.emplace_back("key.versioned: goes with write.pattern: delete_after_commit (which raises the version instead)");
+    errors.emplace_back(
+        "key.versioned: goes with write.pattern: delete_after_commit (which raises the version instead)");
   }
 }
 

@@ -56,14 +56,14 @@ FilterBuilder::~FilterBuilder() { *alive_ = false; }
 // A script of this build; 0 is its word for "not your turn".
 void FilterBuilder::Step(const redis::Script& script, JobPtr job, absl::Span<const std::string_view> arguments,
                          absl::AnyInvocable<void(JobPtr)> then) {
-  redis_.Eval(script, kFilterKeys, arguments,
-              [this, alive = alive_, job = std::move(job),
-               then = std::move(then)](absl::StatusOr<redis::Reply> reply) mutable {
-                if (!*alive) return;
-                if (!reply.ok()) return End(*job, reply.status());
-                if (reply->integer() == 0) return End(*job, absl::ResourceExhaustedError("somebody else builds it"));
-                then(std::move(job));
-              });
+  redis_.Eval(
+      script, kFilterKeys, arguments,
+      [this, alive = alive_, job = std::move(job), then = std::move(then)](absl::StatusOr<redis::Reply> reply) mutable {
+        if (!*alive) return;
+        if (!reply.ok()) return End(*job, reply.status());
+        if (reply->integer() == 0) return End(*job, absl::ResourceExhaustedError("somebody else builds it"));
+        then(std::move(job));
+      });
 }
 
 void FilterBuilder::Build(Done done) {
@@ -83,12 +83,12 @@ void FilterBuilder::Barrier(JobPtr job) {
     if (!begun.ok()) return End(*job, begun.status());
     job->transaction = *std::move(begun);
     Job& now = *job;
-    now.transaction->Execute(barrier_, {}, [this, alive = alive_,
-                                            job = std::move(job)](const absl::StatusOr<pg::Results>& results) mutable {
-      if (!*alive) return;
-      job->transaction.reset();  // rolls back, which gives the lock back
-      results.ok() ? Page(std::move(job), "") : End(*job, results.status());
-    });
+    now.transaction->Execute(
+        barrier_, {}, [this, alive = alive_, job = std::move(job)](const absl::StatusOr<pg::Results>& results) mutable {
+          if (!*alive) return;
+          job->transaction.reset();  // rolls back, which gives the lock back
+          results.ok() ? Page(std::move(job), "") : End(*job, results.status());
+        });
   });
 }
 

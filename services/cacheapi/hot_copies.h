@@ -15,8 +15,8 @@ namespace lab::cacheapi {
 // Under which name of L2 a key is read and filled: a key that is hot in this process goes by one of its `copies`, drawn
 // anew each time (split_key.h); all others by their own name. Each copy has a lease, a lifetime and a fill of its own.
 //
-// Right against invalidations (race 20), because every writer everywhere deletes the key and all of its copies with their
-// leases in one step, whether they are hot or not (Writer::Options::copies). So all processes must have the same
+// Right against invalidations (race 20), because every writer everywhere deletes the key and all of its copies with
+// their leases in one step, whether they are hot or not (Writer::Options::copies). So all processes must have the same
 // `copies`, and it must be set everywhere before any process reads copies (hot.enabled).
 //
 // The price: as many fills as there are copies for each invalidation or expiry of a hot key, and deletes that name so

@@ -71,8 +71,8 @@ class ModesTest : public PathsTest {
   }
   // By somebody who tells nobody.
   static void Insert(const std::string& brand) {
-    postgres_->Query("INSERT INTO brand VALUES ('" + brand + "', 'A brand'); INSERT INTO brand_state (brand_id) VALUES ('" +
-                     brand + "')");
+    postgres_->Query("INSERT INTO brand VALUES ('" + brand +
+                     "', 'A brand'); INSERT INTO brand_state (brand_id) VALUES ('" + brand + "')");
   }
   static bool InRedis(const std::string& key) { return redis_server_->Command({"EXISTS", key}) == "1"; }
   bool Comes(const std::string& key) {

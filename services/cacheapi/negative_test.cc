@@ -10,7 +10,8 @@ class NegativeTest : public ModesTest {
   BrandCreator& Creator(Process& process) {
     return *creators_.emplace_back(std::make_unique<BrandCreator>(*origin_, process.writer, nullptr, &gate_, metrics_));
   }
-  // Race 12: R finds none; C inserts, commits and tells the caches; R keeps that there is none. Whether it exists at rest.
+  // Race 12: R finds none; C inserts, commits and tells the caches; R keeps that there is none. Whether it exists at
+  // rest.
   bool ExistsAtRest(Process& process) {
     BrandCreator& creator = Creator(process);
     const auto reader = Asking(process, "new", std::chrono::seconds(8), "R");
@@ -86,7 +87,8 @@ TEST_F(NegativeTest, JitterSpreadsTheEnds) {
   constexpr int kBrands = 40;
   for (const double jitter : {0.0, 0.5}) {
     redis_server_->Command({"FLUSHALL"});
-    shared_.emplace(*redis_, *clock_, SharedCache::Options{.ttl = std::chrono::hours(1), .jitter = jitter}, metrics_, 7);
+    shared_.emplace(*redis_, *clock_, SharedCache::Options{.ttl = std::chrono::hours(1), .jitter = jitter}, metrics_,
+                    7);
     Process& process = Start(LeasedReads(), {});
     int64_t least = INT64_MAX, most = 0;
     for (int i = 0; i < kBrands; ++i) {

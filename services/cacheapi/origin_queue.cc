@@ -64,16 +64,16 @@ void OriginQueue::Read(std::string_view brand, Window window, Clock::time_point 
 
 void OriginQueue::Ask(std::string_view brand, Window window, Origin::ReadDone done) {
   admission_.Begins();
-  origin_.Read(brand, window,
-               [this, alive = alive_, begin = Clock::now(),
-                done = std::move(done)](absl::StatusOr<Insight> insight) mutable {
-                 if (!*alive) return;
-                 admission_.Ends();
-                 // What was refused at once says nothing of how long a read takes.
-                 if (insight.ok() || absl::IsDeadlineExceeded(insight.status())) admission_.Took(Clock::now() - begin);
-                 Pump();
-                 done(std::move(insight));
-               });
+  origin_.Read(
+      brand, window,
+      [this, alive = alive_, begin = Clock::now(), done = std::move(done)](absl::StatusOr<Insight> insight) mutable {
+        if (!*alive) return;
+        admission_.Ends();
+        // What was refused at once says nothing of how long a read takes.
+        if (insight.ok() || absl::IsDeadlineExceeded(insight.status())) admission_.Took(Clock::now() - begin);
+        Pump();
+        done(std::move(insight));
+      });
 }
 
 void OriginQueue::Pump() {

@@ -165,7 +165,8 @@ TEST_F(StaleTest, WhatComesTooLateIsReplacedByWhatIsStale) {
 
 // What L2 has stale all who wait for the load are given, not only the one who began it.
 TEST_F(StaleTest, WhatL2HasStaleAllWhoWaitAreGiven) {
-  shared_.emplace(*redis_, *clock_, SharedCache::Options{.ttl = Millis(20), .stale = std::chrono::hours(1)}, metrics_, 7);
+  shared_.emplace(*redis_, *clock_, SharedCache::Options{.ttl = Millis(20), .stale = std::chrono::hours(1)}, metrics_,
+                  7);
   Reader::Options reads = LeasedReads();
   reads.single_flight = reads.stale_if_error = true;
   Process& process = Start(reads, {});

@@ -24,7 +24,8 @@ struct Reader::Request : SingleFlight::Waiter {
       : reader(r), key(std::move(k)), done(std::move(d)), timer(r.parts_.loop.io()) {}
   void Done(const SingleFlight::Outcome& outcome) override {
     // Somebody else's load may end with what is stale.
-    const bool stale = outcome.ok() && outcome->fresh_until != Clock::time_point{} && outcome->fresh_until <= Clock::now();
+    const bool stale =
+        outcome.ok() && outcome->fresh_until != Clock::time_point{} && outcome->fresh_until <= Clock::now();
     Tell(outcome, via == Via::kCoalesced && stale ? Via::kStale : via);
   }
   void Tell(const SingleFlight::Outcome& outcome, Via how);

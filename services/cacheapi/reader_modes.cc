@@ -1,4 +1,5 @@
-// What of a read only some modes do: the filter of brands, versioned keys, what is stale when nothing else is to be had.
+// What of a read only some modes do: the filter of brands, versioned keys, what is stale when nothing else is to be
+// had.
 #include <utility>
 
 #include "services/cacheapi/brand_filter.h"
@@ -13,8 +14,7 @@ namespace lab::cacheapi {
 
 void Reader::AskFilter(const Query& query, const std::string& key, Done done) {
   auto asked = [this, alive = alive_, brand = std::string(query.brand), actor = std::string(query.actor),
-                query = Query(query), key,
-                done = std::move(done)](bool may_exist) mutable {
+                query = Query(query), key, done = std::move(done)](bool may_exist) mutable {
     if (!*alive) return;
     query.brand = brand;
     query.actor = actor;
@@ -49,18 +49,18 @@ void Reader::AskVersion(LoadPtr load) {
     return TakeVersion(std::move(load), *known);
   }
   const Load& now = *load;
-  versions.Ask(now.brand, [this, alive = alive_,
-                           load = std::move(load)](absl::StatusOr<VersionKeys::Found> found) mutable {
-    if (!*alive) return;
-    if (!found.ok()) {
-      load->shared_failed = true;
-      return AskOrigin(std::move(load));
-    }
-    if (found->version) return TakeVersion(std::move(load), *found->version);
-    load->version_lease = std::move(found->token);
-    if (load->version_lease.empty() && options_.lease) return WaitForLease(std::move(load));
-    AskOrigin(std::move(load));
-  });
+  versions.Ask(now.brand,
+               [this, alive = alive_, load = std::move(load)](absl::StatusOr<VersionKeys::Found> found) mutable {
+                 if (!*alive) return;
+                 if (!found.ok()) {
+                   load->shared_failed = true;
+                   return AskOrigin(std::move(load));
+                 }
+                 if (found->version) return TakeVersion(std::move(load), *found->version);
+                 load->version_lease = std::move(found->token);
+                 if (load->version_lease.empty() && options_.lease) return WaitForLease(std::move(load));
+                 AskOrigin(std::move(load));
+               });
 }
 
 void Reader::TakeVersion(LoadPtr load, uint64_t version) {

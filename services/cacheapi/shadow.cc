@@ -27,7 +27,8 @@ Shadow::Comparison Shadow::Compare(const Value& served, const Insight& there, Na
 }
 
 Shadow::Metrics::Metrics(obs::Metrics& m)
-    : skipped(m.AddCounter("cacheapi_shadow_skipped_total", "Hits that were to be compared, but too much was under way")),
+    : skipped(
+          m.AddCounter("cacheapi_shadow_skipped_total", "Hits that were to be compared, but too much was under way")),
       staleness(m.AddHistogram("cacheapi_shadow_staleness_seconds", "Age of what was served stale, as far as seen",
                                AgeBuckets())) {
   constexpr const char* kNames[] = {"same", "stale", "differs", "error"};

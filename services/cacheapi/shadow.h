@@ -16,12 +16,13 @@
 
 namespace lab::cacheapi {
 
-// Shadow mode: for a share of the hits the database is asked too, beside the answer, which is never touched by it. So the
-// staleness of real traffic is counted instead of believed.
+// Shadow mode: for a share of the hits the database is asked too, beside the answer, which is never touched by it. So
+// the staleness of real traffic is counted instead of believed.
 //   cacheapi_shadow_total{outcome}
 //     same      the database has the same version; or its change came only after the hit was served, as far as one can
 //               tell: what cannot be proven stale is not called so
-//     stale     there is a newer version, written before the hit was served (its row's changed_at, which is a moment before
+//     stale     there is a newer version, written before the hit was served (its row's changed_at, which is a moment
+//     before
 //               the commit); how long before goes into cacheapi_shadow_staleness_seconds (where several were missed:
 //               since the latest, so at least so long)
 //     differs   the same version with another body (the window moves on while the version stays, so some of these are

@@ -17,20 +17,21 @@
 
 namespace lab::cacheapi {
 
-// Versioned keys: the version of a brand stands in a small key of its own in Redis, and its insights under keys that name
-// their version ("insights:{acme}:w=24h:v=12"). A reader asks for the version first and then for the entry of just that
-// one. Nothing is ever invalidated: who writes raises the version, and the entries of old ones expire.
+// Versioned keys: the version of a brand stands in a small key of its own in Redis, and its insights under keys that
+// name their version ("insights:{acme}:w=24h:v=12"). A reader asks for the version first and then for the entry of just
+// that one. Nothing is ever invalidated: who writes raises the version, and the entries of old ones expire.
 //
-// An entry under such a key is right for ever, so it needs no lease and no fence, whoever stores it and when: races 1, 3,
-// 9, 13 and 20 have nothing to happen to, 8 and 16 only the version key. That one is
+// An entry under such a key is right for ever, so it needs no lease and no fence, whoever stores it and when: races 1,
+// 3, 9, 13 and 20 have nothing to happen to, 8 and 16 only the version key. That one is
 // - filled by who holds its lease, taken before the database is read; every Raise ends the lease (1, 8, 12);
 // - raised only where it is there, and never lowered: late, repeated and reordered raises do no harm (3, 8, 16).
 // Open stay: a writer that dies before it has raised the version (4), until the key expires (l2.ttl), somebody else
 // raises it, or anybody loads a newer version; and what a failover of Redis forgets (22), for as long.
 //
-// The price is a round trip more a read, or the staleness of the memo: for `memo` this process goes by the version it has
-// seen last; its own writes it knows at once. Beside it, memory: entries of old versions stay until they expire; and while
-// Redis is away nothing here is found by its brand, so nothing stale can be served then. On the loop's thread.
+// The price is a round trip more a read, or the staleness of the memo: for `memo` this process goes by the version it
+// has seen last; its own writes it knows at once. Beside it, memory: entries of old versions stay until they expire;
+// and while Redis is away nothing here is found by its brand, so nothing stale can be served then. On the loop's
+// thread.
 //   cacheapi_version_reads_total{outcome=memo|hit|miss|error}
 class VersionKeys {
  public:

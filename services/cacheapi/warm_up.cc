@@ -16,7 +16,7 @@ constexpr std::string_view kListSeconds = "604800";
 constexpr std::array<std::string_view, 4> kSetMark = {"SET", kMark, "1", "NX"};
 constexpr Nanos kPace = Millis(10);
 constexpr Nanos kSoon = Millis(20);
-constexpr int kWaits = 50;  // of kSoon, for Redis at the start
+constexpr int kWaits = 50;                        // of kSoon, for Redis at the start
 constexpr Nanos kLoad = std::chrono::seconds(5);  // longest wait for one
 
 obs::Counter& Loads(obs::Metrics& metrics, const char* outcome) {
@@ -104,27 +104,30 @@ void WarmUp::AddBrands() {
   const auto most = static_cast<size_t>(options_.keys);
   if (keys_.size() > most) keys_.resize(most);
   if (keys_.size() == most) return Pace();
-  parts_.origin.Brands("", options_.keys, [this, alive = alive_, most](absl::StatusOr<std::vector<std::string>> brands) {
-    if (!*alive) return;
-    if (!brands.ok() && keys_.empty()) {
-      running_ = false;  // the next look tries again
-      return;
-    }
-    if (brands.ok()) {
-      const std::vector<WantedKeys::Key> wanted = keys_;
-      for (size_t i = 0; i < brands->size() && keys_.size() < most; ++i) {
-        WantedKeys::Key key{(*brands)[i], kDefaultWindow};
-        if (std::find(wanted.begin(), wanted.end(), key) == wanted.end()) keys_.push_back(std::move(key));
-      }
-    }
-    Pace();
-  });
+  parts_.origin.Brands("", options_.keys,
+                       [this, alive = alive_, most](absl::StatusOr<std::vector<std::string>> brands) {
+                         if (!*alive) return;
+                         if (!brands.ok() && keys_.empty()) {
+                           running_ = false;  // the next look tries again
+                           return;
+                         }
+                         if (brands.ok()) {
+                           const std::vector<WantedKeys::Key> wanted = keys_;
+                           for (size_t i = 0; i < brands->size() && keys_.size() < most; ++i) {
+                             WantedKeys::Key key{(*brands)[i], kDefaultWindow};
+                             if (std::find(wanted.begin(), wanted.end(), key) == wanted.end())
+                               keys_.push_back(std::move(key));
+                           }
+                         }
+                         Pace();
+                       });
 }
 
 // A turn: as many loads as rate, share and the users leave.
 void WarmUp::Pace() {
   const int most = std::max(1, static_cast<int>(options_.share * parts_.queue.concurrency()));
-  may_ = std::min(may_ + options_.rate * std::chrono::duration<double>(kPace).count(), std::max(1.0, options_.rate / 10));
+  may_ =
+      std::min(may_ + options_.rate * std::chrono::duration<double>(kPace).count(), std::max(1.0, options_.rate / 10));
   while (may_ >= 1 && next_ < keys_.size() && in_flight_ < most && parts_.queue.idle()) {
     may_ -= 1;
     LoadNext();

@@ -27,9 +27,9 @@ namespace lab::cacheapi {
 class WarmUp {
  public:
   struct Options {
-    int keys = 0;        // 0: none at all
-    double rate = 200;   // loads a second
-    double share = 0.5;  // of the origin's places
+    int keys = 0;                           // 0: none at all
+    double rate = 200;                      // loads a second
+    double share = 0.5;                     // of the origin's places
     Nanos look = std::chrono::seconds(1);   // how often it is looked whether the mark is there
     Nanos save = std::chrono::seconds(10);  // how often the list is left in Redis
   };
