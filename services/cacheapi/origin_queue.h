@@ -36,9 +36,7 @@ class OriginQueue {
             Origin::ReadDone done);
 
   // For who loads beside the requests: whether places are free and nobody waits.
-  bool idle(int leave_free = 0) const {
-    return admission_.waiting() == 0 && admission_.running() + leave_free < admission_.options().concurrency;
-  }
+  bool idle() const { return admission_.waiting() == 0 && admission_.MayGo(); }
   int concurrency() const { return admission_.options().concurrency; }
 
  private:
