@@ -23,7 +23,7 @@ namespace lab::cacheapi {
 //
 // With `shed` off this is the queue that sustains an outage: what has been asked for is done in turn, also for who has
 // gone long ago. Together with a client that retries at its time-out and loads that are thrown away with their request
-// (fill.cancelled_with_request), a load that stood well before does not get up again.
+// (request.cancels_fill), a load that stood well before does not get up again.
 //   cacheapi_origin_admissions_total{outcome=went|waited|full|too_late|given_up}, cacheapi_origin_queue_waiting,
 //   cacheapi_origin_queue_running, cacheapi_origin_queue_wait_seconds
 class OriginQueue {

@@ -86,6 +86,16 @@ TEST_F(VersionKeysTest, NoRaiseLowersAVersion) {
   EXPECT_EQ(VersionRead(process), 3u);
 }
 
+// Race 8 again: with nothing there to compare with, a late raise must not bring back what it knows.
+TEST_F(VersionKeysTest, ALateRaiseBringsNothingBack) {
+  Process& process = Versioned();
+  for (int i = 0; i < 2; ++i) Ended(Write(process, ""));
+  EXPECT_FALSE(InRedis(VersionKey("acme")));
+  Raise(2);
+  EXPECT_FALSE(InRedis(VersionKey("acme")));
+  EXPECT_EQ(VersionRead(process), 3u);
+}
+
 // Race 4, open: nobody tells. Whoever loads a newer version does.
 TEST_F(VersionKeysTest, AWriteThatNobodyTellsOfStaysUnseenUntilSomebodyLoads) {
   Process& process = Versioned();
