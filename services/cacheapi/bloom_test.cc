@@ -21,6 +21,29 @@ TEST(BloomTest, AnEmptyOneLetsNothingPass) {
   EXPECT_EQ(filter.ExpectedFalsePositives(0), 0);
 }
 
+// Other processes, and a script, compute the same.
+TEST(BloomTest, HashesAndPlacesAreThoseOfEveryBuild) {
+  const BloomHash hash("acme");
+  EXPECT_LT(hash.first, uint64_t{1} << 48);
+  EXPECT_LT(hash.step, uint64_t{1} << 44);
+  EXPECT_EQ(hash.step % 2, 1u);
+  BloomFilter filter(std::string(8, '\0'), 1);
+  filter.Add(hash);
+  const size_t place = hash.first % 64;
+  std::string bytes(8, '\0');
+  bytes[place / 8] = static_cast<char>(0x80 >> (place % 8));
+  EXPECT_EQ(filter.bytes(), bytes) << "as SETBIT lays them";
+}
+
+TEST(BloomTest, BitsOfAnotherOneDenyTheSame) {
+  BloomFilter one(100, 0.01);
+  one.Add("acme");
+  const BloomFilter other(std::string(one.bytes()), one.hashes());
+  EXPECT_TRUE(other.MayContain("acme"));
+  EXPECT_FALSE(other.MayContain("nobody"));
+  EXPECT_TRUE(BloomFilter("", 7).MayContain("nobody")) << "of nothing: denies nothing";
+}
+
 // 1.44 log2(1 / p) bits a key and log2(1 / p) hashes: Bloom's optimum.
 TEST(BloomTest, IsAsLargeAsTheorySays) {
   const BloomFilter filter(1'000'000, 0.01);
@@ -48,6 +71,7 @@ TEST(BloomTest, FalsePositivesAreThoseOfTheory) {
           << "p " << wanted << ", " << load << " keys";
       if (load == kKeys) {
         EXPECT_NEAR(filter.ExpectedFalsePositives(load), wanted, 0.05 * wanted);
+        EXPECT_NEAR(filter.FalsePositivesByBits(), wanted, 0.1 * wanted);
       }
     }
   }

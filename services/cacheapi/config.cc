@@ -32,10 +32,15 @@ void DeclareOrigin(app::Schema& schema, Options& options) {
   schema.String("postgres.user", &options.reads.user, "Role to connect as");
   schema.Int("origin.max_connections", &options.reads.connections, 1, 256,
              "Reads that the database may work on at once: its capacity");
-  schema.Int("origin.max_waiting", &options.reads.max_outstanding, 1, 1'000'000,
-             "Reads that may wait or be under way; more fail at once");
+  schema.Int("origin.max_waiting", &options.admission.max_waiting, 0, 1'000'000,
+             "Reads that may wait for their turn; more fail at once");
+  schema.OneOf(
+      "origin.queue", {"shed", "fifo"}, options.admission.shed ? 0 : 1,
+      [&options](size_t index) { options.admission.shed = index == 0; },
+      "shed: who would wait longer than it has time fails at once. fifo is broken on purpose: all is done in turn, also for "
+      "who has gone");
   schema.Duration("origin.deadline", &options.reads.deadline, Millis(1), minutes(10),
-                  "Bound on every read, its wait for a connection included");
+                  "Bound on every read, from its turn on");
   schema.Duration("origin.delay", &options.origin.delay, Nanos(0), minutes(1),
                   "For labs: slept by the database in each read, so that it is as slow as that on any host");
   schema.Int("origin.breaker.failures", &options.reads.breaker.failures, 1, 1'000'000,
@@ -109,6 +114,7 @@ void Declare(app::Schema& schema, Options& options) {
   DeclareCaches(schema, options);
   DeclareReads(schema, options);
   DeclareWrites(schema, options);
+  DeclareModes(schema, options);
 }
 
 absl::Status Check(Options& options) {
@@ -137,6 +143,7 @@ absl::Status Check(Options& options) {
   if (options.reader.stale_while_revalidate && options.shared.stale == Nanos(0) && options.reader.shared) {
     errors.emplace_back("stale.while_revalidate: nothing is ever stale with l2.stale: 0s; set it to some minutes");
   }
+  CheckModes(options, errors);
   if (errors.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));
 }

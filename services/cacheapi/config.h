@@ -1,14 +1,21 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "services/cacheapi/admission.h"
+#include "services/cacheapi/brand_filter.h"
 #include "services/cacheapi/edge_config.h"
+#include "services/cacheapi/hot_copies.h"
 #include "services/cacheapi/local_cache.h"
 #include "services/cacheapi/origin.h"
 #include "services/cacheapi/reader.h"
+#include "services/cacheapi/shadow.h"
 #include "services/cacheapi/shared_cache.h"
 #include "services/cacheapi/single_flight.h"
+#include "services/cacheapi/version_keys.h"
+#include "services/cacheapi/warm_up.h"
 #include "services/cacheapi/writer.h"
 #include "services/runtime/app/config.h"
 #include "services/runtime/pg/client.h"
@@ -35,13 +42,29 @@ struct Options {
   Fill fill = Fill::kBoth;
   Nanos request_deadline = Millis(1000);
   bool gate = false;  // the steps of the race explorer
+  // Modes, each off unless asked for (config_modes.cc).
+  Admission::Options admission;
+  bool bloom = false;
+  BrandFilter::Options filter;
+  bool hot = false;
+  int hot_copies = 0;
+  HotCopies::Options copies;
+  bool versioned = false;
+  VersionKeys::Options versions;
+  Shadow::Options shadow{.share = 0};
+  WarmUp::Options warm_up;
+  bool warm_before_ready = false;
 };
 
 // Declares every field of `options` with its range and a sentence; `options` must outlive `schema`.
 void Declare(app::Schema& schema, Options& options);
 
-// What no field can say by itself, and the secrets (REDIS_PASSWORD, PGPASSWORD, or the files that …_FILE names). Fills in
-// what follows from others. Every error a line.
+// The part of both for the modes (config_modes.cc); `errors` get what is wrong.
+void DeclareModes(app::Schema& schema, Options& options);
+void CheckModes(Options& options, std::vector<std::string>& errors);
+
+// What no field can say by itself, and the secrets (REDIS_PASSWORD, PGPASSWORD, or the files that …_FILE names). Fills
+// in what follows from others. Every error a line.
 absl::Status Check(Options& options);
 
 }  // namespace lab::cacheapi

@@ -74,6 +74,14 @@ TEST(SplitKeyTest, CopiesHaveNamesOfTheirOwn) {
   EXPECT_THAT(KeyAndCopies("k", 0), ElementsAre("k"));
 }
 
+TEST(SplitKeyTest, ACopyIsKnownForWhatItIs) {
+  for (const std::string key : {"k", "insights:{acme}:w=24h"}) {
+    EXPECT_EQ(WithoutCopy(key), key);
+    EXPECT_EQ(WithoutCopy(SplitKey(key, 0)), key);
+    EXPECT_EQ(WithoutCopy(SplitKey(key, 12)), key);
+  }
+}
+
 TEST(SplitKeyTest, TheNumberGoesIntoTheHashTag) {
   EXPECT_EQ(SplitKey("insights:{acme}:w=24h", 2), "insights:{acme#2}:w=24h");
   EXPECT_EQ(SplitKey("a{b}c{d}", 1), "a{b#1}c{d}") << "the first one counts";

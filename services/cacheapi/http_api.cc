@@ -28,6 +28,7 @@ std::string_view CacheWord(Via via) {
   switch (via) {
     case Via::kLocal:
     case Via::kShared:
+    case Via::kBloom:
       return "hit";
     case Via::kStale:
       return "stale";
@@ -47,7 +48,7 @@ std::string Seconds(Nanos duration) {
 
 void AddCacheHeaders(const Answer& answer, http::Response& response) {
   response.headers.emplace_back("X-Cache", std::string(CacheWord(answer.via)));
-  if (answer.via == Via::kLocal || answer.via == Via::kShared) {
+  if (answer.via == Via::kLocal || answer.via == Via::kShared || answer.via == Via::kBloom) {
     response.headers.emplace_back("X-Cache-Tier", std::string(Name(answer.via)));
   }
 }

@@ -13,7 +13,7 @@ namespace lab::cacheapi {
 //   PUT    /v1/brands/{brand}/correction            {"posts": 5, "note": "…"}; 200 with the version that it made
 //   DELETE /v1/brands/{brand}/correction
 // A write with an Idempotency-Key is applied once, however often it is sent. Every answer of a brand says how it came
-// about: X-Cache hit | miss | stale | coalesced | error, X-Cache-Tier l1 | l2, X-Version. Errors are problem+json.
+// about: X-Cache hit | miss | stale | coalesced | error, X-Cache-Tier l1 | l2 | bloom, X-Version. Errors are problem+json.
 // X-Tenant says whose rate limit counts: 429 over it, with the limiter's RateLimit fields. With X-Actor and a gate, the
 // request is held at each of its steps.
 class HttpApi {

@@ -16,7 +16,8 @@ namespace {
 constexpr char kRead[] = R"sql(
 SELECT state.version, coalesce(correction.posts, 0), insight.posts, insight.authors, insight.sentiment,
        insight.likes_median, insight.likes_p99, insight.arabic,
-       extract(epoch FROM clock_timestamp() - statement_timestamp()) * 1000000
+       extract(epoch FROM clock_timestamp() - statement_timestamp()) * 1000000,
+       extract(epoch FROM clock_timestamp() - state.changed_at) * 1000000
 FROM brand_state AS state
 LEFT JOIN correction ON correction.brand_id = state.brand_id
 CROSS JOIN LATERAL (
@@ -121,6 +122,7 @@ pg::Client::Callback Origin::Taking(std::string_view brand, Window window, ReadD
     if (insight.exists) {
       insight.version = static_cast<uint64_t>(row.integer(0, 0));
       insight.took = Micros(static_cast<int64_t>(Number(row.text(0, 8))));
+      insight.changed_ago = Micros(static_cast<int64_t>(Number(row.text(0, 9))));
       insight.body = Body(brand, window, row);
       metrics_.duration.Observe(std::chrono::duration<double>(insight.took).count());
     }

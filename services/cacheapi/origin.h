@@ -22,6 +22,7 @@ struct Insight {
   uint64_t version = 0;
   std::string body;      // JSON
   Nanos took{0};         // to compute, the wait for a connection left out
+  Nanos changed_ago{0};  // since the version was made
 };
 
 // What an analyst sets right by hand.

@@ -22,12 +22,13 @@ class PathsTest : public async::LoopTest {
  protected:
   // What of one process there is beside the stores: a second one shares only these with the first.
   struct Process {
-    Process(PathsTest& test, const Reader::Options& reads, const Writer::Options& writes)
+    Process(PathsTest& test, const Reader::Options& reads, const Writer::Options& writes, const Reader::Modes& modes)
         : local(LocalCache::Options{}),
           flights(SingleFlight::Options{}),
-          reader({test.loop_, local, &*test.shared_, *test.origin_, flights, &test.gate_}, reads, metrics, 7),
+          reader({test.loop_, local, &*test.shared_, *test.origin_, flights, &test.gate_, modes}, reads, metrics, 7),
           writer({test.loop_, *test.origin_, &*test.shared_, &test.gate_,
-                  [this](std::string_view brand, uint64_t version) { reader.Invalidate(brand, version); }},
+                  [this](std::string_view brand, uint64_t version) { reader.Invalidate(brand, version); },
+                  modes.versions},
                  writes, metrics) {}
     obs::Metrics metrics;
     LocalCache local;
@@ -85,8 +86,8 @@ class PathsTest : public async::LoopTest {
     return options;
   }
 
-  Process& Start(const Reader::Options& reads, const Writer::Options& writes) {
-    processes_.push_back(std::make_unique<Process>(*this, reads, writes));
+  Process& Start(const Reader::Options& reads, const Writer::Options& writes, const Reader::Modes& modes = {}) {
+    processes_.push_back(std::make_unique<Process>(*this, reads, writes, modes));
     return *processes_.back();
   }
 

@@ -5,12 +5,19 @@
 #include <optional>
 #include <utility>
 
+#include "services/cacheapi/brand_filter.h"
+#include "services/cacheapi/hot_copies.h"
+#include "services/cacheapi/origin_queue.h"
+#include "services/cacheapi/reader_load.h"
+#include "services/cacheapi/shadow.h"
+#include "services/cacheapi/version_keys.h"
+#include "services/cacheapi/wanted_keys.h"
 #include "services/cacheapi/xfetch.h"
 
 namespace lab::cacheapi {
 namespace {
 
-constexpr std::array<std::string_view, 6> kVias = {"l1", "l2", "stale", "origin", "coalesced", "error"};
+constexpr std::array<std::string_view, 7> kVias = {"l1", "l2", "stale", "origin", "coalesced", "error", "bloom"};
 constexpr int kMostDoublings = 3;  // of the wait for a lease: 2, 4, 8, 16 ms
 
 obs::Counter& Fills(obs::Metrics& metrics, const char* outcome) {
@@ -26,69 +33,33 @@ obs::Counter& Refreshes(obs::Metrics& metrics, const char* why) {
 
 std::string_view Name(Via via) { return kVias[static_cast<size_t>(via)]; }
 
-struct Reader::Metrics {
-  explicit Metrics(obs::Metrics& m)
-      : stored(Fills(m, "stored")),
-        refused(Fills(m, "refused")),
-        failed(Fills(m, "error")),
-        lease_waits(m.AddCounter("cacheapi_lease_waits_total", "Waits for another process to fill a key")),
-        refreshes{&Refreshes(m, "stale"), &Refreshes(m, "early")} {
-    for (size_t i = 0; i < answers.size(); ++i) {
-      answers[i] = &m.AddCounter("cacheapi_answers_total", "Answers by how they came about",
-                                 {{"via", std::string(kVias[i])}});
-    }
+Reader::Metrics::Metrics(obs::Metrics& m)
+    : stored(Fills(m, "stored")),
+      refused(Fills(m, "refused")),
+      failed(Fills(m, "error")),
+      lease_waits(m.AddCounter("cacheapi_lease_waits_total", "Waits for another process to fill a key")),
+      abandoned(m.AddCounter("cacheapi_fills_abandoned_total", "Loads thrown away because their requests had gone")),
+      refreshes{&Refreshes(m, "stale"), &Refreshes(m, "early")} {
+  for (size_t i = 0; i < answers.size(); ++i) {
+    answers[i] = &m.AddCounter("cacheapi_answers_total", "Answers by how they came about",
+                               {{"via", std::string(kVias[i])}});
   }
-  std::array<obs::Counter*, kVias.size()> answers;
-  obs::Counter &stored, &refused, &failed, &lease_waits;
-  std::array<obs::Counter*, 2> refreshes;
-};
+}
 
-// One that waits for a load.
-struct Reader::Request : SingleFlight::Waiter {
-  Request(Reader& r, Reader::Done d) : reader(r), done(std::move(d)), timer(r.parts_.loop.io()) {}
-  void Done(const SingleFlight::Outcome& outcome) override { Tell(outcome, via); }
-
-  void Tell(const SingleFlight::Outcome& outcome, Via how) {
-    Reader::Done told = std::exchange(done, nullptr);
-    if (!told) return;
-    timer.cancel();
-    Leave();
-    Answer answer;
-    answer.status = outcome.status();
-    answer.via = outcome.ok() ? how : Via::kError;
-    if (outcome.ok()) answer.value = *outcome;
-    if (counted) reader.metrics_->answers[static_cast<size_t>(answer.via)]->Increment();
-    std::shared_ptr<Request> self = std::move(reader.requests_.extract(shared).value());
-    shared.reset();
-    told(std::move(answer));
-  }
-
-  Reader& reader;
-  Reader::Done done;  // empty once told
-  Via via = Via::kCoalesced;
-  bool counted = true;  // false of a refresh
-  boost::asio::steady_timer timer;
-  std::shared_ptr<Request> shared;  // itself, while it waits
-};
-
-// One way through L2 and the database.
-struct Reader::Load {
-  Load(async::Loop& loop) : timer(loop.io()) {}
-
-  std::string brand, key, actor;
-  Window window = kDefaultWindow;
-  Clock::time_point deadline{};
-  bool refresh = false;         // before its time, or of what is stale
-  FillToken fill;               // of L1
-  SingleFlight::Lead lead;      // of who wait; empty without single flight, or once they have been told
-  std::weak_ptr<Request> first;  // who began it
-  SharedCache::Token lease;
-  std::optional<Value> stale;
-  bool shared_failed = false;
-  bool ended = false;
-  int waits = 0;
-  boost::asio::steady_timer timer;
-};
+void Reader::Request::Tell(const SingleFlight::Outcome& outcome, Via how) {
+  Reader::Done told = std::exchange(done, nullptr);
+  if (!told) return;
+  timer.cancel();
+  Leave();
+  Answer answer;
+  answer.status = outcome.status();
+  answer.via = outcome.ok() ? how : Via::kError;
+  if (outcome.ok()) answer.value = *outcome;
+  if (counted) reader.metrics_->answers[static_cast<size_t>(answer.via)]->Increment();
+  std::shared_ptr<Request> self = std::move(reader.requests_.extract(shared).value());
+  shared.reset();
+  told(std::move(answer));
+}
 
 Reader::Reader(Parts parts, Options options, obs::Metrics& metrics, uint64_t seed)
     : parts_(parts),
@@ -124,17 +95,26 @@ bool Reader::Early(const Value& value, Clock::time_point now) {
 
 void Reader::Get(const Query& query, Done done) {
   const std::string key = KeyOf(query.brand, query.window);
-  if (options_.local && AnswerLocally(query, key, Clock::now(), done)) return;
+  const Clock::time_point now = Clock::now();
+  const Modes& modes = parts_.modes;
+  if (modes.wanted != nullptr && !query.beside) modes.wanted->Observe(query.brand, query.window, now);
+  if (modes.copies != nullptr && !query.beside) modes.copies->Observe(key, now);
+  if (options_.local && AnswerLocally(query, key, now, done)) return;
+  if (modes.filter != nullptr && !modes.filter->MayExist(query.brand)) return AskFilter(query, key, std::move(done));
   Join(query, key, false, std::move(done));
 }
 
 bool Reader::AnswerLocally(const Query& query, const std::string& key, Clock::time_point now, Done& done) {
-  const Value* value = parts_.local.Get(key, now);
+  const std::string local_key = LocalKey(query, key, now);
+  const Value* value = local_key.empty() ? nullptr : parts_.local.Get(local_key, now);
   if (value == nullptr) return false;
   const bool fresh = now < value->fresh_until;
   if (!fresh && !options_.stale_while_revalidate) return false;
   Answer answer{absl::OkStatus(), fresh ? Via::kLocal : Via::kStale, *value};
-  metrics_->answers[static_cast<size_t>(answer.via)]->Increment();
+  if (!query.beside) metrics_->answers[static_cast<size_t>(answer.via)]->Increment();
+  if (fresh && parts_.modes.shadow != nullptr && !query.beside) {
+    parts_.modes.shadow->Consider(query.brand, query.window, answer.value);
+  }
   if (!fresh) {
     Refresh(query, key, kStaleOne);
   } else if (Early(answer.value, now)) {
@@ -150,21 +130,23 @@ void Reader::Refresh(const Query& query, const std::string& key, Why why) {
 }
 
 void Reader::Join(const Query& query, const std::string& key, bool refresh, Done done) {
-  auto request = std::make_shared<Request>(*this, std::move(done));
-  request->counted = !refresh;
+  auto request = std::make_shared<Request>(*this, key, std::move(done));
+  request->counted = !refresh && !query.beside;
   request->shared = request;
   requests_.insert(request);
   request->timer.expires_at(query.deadline);
   request->timer.async_wait([weak = std::weak_ptr<Request>(request)](const boost::system::error_code& error) {
     const auto late = weak.lock();
-    if (!error && late != nullptr) late->Tell(absl::DeadlineExceededError("no answer in time"), Via::kError);
+    if (!error && late != nullptr) late->reader.Late(*late);
   });
 
   auto load = std::make_shared<Load>(parts_.loop);
   if (options_.single_flight) {
     SingleFlight::Joined joined = parts_.flights.Join(key, *request);
     if (joined.role == SingleFlight::Role::kRefused) {
-      return request->Tell(absl::ResourceExhaustedError("too many loads, or too many who wait for one"), Via::kError);
+      load->key = key;
+      load->first = request;
+      return Fail(*load, absl::ResourceExhaustedError("too many loads, or too many who wait for one"));
     }
     if (joined.role == SingleFlight::Role::kWaits) return;
     load->lead = std::move(joined.lead);
@@ -175,7 +157,9 @@ void Reader::Join(const Query& query, const std::string& key, bool refresh, Done
   load->window = query.window;
   load->deadline = query.deadline;
   load->refresh = refresh;
+  load->beside = query.beside;
   load->first = request;
+  request->load = load;
   Begin(std::move(load));
 }
 
@@ -184,11 +168,13 @@ void Reader::Invalidate(std::string_view brand, uint64_t version) {
     parts_.local.Invalidate(key, version);
     parts_.flights.Detach(key);
   }
+  if (parts_.modes.versions != nullptr) parts_.modes.versions->Committed(brand, version);
 }
 
 void Reader::ForgetAll() {
   parts_.local.Clear();
   parts_.flights.DetachAll();
+  if (parts_.modes.versions != nullptr) parts_.modes.versions->ForgetAll();
 }
 
 // ---- a load ----
@@ -201,7 +187,13 @@ void Reader::Begin(LoadPtr load) {
 }
 
 void Reader::AskShared(LoadPtr load) {
-  const std::string& key = load->key;
+  const Modes& modes = parts_.modes;
+  if (modes.versions != nullptr && !load->version) return AskVersion(std::move(load));
+  if (load->stored.empty()) {
+    load->stored = modes.versions != nullptr ? VersionedKey(load->key, *load->version) : load->key;
+    if (modes.copies != nullptr) load->stored = modes.copies->NameFor(load->key, std::move(load->stored));
+  }
+  const std::string& key = load->stored;
   auto taken = [this, alive = alive_, load](absl::StatusOr<SharedCache::Found> found) mutable {
     if (*alive) TakeShared(std::move(load), std::move(found));
   };
@@ -218,6 +210,7 @@ void Reader::TakeShared(LoadPtr load, absl::StatusOr<SharedCache::Found> found) 
   load->lease = std::move(found->token);
   if (found->state == State::kFresh && !load->refresh) {
     KeepLocal(*load, found->value);
+    Compare(*load, found->value);
     const bool early = Early(found->value, Clock::now());
     End(*load, found->value, Via::kShared);
     if (early) Refresh({load->brand, load->window, load->deadline, load->actor}, load->key, kEarlyOne);
@@ -240,7 +233,7 @@ void Reader::WaitForLease(LoadPtr load) {
   metrics_->lease_waits.Increment();
   const Nanos wait = options_.lease_poll * (int64_t{1} << std::min(load->waits++, kMostDoublings));
   if (Clock::now() + wait >= load->deadline) {
-    return End(*load, absl::DeadlineExceededError("another process has not filled it in time"), Via::kError);
+    return Fail(*load, absl::DeadlineExceededError("another process has not filled it in time"));
   }
   load->timer.expires_after(wait);
   Load& now = *load;
@@ -253,23 +246,21 @@ void Reader::AskOrigin(LoadPtr load) {
   Load& now = *load;
   At(Step::kSelect, now, [this, load = std::move(load)]() mutable {
     const Load& asked = *load;
-    parts_.origin.Read(asked.brand, asked.window,
-                       [this, alive = alive_, load = std::move(load)](absl::StatusOr<Insight> insight) mutable {
-                         if (*alive) TakeOrigin(std::move(load), std::move(insight));
-                       });
+    auto taken = [this, alive = alive_, load](absl::StatusOr<Insight> insight) mutable {
+      if (*alive) TakeOrigin(std::move(load), std::move(insight));
+    };
+    if (parts_.modes.queue == nullptr) return parts_.origin.Read(asked.brand, asked.window, std::move(taken));
+    auto given_up = [load] { return Clock::now() >= load->deadline && !Wanted(*load); };
+    parts_.modes.queue->Read(asked.brand, asked.window, asked.deadline, std::move(given_up), std::move(taken));
   });
 }
 
 void Reader::TakeOrigin(LoadPtr load, absl::StatusOr<Insight> insight) {
   if (!insight.ok()) {
-    if (!load->lease.empty()) parts_.shared->GiveUp(load->key, load->lease);
-    if (!load->stale && options_.stale_if_error && options_.local) {
-      const Value* kept = parts_.local.Get(load->key, Clock::now());
-      if (kept != nullptr) load->stale = *kept;
-    }
-    if (options_.stale_if_error && load->stale) return End(*load, *load->stale, Via::kStale);
-    return End(*load, insight.status(), Via::kError);
+    GiveUp(*load);
+    return Fail(*load, insight.status());
   }
+  if (!insight->exists && parts_.modes.filter != nullptr) parts_.modes.filter->CountFalsePositive();
   Value value;
   value.version = insight->version;
   value.body = std::move(insight->body);
@@ -279,9 +270,10 @@ void Reader::TakeOrigin(LoadPtr load, absl::StatusOr<Insight> insight) {
   value.written_at = now;
   value.fresh_until = now + options_.local_ttl;
   value.expiry = value.fresh_until;
-  const bool abandoned = options_.cancel_with_request && load->first.expired();
+  const bool abandoned = options_.cancel_with_request && !load->ended && !Wanted(*load);
+  if (abandoned) metrics_->abandoned.Increment();
   if (abandoned || (value.negative && !options_.negative)) {
-    if (!load->lease.empty()) parts_.shared->GiveUp(load->key, load->lease);
+    GiveUp(*load);
     return End(*load, std::move(value), Via::kOrigin);
   }
   Keep(std::move(load), std::move(value));
@@ -293,17 +285,18 @@ void Reader::Keep(LoadPtr load, Value value) {
   if (!options_.shared || parts_.shared == nullptr || load->shared_failed) {
     return End(*load, std::move(value), Via::kOrigin);
   }
+  if (parts_.modes.versions != nullptr) return KeepVersioned(std::move(load), std::move(value));
   auto stored = [this, alive = alive_](const absl::StatusOr<bool>& kept) {
     if (*alive) (!kept.ok() ? metrics_->failed : *kept ? metrics_->stored : metrics_->refused).Increment();
   };
   Load& now = *load;
   At(Step::kSet, now, [this, load, value, stored]() mutable {
     if (options_.lease) {
-      parts_.shared->SetWithLease(load->key, load->lease, value, std::move(stored));
+      parts_.shared->SetWithLease(load->stored, load->lease, value, std::move(stored));
     } else if (options_.newer_only) {
-      parts_.shared->SetIfNewer(load->key, value, std::move(stored));
+      parts_.shared->SetIfNewer(load->stored, value, std::move(stored));
     } else {
-      parts_.shared->Set(load->key, value, std::move(stored));
+      parts_.shared->Set(load->stored, value, std::move(stored));
     }
   });
   End(*load, std::move(value), Via::kOrigin);
@@ -316,6 +309,8 @@ void Reader::KeepLocal(Load& load, const Value& value) {
   kept.fresh_until = std::min(value.fresh_until, now + options_.local_ttl);
   const bool stale = options_.stale_while_revalidate || options_.stale_if_error;
   kept.expiry = kept.fresh_until + (stale && !value.negative ? options_.local_stale : Nanos(0));
+  // What its key says is right for ever needs no fence.
+  if (parts_.modes.versions != nullptr) load.fill = parts_.local.Begin(VersionedKey(load.key, value.version));
   parts_.local.Store(load.fill, std::move(kept), now);
 }
 

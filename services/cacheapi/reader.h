@@ -22,9 +22,16 @@
 
 namespace lab::cacheapi {
 
+class BrandFilter;
+class HotCopies;
+class OriginQueue;
+class Shadow;
+class VersionKeys;
+class WantedKeys;
+
 // How an answer came about.
-enum class Via : uint8_t { kLocal, kShared, kStale, kOrigin, kCoalesced, kError };
-std::string_view Name(Via via);  // "l1", "l2", "stale", "origin", "coalesced", "error"
+enum class Via : uint8_t { kLocal, kShared, kStale, kOrigin, kCoalesced, kError, kBloom };
+std::string_view Name(Via via);  // "l1", "l2", "stale", "origin", "coalesced", "error", "bloom"
 
 struct Answer {
   absl::Status status;  // of kError
@@ -49,12 +56,21 @@ class Reader {
     double beta = 1;
     bool negative = true;                 // "there is none" is kept
     bool stale_while_revalidate = false;  // what is stale is served, and refreshed beside
-    bool stale_if_error = false;          // what is stale is served when the database does not answer
+    bool stale_if_error = false;          // what is stale is served when the database does not answer, or not in time
     Nanos local_ttl = std::chrono::seconds(5);     // bound on what L1 keeps: of invalidations that are lost
     Nanos local_stale = std::chrono::seconds(60);  // and for how much longer, to be served stale
     Nanos lease_poll = Millis(2);                  // first wait for who has the lease; doubles up to ten times this
     bool window_in_key = true;         // false is broken on purpose: windows read each other's answer
     bool cancel_with_request = false;  // broken on purpose: a load whose requests have all gone stores nothing
+  };
+  // What it asks beside, each of them null when it is off.
+  struct Modes {
+    BrandFilter* filter = nullptr;    // denies brands that do not exist
+    HotCopies* copies = nullptr;      // splits hot keys of L2
+    VersionKeys* versions = nullptr;  // keys that name their version
+    OriginQueue* queue = nullptr;     // in front of the origin; without it every read goes there at once
+    Shadow* shadow = nullptr;         // compares hits with the database
+    WantedKeys* wanted = nullptr;     // learns what is asked for, for the warm-up
   };
   struct Parts {
     async::Loop& loop;
@@ -63,6 +79,7 @@ class Reader {
     Origin& origin;
     SingleFlight& flights;
     StepGate* gate;  // null: no steps
+    Modes modes = {};
   };
   using Done = absl::AnyInvocable<void(Answer)>;
 
@@ -74,6 +91,7 @@ class Reader {
     Window window = kDefaultWindow;
     Clock::time_point deadline{};
     std::string_view actor;  // for the gate; "" is never held
+    bool beside = false;     // of nobody who waits: not counted as an answer, and not taken for a wish
   };
   // Ends once, at the deadline at the latest (DEADLINE_EXCEEDED); the load goes on for others.
   void Get(const Query& query, Done done);
@@ -90,15 +108,26 @@ class Reader {
 
   std::string KeyOf(std::string_view brand, Window window) const;
   bool AnswerLocally(const Query& query, const std::string& key, Clock::time_point now, Done& done);
+  void AskFilter(const Query& query, const std::string& key, Done done);
+  void Deny(const Query& query, Done done);
+  std::string LocalKey(const Query& query, const std::string& key, Clock::time_point now) const;
+  void Late(Request& request);
+  void Fail(Load& load, const absl::Status& status);
+  static bool Wanted(const Load& load);
   void Join(const Query& query, const std::string& key, bool refresh, Done done);
   void Begin(LoadPtr load);
   void AskShared(LoadPtr load);
   void TakeShared(LoadPtr load, absl::StatusOr<SharedCache::Found> found);
+  void AskVersion(LoadPtr load);
+  void TakeVersion(LoadPtr load, uint64_t version);
+  void KeepVersioned(LoadPtr load, Value value);
+  void GiveUp(Load& load);
   void WaitForLease(LoadPtr load);
   void AskOrigin(LoadPtr load);
   void TakeOrigin(LoadPtr load, absl::StatusOr<Insight> insight);
   void Keep(LoadPtr load, Value value);
   void KeepLocal(Load& load, const Value& value);
+  void Compare(const Load& load, const Value& value);
   void End(Load& load, SingleFlight::Outcome outcome, Via via);
   enum Why : size_t { kStaleOne, kEarlyOne };
   void Refresh(const Query& query, const std::string& key, Why why);

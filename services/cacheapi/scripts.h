@@ -10,5 +10,12 @@ extern const char kSetIfNewerScript[];
 extern const char kBuryScript[];
 extern const char kGiveUpScript[];
 extern const char kDeleteScript[];
+extern const char kRaiseScript[];
+extern const char kBloomCheckScript[];
+extern const char kBloomAddScript[];
+extern const char kBloomLookScript[];
+extern const char kBloomBeginScript[];
+extern const char kBloomBringScript[];
+extern const char kBloomSwitchScript[];
 
 }  // namespace lab::cacheapi

@@ -64,7 +64,8 @@ SharedCache::SharedCache(redis::Client& redis, const StoreClock& clock, Options 
       set_if_newer_(kSetIfNewerScript, "set_if_newer"),
       give_up_(kGiveUpScript, "give_up"),
       delete_(kDeleteScript, "delete"),
-      bury_(kBuryScript, "bury") {}
+      bury_(kBuryScript, "bury"),
+      raise_(kRaiseScript, "raise") {}
 
 // ---- reading ----
 
@@ -206,6 +207,10 @@ void SharedCache::SetWithLease(const std::string& key, const Token& token, const
 
 void SharedCache::SetIfNewer(const std::string& key, const Value& value, StoreDone done) {
   Store(set_if_newer_, key, std::to_string(value.version), value, std::move(done));
+}
+
+void SharedCache::Raise(const std::string& key, const Value& value, StoreDone done) {
+  Store(raise_, key, std::to_string(value.version), value, std::move(done));
 }
 
 void SharedCache::GiveUp(const std::string& key, const Token& token) {

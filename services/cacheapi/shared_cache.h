@@ -29,6 +29,7 @@ class StoreClock;
 //   Set            nothing: who comes last wins
 //   SetWithLease   1, 2, 6, 7, 8, 12: only who holds the lease stores, and every Delete takes the lease away
 //   SetIfNewer     3, 9, 16, 18: a version that is there, or whose tombstone is, is never replaced by an older one
+//   Raise          of a number that only grows: 1, 3, 8, 16 (version_keys.h)
 class SharedCache {
  public:
   struct Options {
@@ -61,6 +62,8 @@ class SharedCache {
   void Set(const std::string& key, const Value& value, StoreDone done);
   void SetWithLease(const std::string& key, const Token& token, const Value& value, StoreDone done);
   void SetIfNewer(const std::string& key, const Value& value, StoreDone done);
+  // Replaces an older version that is there, and ends the lease in any case; where there is none it stays so.
+  void Raise(const std::string& key, const Value& value, StoreDone done);
   // Gives the lease back without a value, so that the next one need not wait for its end: a load has failed.
   void GiveUp(const std::string& key, const Token& token);
 
@@ -93,7 +96,7 @@ class SharedCache {
   const Options options_;
   Metrics metrics_;
   Random random_;
-  const redis::Script lease_, set_with_lease_, set_if_newer_, give_up_, delete_, bury_;
+  const redis::Script lease_, set_with_lease_, set_if_newer_, give_up_, delete_, bury_, raise_;
 };
 
 // "insights:{acme}:w=24h" → "insights:{acme}:w=24h:lease"

@@ -65,6 +65,11 @@ bool SingleFlight::Lead::current() const {
   return flight != nullptr && flight->current;
 }
 
+size_t SingleFlight::Lead::waiters() const {
+  const Flight* flight = flights_ == nullptr ? nullptr : flights_->Find(id_);
+  return flight == nullptr ? 0 : flight->waiters;
+}
+
 SingleFlight::SingleFlight(const Options& options) : options_(options) {}
 SingleFlight::~SingleFlight() = default;
 

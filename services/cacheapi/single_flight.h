@@ -62,6 +62,7 @@ class SingleFlight {
     void Finish(const Outcome& outcome);
     // Whether nobody has detached the flight; what a detached one loaded must not be cached.
     bool current() const;
+    size_t waiters() const;  // that would be told now
 
    private:
     friend class SingleFlight;

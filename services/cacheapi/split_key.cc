@@ -19,4 +19,12 @@ std::vector<std::string> KeyAndCopies(std::string_view key, size_t copies) {
   return keys;
 }
 
+std::string WithoutCopy(std::string_view key) {
+  const size_t mark = key.find('#');
+  if (mark == std::string_view::npos) return std::string(key);
+  size_t end = mark + 1;
+  while (end < key.size() && key[end] >= '0' && key[end] <= '9') ++end;
+  return Concat(key.substr(0, mark), key.substr(end));
+}
+
 }  // namespace lab::cacheapi

@@ -31,13 +31,25 @@ Service::Service(app::Environment& environment, const Options& options)
                      : nullptr),
       gate_(options.gate ? std::make_unique<StepGate>() : nullptr),
       origin_(reads_, writes_, options.origin, environment.metrics),
+      origin_queue_(environment.loop, origin_, options.admission, environment.metrics),
+      filter_(options.bloom ? std::make_unique<BrandFilter>(environment.loop, *redis_, origin_, options.filter,
+                                                            environment.metrics, Seed())
+                            : nullptr),
+      copies_(options.hot ? std::make_unique<HotCopies>(options.copies, environment.metrics, Seed()) : nullptr),
+      versions_(options.versioned ? std::make_unique<VersionKeys>(*shared_, options.versions, environment.metrics)
+                                  : nullptr),
+      shadow_(options.shadow.share > 0
+                  ? std::make_unique<Shadow>(origin_queue_, options.shadow, environment.metrics, Seed())
+                  : nullptr),
+      wanted_(Seed()),
       local_(options.local),
       flights_(options.flights),
-      reader_({environment.loop, local_, shared_.get(), origin_, flights_, gate_.get()}, options.reader,
+      reader_({environment.loop, local_, shared_.get(), origin_, flights_, gate_.get(), ReaderModes()}, options.reader,
               environment.metrics, Seed()),
-      writer_({environment.loop, origin_, shared_.get(), gate_.get(),
-               [this](std::string_view brand, uint64_t version) { reader_.Invalidate(brand, version); }},
-              options.writer, environment.metrics),
+      writer_(
+          {environment.loop, origin_, shared_.get(), gate_.get(),
+           [this](std::string_view brand, uint64_t version) { reader_.Invalidate(brand, version); }, versions_.get()},
+          options.writer, environment.metrics),
       rpc_queue_(options.edge.grpc_enabled || !options.edge.limiter.target.empty()
                      ? std::make_unique<rpc::Queue>(environment.loop)
                      : nullptr),
@@ -50,7 +62,16 @@ Service::Service(app::Environment& environment, const Options& options)
       rpc_service_(api_),
       rpc_server_(options.edge.grpc_enabled ? std::make_unique<rpc::Server>(*rpc_queue_, options.edge.grpc,
                                                                             environment.metrics, environment.tracer)
-                                            : nullptr) {}
+                                            : nullptr),
+      creator_(origin_, writer_, filter_.get(), gate_.get(), environment.metrics),
+      warm_up_({environment.loop, redis_.get(), origin_, origin_queue_, reader_, wanted_}, options.warm_up,
+               environment.metrics),
+      brands_api_(creator_) {}
+
+Reader::Modes Service::ReaderModes() {
+  return {filter_.get(),  copies_.get(), versions_.get(),
+          &origin_queue_, shadow_.get(), options_.warm_up.keys > 0 ? &wanted_ : nullptr};
+}
 
 // Every store operation ends in its callback while what it calls is still there.
 Service::~Service() {
@@ -71,6 +92,9 @@ absl::Status Service::Start() {
     rpc_service_.Register(*rpc_server_);
     if (absl::Status status = rpc_server_->Start(); !status.ok()) return status;
   }
+  brands_api_.Register(environment_.http);
+  if (filter_) filter_->Start();
+  warm_up_.Start();
   ready_ = true;
   return absl::OkStatus();
 }

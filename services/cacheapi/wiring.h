@@ -7,12 +7,15 @@
 #include <vector>
 
 #include "services/cacheapi/api.h"
+#include "services/cacheapi/brand_creator.h"
+#include "services/cacheapi/brands_api.h"
 #include "services/cacheapi/config.h"
 #include "services/cacheapi/http_api.h"
 #include "services/cacheapi/limiter_client.h"
 #include "services/cacheapi/rpc_service.h"
 #include "services/cacheapi/step_gate.h"
 #include "services/cacheapi/store_clock.h"
+#include "services/cacheapi/wanted_keys.h"
 #include "services/runtime/app/app.h"
 #include "services/runtime/rpc/queue.h"
 #include "services/runtime/rpc/server.h"
@@ -28,11 +31,15 @@ class Service final : public app::Service {
   absl::Status Start() override;
   void Stop(Clock::time_point deadline, std::function<void()> done) override;
   // Without the database only what is cached can be answered, so it is not asked for; without Redis everything can.
-  bool Ready() const override { return ready_ && reads_.connected() && writes_.connected(); }
+  bool Ready() const override {
+    return ready_ && reads_.connected() && writes_.connected() && (!options_.warm_before_ready || warm_up_.done());
+  }
   // grpc_port, where gRPC is on.
   std::vector<std::pair<std::string, int>> Ports() const override;
 
  private:
+  Reader::Modes ReaderModes();
+
   app::Environment& environment_;
   const Options options_;
   pg::Client reads_, writes_;
@@ -41,6 +48,12 @@ class Service final : public app::Service {
   std::unique_ptr<SharedCache> shared_;   // null without l2
   std::unique_ptr<StepGate> gate_;        // null unless asked for
   Origin origin_;
+  OriginQueue origin_queue_;
+  std::unique_ptr<BrandFilter> filter_;  // this and the next three: null unless asked for
+  std::unique_ptr<HotCopies> copies_;
+  std::unique_ptr<VersionKeys> versions_;
+  std::unique_ptr<Shadow> shadow_;
+  WantedKeys wanted_;
   LocalCache local_;
   SingleFlight flights_;
   Reader reader_;
@@ -51,6 +64,9 @@ class Service final : public app::Service {
   HttpApi http_api_;
   RpcService rpc_service_;
   std::unique_ptr<rpc::Server> rpc_server_;  // after its handlers; null without grpc.enabled
+  BrandCreator creator_;
+  WarmUp warm_up_;
+  BrandsApi brands_api_;
   bool ready_ = false;
 };
 

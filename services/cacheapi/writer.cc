@@ -104,6 +104,14 @@ void Writer::Apply(std::string_view brand, uint64_t version, absl::AnyInvocable<
   TellCache(std::move(job));
 }
 
+void Writer::AfterCommit(std::string_view brand, absl::StatusOr<uint64_t> version, std::string_view actor, Done done) {
+  auto job = std::make_shared<Job>(parts_.loop);
+  job->correction.brand = std::string(brand);
+  job->actor = std::string(actor);
+  job->done = std::move(done);
+  Committed(std::move(job), std::move(version));
+}
+
 // ---- the orders of database and cache ----
 
 void Writer::DeleteFirst(JobPtr job) {
@@ -238,10 +246,13 @@ void Writer::TellCache(JobPtr job) {
 void Writer::Delete(JobPtr job) {
   const std::vector<std::string> keys = KeysOf(job->correction.brand);
   const uint64_t version = job->version;
+  const std::string brand = job->correction.brand;
   auto done = [this, alive = alive_, job = std::move(job)](const absl::Status& status) mutable {
     if (*alive) Told(std::move(job), status);
   };
-  if (options_.pattern == WritePattern::kBury && version > 0) {
+  if (parts_.versions != nullptr) {
+    parts_.versions->Raise(brand, version, std::move(done));
+  } else if (options_.pattern == WritePattern::kBury && version > 0) {
     parts_.shared->Bury(keys, version, std::move(done));
   } else {
     parts_.shared->Delete(keys, std::move(done));

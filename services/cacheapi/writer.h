@@ -13,6 +13,7 @@
 #include "services/cacheapi/origin.h"
 #include "services/cacheapi/shared_cache.h"
 #include "services/cacheapi/step_gate.h"
+#include "services/cacheapi/version_keys.h"
 #include "services/runtime/async/loop.h"
 #include "services/runtime/obs/metrics.h"
 
@@ -52,6 +53,7 @@ class Writer {
     StepGate* gate;       // null: no steps
     // This process: L1 and flights (Reader::Invalidate).
     std::function<void(std::string_view brand, uint64_t version)> invalidate_here;
+    VersionKeys* versions = nullptr;  // with versioned keys: raised, instead of entries deleted
   };
   // The version that the write made; errors as of Origin::Write.
   using Done = absl::AnyInvocable<void(absl::StatusOr<uint64_t>)>;
@@ -63,6 +65,10 @@ class Writer {
   // What a change that was committed elsewhere does to the cache here and in L2: what the outbox and change data capture
   // call. `done` once L2 has been told.
   void Apply(std::string_view brand, uint64_t version, absl::AnyInvocable<void(absl::Status)> done);
+
+  // The end of a write that somebody else committed in this process (or could not): the caches are told of it as of one
+  // of ours, and `done` is told when it may be acknowledged.
+  void AfterCommit(std::string_view brand, absl::StatusOr<uint64_t> version, std::string_view actor, Done done);
 
   struct Job;
 

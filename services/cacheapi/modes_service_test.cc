@@ -1,0 +1,166 @@
+// The whole service with its modes, over HTTP; and which modes go together.
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <future>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "services/cacheapi/modes_fixture.h"
+#include "services/cacheapi/wiring.h"
+#include "services/runtime/obs/trace.h"
+
+namespace lab::cacheapi {
+namespace {
+
+using ::testing::HasSubstr;
+using Sets = std::vector<std::pair<std::string, std::string>>;
+
+absl::Status Configure(Options& options, const Sets& sets) {
+  app::Schema schema;
+  Declare(schema, options);
+  for (const auto& [path, value] : sets) {
+    if (absl::Status wrong = schema.Set(path, value); !wrong.ok()) return wrong;
+  }
+  return Check(options);
+}
+
+std::string Wrong(const Sets& sets) {
+  Options options;
+  return std::string(Configure(options, sets).message());
+}
+
+TEST(ModesConfigTest, WhatDoesNotGoTogetherIsSaid) {
+  EXPECT_EQ(Wrong({}), "");
+  EXPECT_THAT(Wrong({{"hot.enabled", "true"}}), HasSubstr("hot.copies"));
+  EXPECT_EQ(Wrong({{"hot.enabled", "true"}, {"hot.copies", "4"}}), "");
+  EXPECT_THAT(Wrong({{"hot.copies", "4"}, {"write.pattern", "versioned_set"}}), HasSubstr("hot.copies"));
+  EXPECT_THAT(Wrong({{"key.versioned", "true"}, {"write.pattern", "bury"}}), HasSubstr("key.versioned"));
+  const Sets alone = {{"l2.enabled", "false"}, {"fill", "singleflight"}, {"bloom.enabled", "true"}};
+  EXPECT_THAT(Wrong(alone), HasSubstr("bloom.enabled"));
+}
+
+TEST(ModesConfigTest, TheQueueIsAsWideAsThePool) {
+  Options options;
+  ASSERT_TRUE(
+      Configure(options, {{"origin.max_connections", "3"}, {"origin.max_waiting", "7"}, {"hot.copies", "2"}}).ok());
+  EXPECT_EQ(options.admission.concurrency, 3);
+  EXPECT_GE(options.reads.max_outstanding, 10);
+  EXPECT_TRUE(options.admission.shed);
+  EXPECT_EQ(options.writer.copies, 2u) << "deletes reach copies that others may have made";
+}
+
+// By a plain socket, from another thread: the whole answer as text.
+std::string Http(int port, const std::string& method, const std::string& path, const std::string& body) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  std::string answer;
+  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
+    const std::string request = method + " " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: " +
+                                std::to_string(body.size()) + "\r\n\r\n" + body;
+    if (write(fd, request.data(), request.size()) == static_cast<ssize_t>(request.size())) {
+      char buffer[4096];
+      for (ssize_t got; (got = read(fd, buffer, sizeof(buffer))) > 0;) answer.append(buffer, static_cast<size_t>(got));
+    }
+  }
+  close(fd);
+  return answer;
+}
+
+class ModesServiceTest : public ModesTest {
+ protected:
+  ~ModesServiceTest() override {
+    service_.reset();
+    RunFor(Millis(1));
+  }
+  void Serve(Sets sets) {
+    sets.insert(sets.begin(), {{"redis.port", std::to_string(redis_server_->port())},
+                               {"redis.deadline", "2s"},
+                               {"pg.port", std::to_string(postgres_->port())},
+                               {"pg.database", postgres_->database()},
+                               {"pg.user", postgres_->user()},
+                               {"origin.deadline", "5s"},
+                               {"writes.deadline", "5s"},
+                               {"request.deadline", "8s"}});
+    Options options;
+    const absl::Status configured = Configure(options, sets);
+    ASSERT_TRUE(configured.ok()) << configured;
+    http_.emplace(loop_, http::Server::Options{});
+    environment_.emplace(app::Environment{loop_, metrics_, tracer_, *http_});
+    service_.emplace(*environment_, options);
+    ASSERT_TRUE(service_->Start().ok());
+    ASSERT_TRUE(http_->Start().ok());
+    ASSERT_TRUE(RunUntil([&] { return service_->Ready(); }));
+  }
+  std::string Request(const std::string& method, const std::string& path, const std::string& body = "") {
+    auto answer = std::async(std::launch::async, Http, http_->port(), method, path, body);
+    EXPECT_TRUE(RunUntil([&] { return answer.wait_for(Nanos(0)) == std::future_status::ready; }));
+    return answer.get();
+  }
+  obs::Tracer tracer_;
+  std::optional<http::Server> http_;
+  std::optional<app::Environment> environment_;
+  std::optional<Service> service_;
+};
+
+TEST_F(ModesServiceTest, ABrandIsMadeThroughTheApiAndAnUnknownOneIsDenied) {
+  Serve({{"bloom.enabled", "true"}});
+  ASSERT_TRUE(RunUntil([&] { return Metric("cacheapi_bloom_whole") == 1; }));
+  const std::string denied = Request("GET", "/v1/brands/new/insights");
+  EXPECT_THAT(denied, HasSubstr("HTTP/1.1 404"));
+  EXPECT_THAT(denied, HasSubstr("X-Cache: hit"));
+  EXPECT_THAT(denied, HasSubstr("X-Cache-Tier: bloom"));
+  const std::string made = Request("POST", "/v1/brands", R"({"id": "new", "name": "New"})");
+  EXPECT_THAT(made, HasSubstr("HTTP/1.1 201"));
+  EXPECT_THAT(made, HasSubstr("Location: /v1/brands/new/insights"));
+  EXPECT_THAT(made, HasSubstr("X-Version: 1"));
+  EXPECT_THAT(Request("GET", "/v1/brands/new/insights"), HasSubstr("HTTP/1.1 200"));
+  EXPECT_THAT(Request("POST", "/v1/brands", R"({"id": "new", "name": "New"})"), HasSubstr("HTTP/1.1 200"));
+  EXPECT_THAT(Request("POST", "/v1/brands", R"({"id": "new", "name": "Old"})"), HasSubstr("HTTP/1.1 409"));
+  EXPECT_THAT(Request("POST", "/v1/brands", R"({"id": "ماركة"})"),
+              HasSubstr("Location: /v1/brands/%D9%85%D8%A7%D8%B1%D9%83%D8%A9/insights"));
+  for (const char* wrong :
+       {"", "[]", R"({"id": "a b"})", R"({"id": 7})", R"({"name": "New"})", R"({"id": "n", "x": ""})"}) {
+    EXPECT_THAT(Request("POST", "/v1/brands", wrong), HasSubstr("HTTP/1.1 400")) << wrong;
+  }
+}
+
+TEST_F(ModesServiceTest, ReadyOnceWarm) {
+  Insert("b1");
+  Serve({{"warmup.keys", "2"}, {"warmup.before_ready", "true"}});
+  EXPECT_EQ(Metric("cacheapi_warmup_loads_total{outcome=\"ok\"}"), 2);
+  const std::string warm = Request("GET", "/v1/brands/b1/insights");
+  EXPECT_THAT(warm, HasSubstr("X-Cache: hit"));
+}
+
+// All that goes together, at once: what is written is read.
+TEST_F(ModesServiceTest, AllModesAtOnce) {
+  Serve({{"bloom.enabled", "true"},
+         {"hot.copies", "3"},
+         {"hot.enabled", "true"},
+         {"key.versioned", "true"},
+         {"shadow.share", "1"},
+         {"warmup.keys", "10"},
+         {"stale.if_error", "true"}});
+  for (int i = 1; i <= 5; ++i) {
+    const std::string body = "{\"posts\": " + std::to_string(i) + "}";
+    std::string written = Request("PUT", "/v1/brands/acme/correction", body);
+    while (written.find("no connection") != std::string::npos) {  // ready is who can read
+      written = Request("PUT", "/v1/brands/acme/correction", body);
+    }
+    EXPECT_THAT(written, HasSubstr("HTTP/1.1 200"));
+    for (int reads = 0; reads < 20; ++reads) {
+      EXPECT_THAT(Request("GET", "/v1/brands/acme/insights"), HasSubstr("X-Version: " + std::to_string(i + 1)));
+    }
+  }
+  EXPECT_EQ(Metric("cacheapi_shadow_total{outcome=\"stale\"}"), 0);
+}
+
+}  // namespace
+}  // namespace lab::cacheapi
