@@ -1,5 +1,6 @@
 #include "services/cacheapi/origin.h"
 
+#include <array>
 #include <utility>
 #include <vector>
 
@@ -144,7 +145,10 @@ absl::StatusOr<uint64_t> Origin::Written(const absl::StatusOr<pg::Results>& resu
     (pg::OutcomeUnknown(results.status()) ? metrics_.write_unknown : metrics_.write_errors).Increment();
     return results.status();
   }
-  const pg::Result row = (*results)[0];
+  return WrittenRow((*results)[0]);
+}
+
+absl::StatusOr<uint64_t> Origin::WrittenRow(const pg::Result& row) {
   if (row.rows() == 0) return absl::NotFoundError("there is no such brand");
   if (row.is_null(0, 0)) return absl::AlreadyExistsError("this request id is of a write to another brand");
   metrics_.written.Increment();
@@ -164,6 +168,22 @@ void Origin::WriteIn(pg::Transaction& transaction, const Correction& correction,
                               correction.remove ? "true" : "false"};
   transaction.Execute(write_, params, [this, done = std::move(done)](absl::StatusOr<pg::Results> results) mutable {
     done(Written(results));
+  });
+}
+
+void Origin::WriteAll(absl::Span<const Correction> corrections, WriteAllDone done) {
+  std::vector<std::array<pg::Param, 5>> params;
+  params.reserve(corrections.size());  // the steps view them
+  std::vector<pg::Step> steps;
+  for (const Correction& each : corrections) {
+    params.push_back({each.brand, each.posts, each.note, each.request_id, each.remove ? "true" : "false"});
+    steps.push_back({write_, params.back()});
+  }
+  writes_.Transact(steps, [this, done = std::move(done)](absl::StatusOr<pg::Results> results) mutable {
+    if (!results.ok()) return done(Written(results).status());
+    std::vector<absl::StatusOr<uint64_t>> all;
+    for (size_t i = 0; i < results->size(); ++i) all.push_back(WrittenRow((*results)[i]));
+    done(std::move(all));
   });
 }
 
