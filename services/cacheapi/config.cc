@@ -132,6 +132,7 @@ absl::Status Check(Options& options) {
       options.writer.pattern == WritePattern::kVersionedSet || options.writer.pattern == WritePattern::kBury;
   options.reader.newer_only = versions && !options.reader.lease;
   options.writer.tells_cache = options.feeds.invalidation == Invalidation::kWriter;
+  options.origin.outbox = options.feeds.invalidation == Invalidation::kOutbox;
   CheckFeeds(options.feeds, options.reader.shared, options.writer.pattern == WritePattern::kWriteBehind, errors);
   if (options.reader.lease && !options.reader.shared) errors.emplace_back("fill: a lease is kept in l2, which is off");
   if (options.reader.stale_while_revalidate && options.shared.stale == Nanos(0) && options.reader.shared) {

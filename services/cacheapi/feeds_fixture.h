@@ -188,6 +188,14 @@ class FeedsTest : public PathsTest {
     ASSERT_TRUE(RunUntil([&] { return InL2(); }));
     RunFor(Millis(10));
   }
+  // Reads until the answer comes from L1.
+  void Warm(Node& node) {
+    for (int tries = 0; tries < 1000; ++tries) {
+      if (Got(node).second == "l1") return;
+      RunFor(Millis(1));
+    }
+    FAIL() << "never from L1";
+  }
   // Somebody else altogether, by no process of ours.
   void WriteByHand() { postgres_->Query("UPDATE brand_state SET version = version + 1 WHERE brand_id = 'acme'"); }
 

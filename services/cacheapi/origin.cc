@@ -32,7 +32,8 @@ CROSS JOIN LATERAL pg_sleep($3::float8 + 0 * insight.posts) AS slept
 WHERE state.brand_id = $1
 )sql";
 
-// Applied at most once: who has applied this request gets the version of then. $5: take the correction away.
+// Applied at most once: who has applied this request gets the version of then. $5: take the correction away. $6: leave a
+// row for a relay.
 constexpr char kWrite[] = R"sql(
 WITH state AS (
   SELECT brand_id, version FROM brand_state WHERE brand_id = $1 FOR UPDATE
@@ -51,7 +52,7 @@ WITH state AS (
   UPDATE brand_state SET version = fresh.version, changed_at = clock_timestamp()
   FROM fresh WHERE brand_state.brand_id = fresh.brand_id
 ), noted AS (
-  INSERT INTO outbox (brand_id, version) SELECT brand_id, version FROM fresh
+  INSERT INTO outbox (brand_id, version) SELECT brand_id, version FROM fresh WHERE $6::bool
 )
 SELECT coalesce((SELECT version FROM fresh),
                 (SELECT version FROM applied_write WHERE request_id = $4 AND brand_id = $1))
@@ -157,7 +158,7 @@ absl::StatusOr<uint64_t> Origin::WrittenRow(const pg::Result& row) {
 
 void Origin::Write(const Correction& correction, WriteDone done) {
   const pg::Param params[] = {correction.brand, correction.posts, correction.note, correction.request_id,
-                              correction.remove ? "true" : "false"};
+                              correction.remove ? "true" : "false", options_.outbox ? "true" : "false"};
   writes_.Execute(write_, params, [this, done = std::move(done)](absl::StatusOr<pg::Results> results) mutable {
     done(Written(results));
   });
@@ -165,18 +166,19 @@ void Origin::Write(const Correction& correction, WriteDone done) {
 
 void Origin::WriteIn(pg::Transaction& transaction, const Correction& correction, WriteDone done) {
   const pg::Param params[] = {correction.brand, correction.posts, correction.note, correction.request_id,
-                              correction.remove ? "true" : "false"};
+                              correction.remove ? "true" : "false", options_.outbox ? "true" : "false"};
   transaction.Execute(write_, params, [this, done = std::move(done)](absl::StatusOr<pg::Results> results) mutable {
     done(Written(results));
   });
 }
 
 void Origin::WriteAll(absl::Span<const Correction> corrections, WriteAllDone done) {
-  std::vector<std::array<pg::Param, 5>> params;
+  std::vector<std::array<pg::Param, 6>> params;
   params.reserve(corrections.size());  // the steps view them
   std::vector<pg::Step> steps;
   for (const Correction& each : corrections) {
-    params.push_back({each.brand, each.posts, each.note, each.request_id, each.remove ? "true" : "false"});
+    params.push_back({each.brand, each.posts, each.note, each.request_id, each.remove ? "true" : "false",
+                      options_.outbox ? "true" : "false"});
     steps.push_back({write_, params.back()});
   }
   writes_.Transact(steps, [this, done = std::move(done)](absl::StatusOr<pg::Results> results) mutable {

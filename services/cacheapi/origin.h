@@ -44,6 +44,8 @@ class Origin {
   struct Options {
     // Slept by the database in each read, with its connection: makes the origin as slow as a lab wants it.
     Nanos delay{0};
+    // Each write leaves a row for a relay. Without one nobody would take the rows away.
+    bool outbox = true;
   };
 
   Origin(pg::Client& reads, pg::Client& writes, Options options, obs::Metrics& metrics);

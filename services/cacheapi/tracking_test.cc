@@ -43,7 +43,7 @@ TEST_F(TrackingTest, AWriteOfAnotherProcessIsHeardOf) {
   Node& there = StartTracked();
   for (uint64_t version = 1; version < 5; ++version) {
     EXPECT_EQ(VersionAt(here), version);
-    ASSERT_TRUE(RunUntil([&] { return Got(here).second == "l1"; }));
+    Warm(here);
     const auto write = WriteAt(there);
     ASSERT_TRUE(RunUntil([&] { return write->ended && here.local.entries() == 0; }));
   }
@@ -54,14 +54,14 @@ TEST_F(TrackingTest, SoIsAFillAndADeleteOfWhomever) {
   const std::string key = CacheKey("acme", kDefaultWindow);
   for (const std::vector<std::string>& change :
        {std::vector<std::string>{"SET", key, "something else"}, {"DEL", key}, {"PEXPIRE", key, "1"}, {"FLUSHALL"}}) {
-    Fill(node);
-    ASSERT_TRUE(RunUntil([&] { return node.local.entries() == 1; }));
+    Warm(node);
     redis_server_->Command(change);
     ASSERT_TRUE(RunUntil([&] { return node.local.entries() == 0; })) << change[0];
   }
   EXPECT_EQ(node.Metric(Changed("flush")), 1);
 }
 
+// Races 13 and 15 without it: nobody tells.
 TEST_F(TrackingTest, WithoutItL1StaysAsItIs) {
   Node& here = StartNode(AllReads());
   Node& there = StartNode(AllReads());
@@ -143,7 +143,7 @@ TEST_F(TrackingTest, AnOldReplyBehindItsInvalidationIsNotKept) {
 TEST_F(TrackingTest, WithoutTheConnectionThatTellsL1IsOutOfUse) {
   Node& node = StartTracked(Millis(1000));
   Fill(node);
-  ASSERT_TRUE(RunUntil([&] { return Got(node).second == "l1"; }));
+  Warm(node);
   redis_server_->Command({"CLIENT", "KILL", "TYPE", "pubsub"});
   WriteByHand();  // before this process can have noticed
   redis_server_->Command({"DEL", CacheKey("acme", kDefaultWindow)});
@@ -176,7 +176,7 @@ TEST_F(TrackingTest, WithoutTheConnectionThatReadsL1IsOutOfUseToo) {
 TEST_F(TrackingTest, AfterASilenceL1IsNotGivenFrom) {
   Node& node = StartTracked();
   Fill(node);
-  ASSERT_TRUE(RunUntil([&] { return Got(node).second == "l1"; }));
+  Warm(node);
   redis_server_->Pause();
   ASSERT_TRUE(RunUntil([&] { return !node.tracking->on(); }));
   EXPECT_EQ(node.local.entries(), 0u);
@@ -188,7 +188,7 @@ TEST_F(TrackingTest, AfterASilenceL1IsNotGivenFrom) {
 TEST_F(TrackingTest, AProcessThatWasStoppedGivesNothingOld) {
   Node& node = StartTracked();
   Fill(node);
-  ASSERT_TRUE(RunUntil([&] { return Got(node).second == "l1"; }));
+  Warm(node);
   WriteByHand();
   redis_server_->Command({"DEL", CacheKey("acme", kDefaultWindow)});
   const auto until = Clock::now() + Millis(450);  // this thread does nothing, as if stopped

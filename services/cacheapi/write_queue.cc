@@ -284,20 +284,25 @@ void WriteQueue::Commit() {
     if (entry.readable) corrections.push_back(entry.correction);
   }
   if (corrections.empty()) return TellCache();
-  parts_.origin.WriteAll(corrections,
-                         [this, alive = alive_](absl::StatusOr<std::vector<absl::StatusOr<uint64_t>>> outcomes) {
-                           if (!*alive) return;
-                           if (!outcomes.ok())
-                             return IsOfTheWrite(outcomes.status()) ? CommitOneByOne(0) : Failed(outcomes.status());
-                           size_t next = 0;
-                           for (Entry& entry : batch_) {
-                             if (entry.readable) Ended(entry, (*outcomes)[next++]);
-                           }
-                           TellCache();
-                         });
+  parts_.origin.WriteAll(corrections, [this, alive = alive_](absl::StatusOr<Outcomes> outcomes) {
+    if (*alive) Committed(outcomes);
+  });
 }
 
-// One of them makes the database refuse all: it is found, and the others are applied, in their order.
+void WriteQueue::Committed(const absl::StatusOr<Outcomes>& outcomes) {
+  if (!outcomes.ok()) return IsOfTheWrite(outcomes.status()) ? CommitOneByOne(0) : Failed(outcomes.status());
+  // The same request may have been applied by another at this very moment, which our snapshot did not show.
+  const auto taken = [](const auto& outcome) { return absl::IsAlreadyExists(outcome.status()); };
+  if (std::any_of(outcomes->begin(), outcomes->end(), taken)) return CommitOneByOne(0);
+  size_t next = 0;
+  for (Entry& entry : batch_) {
+    if (entry.readable) Ended(entry, (*outcomes)[next++]);
+  }
+  TellCache();
+}
+
+// One of them makes the database refuse all, or looks as if it were of another brand: it is found, and the others are
+// applied, in their order.
 void WriteQueue::CommitOneByOne(size_t next) {
   while (next < batch_.size() && !batch_[next].readable) ++next;
   if (next == batch_.size()) return TellCache();

@@ -100,6 +100,8 @@ class WriteQueue {
   void MakeGroup();
   void Taken(const redis::Reply& entries);
   void Commit();
+  using Outcomes = std::vector<absl::StatusOr<uint64_t>>;
+  void Committed(const absl::StatusOr<Outcomes>& outcomes);
   void CommitOneByOne(size_t next);
   void Ended(Entry& entry, absl::StatusOr<uint64_t> version);
   void TellCache();

@@ -47,7 +47,7 @@ class WriteQueueTest : public FeedsTest {
   absl::Status Acknowledged(Node& node, const std::string& brand = "acme") {
     const auto write = WriteAt(node, "", brand);
     EXPECT_TRUE(RunUntil([&] { return write->ended; }));
-    if (write->version.ok()) EXPECT_EQ(*write->version, Writer::kVersionUnknown);
+    EXPECT_EQ(write->version.value_or(Writer::kVersionUnknown), Writer::kVersionUnknown);
     return write->version.status();
   }
 
