@@ -37,7 +37,8 @@ void DeclareOrigin(app::Schema& schema, Options& options) {
   schema.OneOf(
       "origin.queue", {"shed", "fifo"}, options.admission.shed ? 0 : 1,
       [&options](size_t index) { options.admission.shed = index == 0; },
-      "shed: who would wait longer than it has time fails at once. fifo is broken on purpose: all is done in turn, also for "
+      "shed: who would wait longer than it has time fails at once. fifo is broken on purpose: all is done in turn, "
+      "also for "
       "who has gone");
   schema.Duration("origin.deadline", &options.reads.deadline, Millis(1), minutes(10),
                   "Bound on every read, from its turn on");
@@ -94,15 +95,14 @@ void DeclareWrites(app::Schema& schema, Options& options) {
   schema.OneOf(
       "write.pattern",
       {"delete_after_commit", "delete_before", "delete_in_transaction", "double_delete", "set_after_commit",
-       "versioned_set", "write_through", "bury"},
+       "versioned_set", "write_through", "bury", "write_behind"},
       static_cast<size_t>(options.writer.pattern),
       [&options](size_t index) { options.writer.pattern = static_cast<WritePattern>(index); },
       "In which order a write touches the database and the cache");
   schema.Duration("write.second_delete", &options.writer.second_delete, Millis(1), minutes(1),
                   "Of double_delete: how long after the commit");
-  schema.Bool("write.tells_cache", &options.writer.tells_cache,
-              "Whether the writer invalidates; otherwise the outbox or change data capture has to");
-  schema.Bool("gate.enabled", &options.gate, "For the race explorer: requests that name themselves are held at each step");
+  schema.Bool("gate.enabled", &options.gate,
+              "For the race explorer: requests that name themselves are held at each step");
 }
 
 }  // namespace
@@ -115,12 +115,13 @@ void Declare(app::Schema& schema, Options& options) {
   DeclareReads(schema, options);
   DeclareWrites(schema, options);
   DeclareModes(schema, options);
+  DeclareFeeds(schema, options.feeds);
 }
 
 absl::Status Check(Options& options) {
   std::vector<std::string> errors;
-  for (auto& [name, secret] : {std::pair{"REDIS_PASSWORD", &options.redis.password},
-                               std::pair{"PGPASSWORD", &options.reads.password}}) {
+  for (auto& [name, secret] :
+       {std::pair{"REDIS_PASSWORD", &options.redis.password}, std::pair{"PGPASSWORD", &options.reads.password}}) {
     absl::StatusOr<std::string> value = app::SecretFromEnvironment(name);
     if (value.ok()) {
       *secret = *std::move(value);
@@ -139,6 +140,9 @@ absl::Status Check(Options& options) {
   const bool versions =
       options.writer.pattern == WritePattern::kVersionedSet || options.writer.pattern == WritePattern::kBury;
   options.reader.newer_only = versions && !options.reader.lease;
+  options.writer.tells_cache = options.feeds.invalidation == Invalidation::kWriter;
+  options.origin.outbox = options.feeds.invalidation == Invalidation::kOutbox;
+  CheckFeeds(options.feeds, options.reader.shared, options.writer.pattern == WritePattern::kWriteBehind, errors);
   if (options.reader.lease && !options.reader.shared) errors.emplace_back("fill: a lease is kept in l2, which is off");
   if (options.reader.stale_while_revalidate && options.shared.stale == Nanos(0) && options.reader.shared) {
     errors.emplace_back("stale.while_revalidate: nothing is ever stale with l2.stale: 0s; set it to some minutes");

@@ -7,6 +7,7 @@
 #include "services/cacheapi/admission.h"
 #include "services/cacheapi/brand_filter.h"
 #include "services/cacheapi/edge_config.h"
+#include "services/cacheapi/feeds.h"
 #include "services/cacheapi/hot_copies.h"
 #include "services/cacheapi/local_cache.h"
 #include "services/cacheapi/origin.h"
@@ -38,6 +39,7 @@ struct Options {
   SingleFlight::Options flights;
   Reader::Options reader;
   Writer::Options writer;
+  FeedOptions feeds;
   int local_mib = 64;
   Fill fill = Fill::kBoth;
   Nanos request_deadline = Millis(1000);

@@ -30,8 +30,8 @@ Number Take(std::string_view& bytes) {
 bool InBounds(const Entry& entry) {
   const bool negative = entry.kind == Entry::Kind::kNegative;
   return entry.version <= kMostVersion && entry.written_at >= 0 && entry.written_at <= entry.fresh_until &&
-         entry.fresh_until <= entry.stale_until && entry.stale_until <= kMostTime && entry.key.size() <= kMostKeyBytes &&
-         entry.body.size() <= kMostBodyBytes && !(negative && !entry.body.empty());
+         entry.fresh_until <= entry.stale_until && entry.stale_until <= kMostTime &&
+         entry.key.size() <= kMostKeyBytes && entry.body.size() <= kMostBodyBytes && !(negative && !entry.body.empty());
 }
 
 }  // namespace

@@ -164,7 +164,11 @@ void HttpApi::Write(const http::Request& request, bool remove, http::Server::Res
   api_.Write(CallerOf(request), std::move(correction),
              [brand = *brand, respond = std::move(respond)](Api::Written written) mutable {
                http::Response response;
-               if (written.status.ok()) {
+               if (written.status.ok() && written.version == Writer::kVersionUnknown) {
+                 response.status = 202;
+                 response.content_type = "application/json";
+                 response.body = Concat("{\"brand\":", JsonString(brand), ",\"applied\":false}");
+               } else if (written.status.ok()) {
                  response.content_type = "application/json";
                  response.body = Concat("{\"brand\":", JsonString(brand), ",\"version\":", written.version, "}");
                  response.headers.emplace_back("X-Version", std::to_string(written.version));

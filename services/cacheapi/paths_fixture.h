@@ -16,8 +16,8 @@
 
 namespace lab::cacheapi {
 
-// Readers and writers on real parts, for the tests of this folder. One brand, "acme"; each test begins with version 1 and
-// an empty cache.
+// Readers and writers on real parts, for the tests of this folder. One brand, "acme"; each test begins with version 1
+// and an empty cache.
 class PathsTest : public async::LoopTest {
  protected:
   // What of one process there is beside the stores: a second one shares only these with the first.
@@ -26,10 +26,10 @@ class PathsTest : public async::LoopTest {
         : local(LocalCache::Options{}),
           flights(SingleFlight::Options{}),
           reader({test.loop_, local, &*test.shared_, *test.origin_, flights, &test.gate_, modes}, reads, metrics, 7),
-          writer({test.loop_, *test.origin_, &*test.shared_, &test.gate_,
-                  [this](std::string_view brand, uint64_t version) { reader.Invalidate(brand, version); },
-                  modes.versions},
-                 writes, metrics) {}
+          writer(
+              {test.loop_, *test.origin_, &*test.shared_, &test.gate_,
+               [this](std::string_view brand, uint64_t version) { reader.Invalidate(brand, version); }, modes.versions},
+              writes, metrics) {}
     obs::Metrics metrics;
     LocalCache local;
     SingleFlight flights;
@@ -60,9 +60,8 @@ class PathsTest : public async::LoopTest {
     clock_.emplace(loop_, *redis_, metrics_);
     shared_.emplace(*redis_, *clock_, SharedCache::Options{}, metrics_, 7);
     origin_.emplace(*reads_, *writes_, Origin::Options{}, metrics_);
-    ASSERT_TRUE(RunUntil([&] {
-      return redis_->connected() && reads_->connected() && writes_->connected() && clock_->known();
-    }));
+    ASSERT_TRUE(RunUntil(
+        [&] { return redis_->connected() && reads_->connected() && writes_->connected() && clock_->known(); }));
   }
   ~PathsTest() override {
     gate_.Open();
@@ -94,15 +93,16 @@ class PathsTest : public async::LoopTest {
   // Actors begin, and are held at their steps.
   struct Outcome {
     bool ended = false;
-    Answer answer;       // of a reader
+    Answer answer;                                                       // of a reader
     absl::StatusOr<uint64_t> version = absl::UnknownError("not ended");  // of a writer
   };
   std::shared_ptr<Outcome> Read(Process& process, const std::string& actor) {
     auto outcome = std::make_shared<Outcome>();
-    process.reader.Get({"acme", kDefaultWindow, Clock::now() + std::chrono::seconds(8), actor}, [outcome](Answer answer) {
-      outcome->answer = std::move(answer);
-      outcome->ended = true;
-    });
+    process.reader.Get({"acme", kDefaultWindow, Clock::now() + std::chrono::seconds(8), actor},
+                       [outcome](Answer answer) {
+                         outcome->answer = std::move(answer);
+                         outcome->ended = true;
+                       });
     return outcome;
   }
   std::shared_ptr<Outcome> Write(Process& process, const std::string& actor) {

@@ -87,9 +87,7 @@ class FillAgainstDeleteTest : public PathsTest {
   }
 };
 
-TEST_F(FillAgainstDeleteTest, PlainIsStale) {
-  EXPECT_EQ(AtRest(PlainReads(), WritePattern::kDeleteAfterCommit), 1u);
-}
+TEST_F(FillAgainstDeleteTest, PlainIsStale) { EXPECT_EQ(AtRest(PlainReads(), WritePattern::kDeleteAfterCommit), 1u); }
 TEST_F(FillAgainstDeleteTest, ALeaseClosesIt) {
   EXPECT_EQ(AtRest(LeasedReads(), WritePattern::kDeleteAfterCommit), 2u);
 }

@@ -26,7 +26,8 @@ obs::Counter& Fills(obs::Metrics& metrics, const char* outcome) {
 }
 
 obs::Counter& Refreshes(obs::Metrics& metrics, const char* why) {
-  return metrics.AddCounter("cacheapi_refreshes_total", "Loads that nobody waits for, by what began them", {{"why", why}});
+  return metrics.AddCounter("cacheapi_refreshes_total", "Loads that nobody waits for, by what began them",
+                            {{"why", why}});
 }
 
 }  // namespace
@@ -41,8 +42,8 @@ Reader::Metrics::Metrics(obs::Metrics& m)
       abandoned(m.AddCounter("cacheapi_fills_abandoned_total", "Loads thrown away because their requests had gone")),
       refreshes{&Refreshes(m, "stale"), &Refreshes(m, "early")} {
   for (size_t i = 0; i < answers.size(); ++i) {
-    answers[i] = &m.AddCounter("cacheapi_answers_total", "Answers by how they came about",
-                               {{"via", std::string(kVias[i])}});
+    answers[i] =
+        &m.AddCounter("cacheapi_answers_total", "Answers by how they came about", {{"via", std::string(kVias[i])}});
   }
 }
 
@@ -99,12 +100,13 @@ void Reader::Get(const Query& query, Done done) {
   const Modes& modes = parts_.modes;
   if (modes.wanted != nullptr && !query.beside) modes.wanted->Observe(query.brand, query.window, now);
   if (modes.copies != nullptr && !query.beside) modes.copies->Observe(key, now);
-  if (options_.local && AnswerLocally(query, key, now, done)) return;
+  if (LocalOn() && AnswerLocally(query, key, now, done)) return;
   if (modes.filter != nullptr && !modes.filter->MayExist(query.brand)) return AskFilter(query, key, std::move(done));
   Join(query, key, false, std::move(done));
 }
 
 bool Reader::AnswerLocally(const Query& query, const std::string& key, Clock::time_point now, Done& done) {
+  if (local_use_ == LocalUse::kFollows && now >= local_until_) return false;
   const std::string local_key = LocalKey(query, key, now);
   const Value* value = local_key.empty() ? nullptr : parts_.local.Get(local_key, now);
   if (value == nullptr) return false;
@@ -171,10 +173,20 @@ void Reader::Invalidate(std::string_view brand, uint64_t version) {
   if (parts_.modes.versions != nullptr) parts_.modes.versions->Committed(brand, version);
 }
 
+void Reader::InvalidateKey(std::string_view key, uint64_t version) {
+  parts_.local.Invalidate(key, version);
+  parts_.flights.Detach(key);
+}
+
 void Reader::ForgetAll() {
   parts_.local.Clear();
   parts_.flights.DetachAll();
   if (parts_.modes.versions != nullptr) parts_.modes.versions->ForgetAll();
+}
+
+void Reader::FollowShared(bool told) {
+  local_use_ = told ? LocalUse::kFollows : LocalUse::kOff;
+  ForgetAll();
 }
 
 // ---- a load ----
@@ -194,6 +206,7 @@ void Reader::AskShared(LoadPtr load) {
     if (modes.copies != nullptr) load->stored = modes.copies->NameFor(load->key, std::move(load->stored));
   }
   const std::string& key = load->stored;
+  load->fill = parts_.local.Begin(load->key);  // whoever had the lease has stored meanwhile: this read is a new one
   auto taken = [this, alive = alive_, load](absl::StatusOr<SharedCache::Found> found) mutable {
     if (*alive) TakeShared(std::move(load), std::move(found));
   };
@@ -281,13 +294,17 @@ void Reader::TakeOrigin(LoadPtr load, absl::StatusOr<Insight> insight) {
 
 // The answer does not wait for the store.
 void Reader::Keep(LoadPtr load, Value value) {
-  KeepLocal(*load, value);
+  std::optional<Value> later;  // for L1, once L2 has it
+  if (local_use_ == LocalUse::kFollows) later = value;
+  if (!later) KeepLocal(*load, value);
   if (!options_.shared || parts_.shared == nullptr || load->shared_failed) {
     return End(*load, std::move(value), Via::kOrigin);
   }
   if (parts_.modes.versions != nullptr) return KeepVersioned(std::move(load), std::move(value));
-  auto stored = [this, alive = alive_](const absl::StatusOr<bool>& kept) {
-    if (*alive) (!kept.ok() ? metrics_->failed : *kept ? metrics_->stored : metrics_->refused).Increment();
+  auto stored = [this, alive = alive_, load, later = std::move(later)](const absl::StatusOr<bool>& kept) {
+    if (!*alive) return;
+    (!kept.ok() ? metrics_->failed : *kept ? metrics_->stored : metrics_->refused).Increment();
+    if (later && kept.ok() && *kept) KeepLocal(*load, *later);
   };
   Load& now = *load;
   At(Step::kSet, now, [this, load, value, stored]() mutable {
@@ -303,7 +320,7 @@ void Reader::Keep(LoadPtr load, Value value) {
 }
 
 void Reader::KeepLocal(Load& load, const Value& value) {
-  if (!options_.local) return;
+  if (!LocalOn()) return;
   const Clock::time_point now = Clock::now();
   Value kept = value;
   kept.fresh_until = std::min(value.fresh_until, now + options_.local_ttl);

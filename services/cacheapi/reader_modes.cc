@@ -65,7 +65,7 @@ void Reader::AskVersion(LoadPtr load) {
 
 void Reader::TakeVersion(LoadPtr load, uint64_t version) {
   load->version = version;
-  if (options_.local && !load->refresh) {
+  if (LocalOn() && !load->refresh) {
     const Clock::time_point now = Clock::now();
     const Value* value = parts_.local.Get(VersionedKey(load->key, version), now);
     if (value != nullptr && now < value->fresh_until) {
@@ -118,7 +118,7 @@ void Reader::GiveUp(Load& load) {
 bool Reader::Wanted(const Load& load) { return load.lead ? load.lead.waiters() > 0 : !load.first.expired(); }
 
 void Reader::Fail(Load& load, const absl::Status& status) {
-  if (options_.stale_if_error && !load.stale && options_.local) {
+  if (options_.stale_if_error && !load.stale && LocalOn()) {
     const Value* kept = parts_.local.Get(load.key, Clock::now());
     if (kept != nullptr) load.stale = *kept;
   }
@@ -131,7 +131,7 @@ void Reader::Late(Request& request) {
   if (options_.stale_if_error) {
     const LoadPtr load = request.load.lock();
     if (load != nullptr && load->stale && !load->ended) return End(*load, *load->stale, Via::kStale);
-    const Value* kept = options_.local ? parts_.local.Get(request.key, Clock::now()) : nullptr;
+    const Value* kept = LocalOn() ? parts_.local.Get(request.key, Clock::now()) : nullptr;
     if (kept != nullptr) return request.Tell(Value(*kept), Via::kStale);
   }
   request.Tell(absl::DeadlineExceededError("no answer in time"), Via::kError);

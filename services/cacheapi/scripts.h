@@ -1,7 +1,7 @@
 #pragma once
 
-// The scripts of the shared cache (lua/), as strings. They run in Redis one at a time: what a script checks and what it
-// changes is one step.
+// The scripts of the shared cache and of the queue of writes (lua/), as strings. They run in Redis one at a time: what
+// a script checks and what it changes is one step.
 namespace lab::cacheapi {
 
 extern const char kLeaseScript[];
@@ -17,5 +17,9 @@ extern const char kBloomLookScript[];
 extern const char kBloomBeginScript[];
 extern const char kBloomBringScript[];
 extern const char kBloomSwitchScript[];
+extern const char kQueueAppendScript[];
+extern const char kQueueDoneScript[];
+extern const char kQueueHoldScript[];
+extern const char kQueueStateScript[];
 
 }  // namespace lab::cacheapi

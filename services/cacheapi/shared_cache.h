@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,11 +20,12 @@ namespace lab::cacheapi {
 
 class StoreClock;
 
-// The cache that all replicas share (L2, Redis). On the loop's thread; callbacks as those of redis::Client, whose errors
-// they pass on. What cannot be read (torn, foreign, under a wrong key, of a wrong type) is a miss, and counted:
+// The cache that all replicas share (L2, Redis). On the loop's thread; callbacks as those of redis::Client, whose
+// errors they pass on. What cannot be read (torn, foreign, under a wrong key, of a wrong type) is a miss, and counted:
 //   cacheapi_shared_reads_total{outcome=hit|stale|miss|unreadable|error}
 //   cacheapi_shared_unreadable_total{why=foreign|truncated|corrupt|invalid|wrong_key|wrong_type}
-//   cacheapi_shared_stores_total{outcome=stored|refused|error}      refused: the lease was lost, or a newer version is there
+//   cacheapi_shared_stores_total{outcome=stored|refused|error}      refused: the lease was lost, or a newer version is
+//   there
 //
 // What each way to write closes (the races are those of the README):
 //   Set            nothing: who comes last wins
@@ -36,9 +38,9 @@ class SharedCache {
     Nanos ttl = std::chrono::seconds(60);          // fresh for so long …
     Nanos stale = Nanos(0);                        // … and then kept for so long, to be served stale
     Nanos negative_ttl = std::chrono::seconds(5);  // of "there is none"
-    double jitter = 0;                             // of both lifetimes, 0 … 1: each is shorter by a random share up to it
-    Nanos lease = std::chrono::seconds(3);         // longer than the longest fill
-    Nanos tombstone = std::chrono::seconds(10);    // longer than the longest fill
+    double jitter = 0;                      // of both lifetimes, 0 … 1: each is shorter by a random share up to it
+    Nanos lease = std::chrono::seconds(3);  // longer than the longest fill
+    Nanos tombstone = std::chrono::seconds(10);  // longer than the longest fill
   };
   // Which of a token's holders may store: drawn at random, so that no two are the same.
   using Token = std::string;
@@ -73,6 +75,12 @@ class SharedCache {
   // Instead of the entries: what says that nothing older than `version` may be stored, for `tombstone`.
   void Bury(const std::vector<std::string>& keys, uint64_t version, Done done);
 
+  // For who must know its own stores again when Redis tells of them (tracking.h). Called before each store is sent,
+  // with the head of its bytes, which no other store shares but one of the same value at the same millisecond.
+  void OnStore(std::function<void(const std::string& key, std::string_view head)> hook) { on_store_ = std::move(hook); }
+  // Whether what is there now begins with `head`.
+  void Holds(const std::string& key, std::string head, StoreDone done);
+
  private:
   struct Metrics {
     explicit Metrics(obs::Metrics& metrics);
@@ -96,10 +104,14 @@ class SharedCache {
   const Options options_;
   Metrics metrics_;
   Random random_;
+  std::function<void(const std::string& key, std::string_view head)> on_store_;
   const redis::Script lease_, set_with_lease_, set_if_newer_, give_up_, delete_, bury_, raise_;
 };
 
-// "insights:{acme}:w=24h" → "insights:{acme}:w=24h:lease"
+// What the keys of entries begin with, and of nothing else: whoever watches entries watches this.
+inline constexpr std::string_view kEntryPrefix = "insights:";
+inline constexpr std::string_view kLeasePrefix = "lease:";
+// "insights:{acme}:w=24h" → "lease:insights:{acme}:w=24h": on the same shard, and no change under kEntryPrefix.
 std::string LeaseKey(std::string_view key);
 
 }  // namespace lab::cacheapi

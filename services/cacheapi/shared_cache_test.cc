@@ -125,7 +125,8 @@ TEST_F(SharedCacheTest, OneOfManyGetsTheLease) {
   EXPECT_EQ(server_.Command({"EXISTS", LeaseKey(key_)}), "0");
 }
 
-// A script tells an entry by its head and its times alone; what it takes for fresh and is none must be filled all the same.
+// A script tells an entry by its head and its times alone; what it takes for fresh and is none must be filled all the
+// same.
 TEST_F(SharedCacheTest, WhatIsTornIsAMissWithTheLeaseWhateverItSaysOfItself) {
   EXPECT_TRUE(Set(Of(1)));
   server_.Command({"SETRANGE", key_, "60", "X"});

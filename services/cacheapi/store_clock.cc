@@ -24,7 +24,8 @@ int64_t Number(std::string_view text) {
 
 StoreClock::StoreClock(async::Loop& loop, redis::Client& redis, obs::Metrics& metrics, Nanos every)
     : redis_(redis),
-      error_(metrics.AddGauge("cacheapi_clock_error_seconds", "Bound of the error of what we know of the clock of Redis")),
+      error_(
+          metrics.AddGauge("cacheapi_clock_error_seconds", "Bound of the error of what we know of the clock of Redis")),
       timer_(loop.io()),
       every_(every),
       offset_(UnixNow() - Clock::now().time_since_epoch()),

@@ -26,8 +26,8 @@ class StoreClock {
   // Before the first answer: this host's own clock.
   UnixMillis At(Clock::time_point steady) const;
   bool known() const { return known_; }
-  // Takes an answer into account: the server's time, and when it was asked and had answered here. A jump of the server's
-  // clock beyond both bounds is taken over at once.
+  // Takes an answer into account: the server's time, and when it was asked and had answered here. A jump of the
+  // server's clock beyond both bounds is taken over at once.
   void Take(Micros server_unix, Clock::time_point asked, Clock::time_point answered);
 
  private:
@@ -38,8 +38,8 @@ class StoreClock {
   boost::asio::steady_timer timer_;
   const Nanos every_;
   bool known_ = false;
-  Nanos offset_{0};    // the server's Unix time less the steady clock's
-  Nanos bound_{0};     // of the offset's error, when it was taken
+  Nanos offset_{0};  // the server's Unix time less the steady clock's
+  Nanos bound_{0};   // of the offset's error, when it was taken
   Clock::time_point taken_at_{};
   std::shared_ptr<bool> alive_;  // shared with callbacks in flight
 };

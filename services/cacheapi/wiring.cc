@@ -46,10 +46,20 @@ Service::Service(app::Environment& environment, const Options& options)
       flights_(options.flights),
       reader_({environment.loop, local_, shared_.get(), origin_, flights_, gate_.get(), ReaderModes()}, options.reader,
               environment.metrics, Seed()),
-      writer_(
-          {environment.loop, origin_, shared_.get(), gate_.get(),
-           [this](std::string_view brand, uint64_t version) { reader_.Invalidate(brand, version); }, versions_.get()},
-          options.writer, environment.metrics),
+      feeds_({environment.loop, redis_.get(), options.redis, shared_.get(), reader_, origin_, gate_.get(),
+              options.writes, environment.metrics, environment.failpoints,
+              [this](std::string_view brand, uint64_t version, absl::AnyInvocable<void(absl::Status)> done) {
+                writer_.Apply(brand, version, "", std::move(done));
+              },
+              options.reader.local, options.writer.pattern == WritePattern::kWriteBehind},
+             options.feeds),
+      writer_({environment.loop, origin_, shared_.get(), gate_.get(),
+               [this](std::string_view brand, uint64_t version) { reader_.Invalidate(brand, version); },
+               [this](const Correction& correction, absl::AnyInvocable<void(absl::Status)> done) {
+                 feeds_.Enqueue(correction, std::move(done));
+               },
+               versions_.get()},
+              options.writer, environment.metrics),
       rpc_queue_(options.edge.grpc_enabled || !options.edge.limiter.target.empty()
                      ? std::make_unique<rpc::Queue>(environment.loop)
                      : nullptr),
@@ -75,6 +85,7 @@ Reader::Modes Service::ReaderModes() {
 
 // Every store operation ends in its callback while what it calls is still there.
 Service::~Service() {
+  feeds_.Stop();
   if (redis_) redis_->Close();
   reads_.Close();
   writes_.Close();
@@ -95,6 +106,7 @@ absl::Status Service::Start() {
   brands_api_.Register(environment_.http);
   if (filter_) filter_->Start();
   warm_up_.Start();
+  feeds_.Start(Seed());
   ready_ = true;
   return absl::OkStatus();
 }

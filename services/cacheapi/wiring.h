@@ -57,6 +57,7 @@ class Service final : public app::Service {
   LocalCache local_;
   SingleFlight flights_;
   Reader reader_;
+  Feeds feeds_;
   Writer writer_;
   std::unique_ptr<rpc::Queue> rpc_queue_;   // null without gRPC, in and out: then the loop sleeps in Asio
   std::unique_ptr<LimiterClient> limiter_;  // null without ratelimit.target

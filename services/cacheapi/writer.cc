@@ -92,12 +92,16 @@ void Writer::Write(const Correction& correction, std::string_view actor, Done do
     case WritePattern::kVersionedSet:
     case WritePattern::kBury:
       return CommitAlone(std::move(job));
+    case WritePattern::kWriteBehind:
+      return Enqueue(std::move(job));
   }
 }
 
-void Writer::Apply(std::string_view brand, uint64_t version, absl::AnyInvocable<void(absl::Status)> done) {
+void Writer::Apply(std::string_view brand, uint64_t version, std::string_view actor,
+                   absl::AnyInvocable<void(absl::Status)> done) {
   auto job = std::make_shared<Job>(parts_.loop);
   job->correction.brand = std::string(brand);
+  job->actor = std::string(actor);
   job->version = version;
   job->applied = std::move(done);
   parts_.invalidate_here(brand, version);
@@ -132,10 +136,19 @@ void Writer::CommitAlone(JobPtr job) {
   Job& now = *job;
   At(Step::kCommit, now, [this, job = std::move(job)]() mutable {
     const Correction& correction = job->correction;
-    parts_.origin.Write(correction, [this, alive = alive_,
-                                     job = std::move(job)](absl::StatusOr<uint64_t> version) mutable {
-      if (*alive) Committed(std::move(job), std::move(version));
-    });
+    parts_.origin.Write(correction,
+                        [this, alive = alive_, job = std::move(job)](absl::StatusOr<uint64_t> version) mutable {
+                          if (*alive) Committed(std::move(job), std::move(version));
+                        });
+  });
+}
+
+// Acknowledged before it is committed; who applies the queue tells the cache.
+void Writer::Enqueue(JobPtr job) {
+  if (!parts_.enqueue) return Answer(*job, absl::FailedPreconditionError("there is no queue of writes"));
+  const Correction& correction = job->correction;
+  parts_.enqueue(correction, [this, alive = alive_, job](const absl::Status& status) {
+    if (*alive) Answer(*job, status.ok() ? absl::StatusOr<uint64_t>(kVersionUnknown) : status);
   });
 }
 
@@ -148,16 +161,15 @@ void Writer::InTransaction(JobPtr job) {
     Job& now = *job;
     At(Step::kWrite, now, [this, job = std::move(job)]() mutable {
       Job& writing = *job;
-      parts_.origin.WriteIn(
-          *writing.transaction, writing.correction,
-          [this, alive = alive_, job = std::move(job)](absl::StatusOr<uint64_t> version) mutable {
-            if (!*alive) return;
-            if (!version.ok()) return Answer(*job, version.status());
-            job->version = *version;
-            Job& written = *job;
-            At(options_.pattern == WritePattern::kWriteThrough ? Step::kSet : Step::kDelete, written,
-               [this, job = std::move(job)]() mutable { ChangeCacheInside(std::move(job)); });
-          });
+      parts_.origin.WriteIn(*writing.transaction, writing.correction,
+                            [this, alive = alive_, job = std::move(job)](absl::StatusOr<uint64_t> version) mutable {
+                              if (!*alive) return;
+                              if (!version.ok()) return Answer(*job, version.status());
+                              job->version = *version;
+                              Job& written = *job;
+                              At(options_.pattern == WritePattern::kWriteThrough ? Step::kSet : Step::kDelete, written,
+                                 [this, job = std::move(job)]() mutable { ChangeCacheInside(std::move(job)); });
+                            });
     });
   });
 }
@@ -215,17 +227,18 @@ void Writer::Committed(JobPtr job, absl::StatusOr<uint64_t> version) {
   }
   job->version = *version;
   parts_.invalidate_here(job->correction.brand, *version);
-  const bool told_before =
-      options_.pattern == WritePattern::kDeleteBefore || options_.pattern == WritePattern::kDeleteInTransaction ||
-      options_.pattern == WritePattern::kWriteThrough;
+  const bool told_before = options_.pattern == WritePattern::kDeleteBefore ||
+                           options_.pattern == WritePattern::kDeleteInTransaction ||
+                           options_.pattern == WritePattern::kWriteThrough;
   if (parts_.shared == nullptr || !options_.tells_cache || told_before) return Answer(*job, *version);
   if (options_.pattern == WritePattern::kDoubleDelete) {
     Answer(*job, *version);
     Job& later = *job;
     later.timer.expires_after(options_.second_delete);
-    later.timer.async_wait([this, alive = alive_, job = std::move(job)](const boost::system::error_code& error) mutable {
-      if (*alive && !error) TellCache(std::move(job));
-    });
+    later.timer.async_wait(
+        [this, alive = alive_, job = std::move(job)](const boost::system::error_code& error) mutable {
+          if (*alive && !error) TellCache(std::move(job));
+        });
     return;
   }
   TellCache(std::move(job));
@@ -233,8 +246,8 @@ void Writer::Committed(JobPtr job, absl::StatusOr<uint64_t> version) {
 
 void Writer::TellCache(JobPtr job) {
   if (parts_.shared == nullptr) return Told(std::move(job), absl::OkStatus());
-  const bool puts = !job->applied &&
-                    (options_.pattern == WritePattern::kSetAfterCommit || options_.pattern == WritePattern::kVersionedSet);
+  const bool puts = !job->applied && (options_.pattern == WritePattern::kSetAfterCommit ||
+                                      options_.pattern == WritePattern::kVersionedSet);
   const Step step = job->applied ? Step::kApply : puts ? Step::kSet : Step::kDelete;
   Job& now = *job;
   At(step, now, [this, puts, job = std::move(job)]() mutable {
@@ -290,8 +303,12 @@ void Writer::Put(const std::string& brand, Window window, Insight insight, bool 
 
 // L2 has been told, or could not be: then again, until it is. The write itself has happened.
 void Writer::Told(JobPtr job, const absl::Status& status) {
-  if (!status.ok() && Clock::now() - job->begin < options_.give_up) return Again(std::move(job));
-  (status.ok() ? metrics_->told : metrics_->given_up).Increment();
+  if (!status.ok() && !job->applied && Clock::now() - job->begin < options_.give_up) return Again(std::move(job));
+  (status.ok() ? metrics_->told : job->applied ? metrics_->retried : metrics_->given_up).Increment();
+  // What was read from L2 after the commit, but before L2 was told, may stand in L1 by now (race 13).
+  if (status.ok()) {
+    parts_.invalidate_here(job->correction.brand, job->version > 0 ? job->version : LocalCache::kAnyVersion);
+  }
   if (job->applied) return std::exchange(job->applied, nullptr)(status);
   Answer(*job, job->version);
 }
@@ -314,7 +331,7 @@ void Writer::Answer(Job& job, absl::StatusOr<uint64_t> version) {
   metrics_->duration.Observe(std::chrono::duration<double>(Clock::now() - job.begin).count());
   const absl::Status& status = version.status();
   const bool refused = absl::IsNotFound(status) || absl::IsAlreadyExists(status);
-  (version.ok()                   ? metrics_->ok
+  (version.ok()                 ? metrics_->ok
    : pg::OutcomeUnknown(status) ? metrics_->unknown
    : refused                    ? metrics_->refused
                                 : metrics_->failed)

@@ -29,22 +29,23 @@ enum class WritePattern : uint8_t {
   kVersionedSet,         // the same, never over a newer version
   kWriteThrough,         // the new insight first, then the commit: race 18
   kBury,                 // commit, then a tombstone of the version: nothing older can be stored
+  kWriteBehind,          // a durable queue, from which the database is written later (write_queue.h)
 };
 
-// A write of a correction, and what becomes of the cached insights of its brand. Acknowledged once committed and, unless
-// somebody else invalidates (`outbox`, `cdc`), once the cache has been told: a write whose cache could not be told is
-// acknowledged all the same, counted, and told again until it is (or until this process dies: race 4).
+// A write of a correction, and what becomes of the cached insights of its brand. Acknowledged once committed and,
+// unless somebody else invalidates (`outbox`, `cdc`), once the cache has been told: a write whose cache could not be
+// told is acknowledged all the same, counted, and told again until it is (or until this process dies: race 4).
 //   cacheapi_writes_total{outcome=ok|unknown|refused|error}, cacheapi_write_duration_seconds
 //   cacheapi_invalidations_total{outcome=ok|retried|given_up}
 class Writer {
  public:
   struct Options {
     WritePattern pattern = WritePattern::kDeleteAfterCommit;
-    bool tells_cache = true;                 // false: the outbox or change data capture does
-    Nanos second_delete = Millis(500);       // of kDoubleDelete
-    Nanos retry = Millis(50);                // until the cache has been told; doubles up to a second
+    bool tells_cache = true;            // false: the outbox or change data capture does
+    Nanos second_delete = Millis(500);  // of kDoubleDelete
+    Nanos retry = Millis(50);           // until the cache has been told; doubles up to a second
     Nanos give_up = std::chrono::seconds(60);
-    size_t copies = 0;                       // of a hot key that may have been made (split_key.h)
+    size_t copies = 0;  // of a hot key that may have been made (split_key.h)
   };
   struct Parts {
     async::Loop& loop;
@@ -53,18 +54,23 @@ class Writer {
     StepGate* gate;       // null: no steps
     // This process: L1 and flights (Reader::Invalidate).
     std::function<void(std::string_view brand, uint64_t version)> invalidate_here;
+    // Of kWriteBehind: the queue (WriteQueue::Append).
+    std::function<void(const Correction& correction, absl::AnyInvocable<void(absl::Status)> done)> enqueue;
     VersionKeys* versions = nullptr;  // with versioned keys: raised, instead of entries deleted
   };
-  // The version that the write made; errors as of Origin::Write.
+  // The version that the write made, or kVersionUnknown of one that stands in the queue; errors as of Origin::Write.
   using Done = absl::AnyInvocable<void(absl::StatusOr<uint64_t>)>;
+  static constexpr uint64_t kVersionUnknown = 0;
 
   Writer(Parts parts, Options options, obs::Metrics& metrics);
   ~Writer();
 
   void Write(const Correction& correction, std::string_view actor, Done done);
-  // What a change that was committed elsewhere does to the cache here and in L2: what the outbox and change data capture
-  // call. `done` once L2 has been told.
-  void Apply(std::string_view brand, uint64_t version, absl::AnyInvocable<void(absl::Status)> done);
+  // What a change that was committed elsewhere does to the cache here and in L2: what the outbox, change data capture
+  // and the queue call. `done` once L2 has been told, or has not: they keep what they tell of, and tell it again. In
+  // any order and however often: L2 is deleted from, or a version buried, never set.
+  void Apply(std::string_view brand, uint64_t version, std::string_view actor,
+             absl::AnyInvocable<void(absl::Status)> done);
 
   // The end of a write that somebody else committed in this process (or could not): the caches are told of it as of one
   // of ours, and `done` is told when it may be acknowledged.
@@ -78,6 +84,7 @@ class Writer {
   void At(Step step, const Job& job, absl::AnyInvocable<void()> then);
   void DeleteFirst(JobPtr job);
   void CommitAlone(JobPtr job);
+  void Enqueue(JobPtr job);
   void InTransaction(JobPtr job);
   void ChangeCacheInside(JobPtr job);
   void PutInside(JobPtr job, absl::AnyInvocable<void(absl::Status)> then);
