@@ -6,6 +6,7 @@
 
 #include "absl/strings/numbers.h"
 #include "services/cacheapi/entry.h"
+#include "services/cacheapi/split_key.h"
 #include "services/runtime/base/text.h"
 #include "services/runtime/obs/log.h"
 
