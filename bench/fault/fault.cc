@@ -16,7 +16,8 @@ namespace lab::bench {
 const std::vector<FaultKind>& FaultKinds() {
   static const std::vector<FaultKind> kinds = [] {
     std::vector<FaultKind> all = ProcessFaults();
-    for (auto* table : {&RedisFaults, &PostgresFaults, &LinkFaults, &CgroupFaults, &NetworkFaults, &FailpointFaults}) {
+    for (auto* table : {&RedisFaults, &RedisKeyFaults, &PostgresFaults, &LinkFaults, &CgroupFaults, &NetworkFaults,
+                        &FailpointFaults}) {
       for (FaultKind& kind : table()) all.push_back(std::move(kind));
     }
     return all;

@@ -84,6 +84,7 @@ std::string CheckFaultOption(const std::string& fault, const std::string& option
 // The tables that FaultKinds is made of, one a file.
 std::vector<FaultKind> ProcessFaults();
 std::vector<FaultKind> RedisFaults();
+std::vector<FaultKind> RedisKeyFaults();
 std::vector<FaultKind> PostgresFaults();
 std::vector<FaultKind> CgroupFaults();
 std::vector<FaultKind> NetworkFaults();

@@ -241,6 +241,10 @@ class Checker {
         return NameError("choice", text, {"yes", "no"});
       case SelectorKind::kAs:
         return NameError("form", text, {"rate", "delta", "last", "max", "min", "mean"});
+      case SelectorKind::kAsk:
+        return NameError("kind of operation", text, {"reads", "writes"});
+      case SelectorKind::kTier:
+        return NameError("tier", text, {"any", "l1", "l2", "stale"});
       case SelectorKind::kUnit:
         return NameError("unit", text, {"s", "1/s", "bytes", "cores", "none"});
       case SelectorKind::kText:

@@ -52,8 +52,10 @@ uint64_t Count(const Trial& trial, const Selection& selection, Kind kind) {
 }
 
 const std::vector<SelectorSpec>& Where() {
-  static const std::vector<SelectorSpec> where = {
-      {"phase", SelectorKind::kPhases}, {"fault", SelectorKind::kFaultPhases}, {"stream", SelectorKind::kStream}};
+  static const std::vector<SelectorSpec> where = {{"phase", SelectorKind::kPhases},
+                                                  {"fault", SelectorKind::kFaultPhases},
+                                                  {"stream", SelectorKind::kStream},
+                                                  {"ops", SelectorKind::kAsk}};
   return where;
 }
 
@@ -120,8 +122,7 @@ void AddCounts(std::vector<Function>& functions) {
                                    {Kind::kOk, Kind::kFailed, Kind::kUnknown}, "no operation ended"));
   functions.push_back(AttemptsPerOperation());
   functions.push_back(ShareOfKinds("dropped_ratio", {Kind::kDropped}, {Kind::kOffered}, "nothing was offered"));
-  functions.push_back(ShareOfKinds("limited_ratio", {Kind::kLimited}, {Kind::kAdmitted, Kind::kLimited},
-                                   "the limiter answered nothing"));
+  functions.push_back(ShareOfKinds("limited_ratio", {Kind::kLimited}, {Kind::kOk}, "the limiter answered nothing"));
 }
 
 }  // namespace lab::bench

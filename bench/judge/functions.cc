@@ -37,6 +37,8 @@ const std::vector<Function>& Functions() {
     AddRecovery(list);
     AddFaultAccounts(list);
     AddSeriesValues(list);
+    AddStaleness(list);
+    AddCacheValues(list);
     return list;
   }();
   return functions;

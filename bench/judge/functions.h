@@ -56,6 +56,8 @@ enum class SelectorKind {
   kYesNo,
   kAs,    // rate, delta, last, max, min, mean
   kUnit,  // s, 1/s, bytes, cores, none
+  kAsk,   // reads, writes
+  kTier,  // any, l1, l2, stale
   kText,
 };
 
@@ -83,6 +85,8 @@ void AddLimiterValues(std::vector<Function>& functions);
 void AddRecovery(std::vector<Function>& functions);
 void AddFaultAccounts(std::vector<Function>& functions);
 void AddSeriesValues(std::vector<Function>& functions);
+void AddStaleness(std::vector<Function>& functions);
+void AddCacheValues(std::vector<Function>& functions);
 
 // A function whose unit does not depend on its selectors.
 Function Fixed(std::string name, Unit unit, std::vector<SelectorSpec> selectors,

@@ -7,6 +7,7 @@
 
 #include "bench/judge/invariants.h"
 #include "bench/judge/judge.h"
+#include "bench/judge/testing/cache_trials.h"
 #include "bench/judge/testing/recorded.h"
 #include "bench/judge/testing/trials.h"
 
@@ -92,7 +93,23 @@ Trial Empty() {
 
 struct Case {
   std::string value, bound;  // a bound that the good history keeps and the bad one does not
+  bool of_cache = false;     // the histories are those of a cache
 };
+
+void AddCacheCases(std::map<std::string, Case>& cases) {
+  const std::vector<std::pair<std::string, std::string>> values = {{"stale_reads", "<= 0"},
+                                                                   {"stale_share", "<= 1%"},
+                                                                   {"staleness_p99", "<= 100ms"},
+                                                                   {"staleness_max", "<= 100ms"},
+                                                                   {"read_your_writes", "<= 0"},
+                                                                   {"monotonic_reads", "<= 0"},
+                                                                   {"inconsistent_after{t=100ms}", "<= 1%"},
+                                                                   {"inconsistent_at_most{t=100ms}", "<= 1%"},
+                                                                   {"hit_ratio", ">= 80%"},
+                                                                   {"origin_loads{phase=pause}", "<= 100"},
+                                                                   {"loads_per_expiry{phase=pause, ttl=1s}", "<= 20"}};
+  for (const auto& [value, bound] : values) cases[value.substr(0, value.find('{'))] = {value, bound, true};
+}
 
 // By function.
 std::map<std::string, Case> Cases() {
@@ -139,6 +156,7 @@ std::map<std::string, Case> Cases() {
       {"memory_max", {"memory_max{part=ratelimit, phase=pause}", "<= 8mb"}},
       {"memory_growth", {"memory_growth{part=ratelimit, phase=pause}", "<= 8mb"}},
       {"final", {"final{name=keys, unit=none}", "<= 1000"}}};
+  AddCacheCases(cases);
   for (const char* summary : {"p50", "p90", "p95", "p99", "p999", "max", "mean"}) {
     // Of the whole run, so that a p99.9 has its 10,000 samples; more than half of the bad one is slow.
     const std::string bound = std::string(summary) == "p50" ? "<= 2ms" : "<= 20ms";
@@ -150,8 +168,10 @@ std::map<std::string, Case> Cases() {
   return cases;
 }
 
+Lab LabOf(const Case& one) { return one.of_cache ? testing::CacheLab() : testing::TestLab(); }
+
 State StateFor(const Case& one, Trial trial) {
-  Lab lab = testing::TestLab();
+  Lab lab = LabOf(one);
   lab.values = {{"v", one.value, "", 0}};
   lab.expect = {{"rule", "each.v " + one.bound, 0}};
   lab.invariants.clear();
@@ -169,11 +189,18 @@ TEST(KnownHistoriesTest, EveryOneHasACase) {
 
 TEST(KnownHistoriesTest, EveryFunctionPassesFailsAndNeedsEvidence) {
   const Trial good = Good(), bad = Bad(), empty = Empty();
+  const Trial good_cache = testing::CacheTrial(), bad_cache = testing::BadCacheTrial();
   for (const auto& [name, one] : Cases()) {
-    EXPECT_EQ(CheckExpression(testing::TestLab(), one.value, ExpressionUse::kValue), "") << name;
-    EXPECT_EQ(StateFor(one, good), State::kPass) << name << ": " << testing::Value(good, one.value).value.value_or(-1);
-    EXPECT_EQ(StateFor(one, bad), State::kFail)
-        << name << ": " << testing::Value(bad, one.value).value.value_or(-1) << testing::Value(bad, one.value).why;
+    const Trial& holds = one.of_cache ? good_cache : good;
+    const Trial& misses = one.of_cache ? bad_cache : bad;
+    const Lab lab = LabOf(one);
+    EXPECT_EQ(CheckExpression(lab, one.value, ExpressionUse::kValue), "") << name;
+    EXPECT_EQ(StateFor(one, holds), State::kPass)
+        << name << ": " << testing::Value(holds, one.value, lab).value.value_or(-1)
+        << testing::Value(holds, one.value, lab).why;
+    EXPECT_EQ(StateFor(one, misses), State::kFail)
+        << name << ": " << testing::Value(misses, one.value, lab).value.value_or(-1)
+        << testing::Value(misses, one.value, lab).why;
     EXPECT_EQ(StateFor(one, empty), State::kInconclusive) << name;
   }
 }
@@ -268,19 +295,30 @@ struct KnownInvariant {
   std::string good, bad;            // the rule, as it holds and does not hold of the recorded history
   void (*spoil)(Trial&) = nullptr;  // makes the bad one of the good one, where the rule alone does not
   void (*take_evidence)(Trial&) = nullptr;
+  bool of_cache = false;
 };
 
 std::map<std::string, KnownInvariant> KnownInvariants() {
-  return {{"every-arrival-accounted",
-           {"every-arrival-accounted", "every-arrival-accounted",
-            [](Trial& trial) { trial.ops.resize(trial.ops.size() / 2); },
-            [](Trial& trial) { trial.streams[1].schedule = nullptr; }}},
-          {"limit-holds",
-           {"limit-holds{limit=50, window=2s, stream=sliding_log}",
-            "limit-holds{limit=50, window=2s, stream=fixed_window}", [](Trial&) {},
-            [](Trial& trial) {
-              for (Op& op : trial.ops) op.outcome = Outcome::kUnknown, op.answer = Answer::kNone;
-            }}}};
+  return {
+      {"every-arrival-accounted",
+       {"every-arrival-accounted", "every-arrival-accounted",
+        [](Trial& trial) { trial.ops.resize(trial.ops.size() / 2); },
+        [](Trial& trial) { trial.streams[1].schedule = nullptr; }}},
+      {"limit-holds",
+       {"limit-holds{limit=50, window=2s, stream=sliding_log}", "limit-holds{limit=50, window=2s, stream=fixed_window}",
+        [](Trial&) {},
+        [](Trial& trial) {
+          for (Op& op : trial.ops) op.outcome = Outcome::kUnknown, op.answer = Answer::kNone;
+        }}},
+      {"never-stale",
+       {"never-stale{bound=100ms}", "never-stale{bound=100ms}", [](Trial& trial) { trial = testing::BadCacheTrial(); },
+        [](Trial& trial) {
+          for (Op& op : trial.ops) op.version = 0;
+        },
+        true}},
+      {"no-stale-at-rest",
+       {"no-stale-at-rest", "no-stale-at-rest", [](Trial& trial) { trial = testing::BadCacheTrial(); },
+        [](Trial& trial) { trial.at_rest.reset(); }, true}}};
 }
 
 TEST(KnownHistoriesTest, EveryInvariantPassesFailsAndNeedsEvidence) {
@@ -289,10 +327,11 @@ TEST(KnownHistoriesTest, EveryInvariantPassesFailsAndNeedsEvidence) {
     ASSERT_TRUE(known.contains(name)) << name << " is registered without a good, a bad and an empty history";
     const KnownInvariant& one = known.at(name);
     const auto judged = [&](const std::string& rule, void (*change)(Trial&)) {
-      Lab lab = testing::RecordedLab();
+      Lab lab = one.of_cache ? testing::CacheLab() : testing::RecordedLab();
       lab.invariants = {rule};
+      lab.expect.clear();
       EXPECT_EQ(CheckExpression(lab, rule, ExpressionUse::kInvariant), "");
-      Trial trial = testing::RecordedLimiter();
+      Trial trial = one.of_cache ? testing::CacheTrial() : testing::RecordedLimiter();
       if (change != nullptr) change(trial);
       return Judge(lab, RunOf({std::move(trial)}));
     };

@@ -54,7 +54,10 @@ Function TimeOf(std::string name, Measure measure, Summary summary) {
     return summary(sample);
   };
   return Fixed(std::move(name), Unit::Seconds(),
-               {{"phase", SelectorKind::kPhases}, {"after", SelectorKind::kTime}, {"stream", SelectorKind::kStream}},
+               {{"phase", SelectorKind::kPhases},
+                {"after", SelectorKind::kTime},
+                {"stream", SelectorKind::kStream},
+                {"ops", SelectorKind::kAsk}},
                evaluate);
 }
 

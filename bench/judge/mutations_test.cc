@@ -7,6 +7,7 @@
 #include "bench/judge/invariants.h"
 #include "bench/judge/judge.h"
 #include "bench/judge/records.h"
+#include "bench/judge/testing/cache_trials.h"
 #include "bench/judge/testing/recorded.h"
 #include "bench/judge/testing/trials.h"
 #include "services/runtime/base/random.h"
@@ -60,8 +61,11 @@ void Mutate(Mutation mutation, size_t index, Random& random, Trial& trial) {
 // How an invariant is asked about a history that it holds of.
 std::string RuleOf(const std::string& invariant) {
   if (invariant == "limit-holds") return "limit-holds{limit=50, window=2s, stream=sliding_log}";
+  if (invariant == "never-stale") return "never-stale{bound=100ms}";
   return invariant;
 }
+
+bool IsOfCache(const std::string& invariant) { return invariant == "never-stale" || invariant == "no-stale-at-rest"; }
 
 class MutationTest : public ::testing::TestWithParam<std::string> {};
 
@@ -71,9 +75,10 @@ TEST_P(MutationTest, EveryMutatedRecordIsNamed) {
   Random random(kSeed);
   const std::string rule = RuleOf(GetParam());
   const bool one_stream = rule.find("stream=") != std::string::npos;
-  Lab lab = testing::RecordedLab();
+  Lab lab = IsOfCache(GetParam()) ? testing::CacheLab() : testing::RecordedLab();
   lab.invariants = {rule};
-  const Trial good = testing::RecordedLimiter();
+  lab.expect.clear();
+  const Trial good = IsOfCache(GetParam()) ? testing::CacheTrial() : testing::RecordedLimiter();
   ASSERT_EQ(Judge(lab, testing::RunOf({good})).state, State::kPass);
   for (int round = 0; round < kRounds; ++round) {
     size_t index = 0;

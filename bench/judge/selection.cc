@@ -108,6 +108,8 @@ Selection Select(const Trial& trial, const Lab& lab, const Selectors& selectors)
   }
   if (selectors.Has("after") && !selectors.Has("phase")) selection.why = "after= needs phase=";
   SelectStreams(trial, lab, selectors, selection);
+  selection.reads = selectors.Text("ops") != "writes";
+  selection.writes = selectors.Text("ops") != "reads";
   selection.windows_ns = Merged(std::move(selection.windows_ns));
   int64_t length_ns = 0;
   for (const auto& [begin, end] : selection.windows_ns) length_ns += std::max<int64_t>(0, end - begin);

@@ -17,16 +17,20 @@ struct Selection {
   std::vector<std::pair<int64_t, int64_t>> windows_ns;  // disjoint, ascending
   bool by_fault = false;
   std::vector<bool> streams;  // index into Trial::streams
-  uint64_t keys = 0;          // of the selected streams together
-  double length_s = 0;        // of the windows together
-  std::string why;            // why nothing can be selected: a phase or a receipt is missing; "" when it can
+  bool reads = true;          // whatever asks for something, be it there or not
+  bool writes = true;
+  uint64_t keys = 0;    // of the selected streams together
+  double length_s = 0;  // of the windows together
+  std::string why;      // why nothing can be selected: a phase or a receipt is missing; "" when it can
 
-  bool InStream(const Op& op) const { return op.stream < streams.size() && streams[op.stream]; }
-  bool Intended(const Op& op) const;  // intended in a window, of a selected stream
+  bool InStream(const Op& op) const {
+    return op.stream < streams.size() && streams[op.stream] && (op.ask == Ask::kWrite ? writes : reads);
+  }
+  bool Intended(const Op& op) const;  // intended in a window, of a selected stream and kind
   bool Within(const Op& op) const;    // by fault: sent and done inside; by phase: Intended
 };
 
-// From the selectors phase=, fault= and stream=; without the first two the whole timeline.
+// From the selectors phase=, fault=, stream= and ops=; without the first two the whole timeline.
 Selection Select(const Trial& trial, const Lab& lab, const Selectors& selectors);
 
 const Phase* FindPhase(const Trial& trial, const std::string& name);

@@ -49,7 +49,7 @@ void Note(CountedOffences& offences, const CacheHistory& history, size_t place, 
   const CacheRead& read = history.reads[place];
   ++offences.count;
   if (offences.first && offences.first->sent <= read.sent) return;
-  offences.first = CacheOffence{history.key, place, read.version, expected, since, read.sent};
+  offences.first = CacheOffence{0, history.key, place, read.version, expected, since, read.sent};
 }
 
 // Something that a session knows from a moment on: it was told so, or has read it.
@@ -171,6 +171,22 @@ Staleness StalenessOf(const std::vector<CacheHistory>& histories) {
   return result;
 }
 
+std::vector<CacheOffence> StalerThan(const std::vector<CacheHistory>& histories, int64_t bound) {
+  std::vector<CacheOffence> offences;
+  for (size_t h = 0; h < histories.size(); ++h) {
+    const CacheHistory& history = histories[h];
+    if (!WhatIsWrong(history).empty()) continue;
+    const std::vector<Superseding> superseding = SupersedingOf(ByVersion(history));
+    for (size_t i = 0; i < history.reads.size(); ++i) {
+      const CacheRead& read = history.reads[i];
+      const Superseding after = AfterVersion(superseding, read.version);
+      if (!read.judged || after.since >= read.sent || read.sent - after.since <= bound) continue;
+      offences.push_back({h, history.key, i, read.version, after.by, after.since, read.sent});
+    }
+  }
+  return offences;
+}
+
 InconsistentAfter InconsistentAfterT(const std::vector<CacheHistory>& histories, int64_t after, int64_t within) {
   InconsistentAfter result;
   for (const CacheHistory& history : histories) {
@@ -200,7 +216,7 @@ InconsistentAfter InconsistentAfterT(const std::vector<CacheHistory>& histories,
       ++result.inconsistent;
       if (result.first && result.first->sent <= worst.sent) continue;
       const size_t place = oldest[static_cast<size_t>(next - reads.begin())];
-      result.first = CacheOffence{history.key, place, worst.version, commit.version, commit.end, worst.sent};
+      result.first = CacheOffence{0, history.key, place, worst.version, commit.version, commit.end, worst.sent};
     }
   }
   if (result.probed > 0) {

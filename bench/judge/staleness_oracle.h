@@ -45,6 +45,7 @@ std::string WhatIsWrong(const CacheHistory& history);
 
 // A read that breaks a promise, with what convicts it.
 struct CacheOffence {
+  size_t history = 0;  // by place among the histories
   std::string key;
   size_t read = 0;        // by place in the history
   uint64_t version = 0;   // that it brought
@@ -73,6 +74,10 @@ struct Staleness {
 };
 
 inline constexpr uint64_t kReadsForP99 = 300;
+
+// Every judged read whose version had been out of date for more than `bound` nanoseconds when it was sent, counted as
+// above; of histories that are sound, by key and time.
+std::vector<CacheOffence> StalerThan(const std::vector<CacheHistory>& histories, int64_t bound);
 
 // O(n log n) of each key's history.
 Staleness StalenessOf(const std::vector<CacheHistory>& histories);

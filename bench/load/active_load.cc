@@ -1,8 +1,12 @@
 #include "bench/load/active_load.h"
 
+#include <unistd.h>
+
+#include <chrono>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_format.h"
 #include "bench/load/schedule.h"
 #include "services/runtime/base/nearest.h"
 #include "services/runtime/base/text.h"
@@ -23,7 +27,8 @@ absl::StatusOr<std::vector<Lane>> PrepareLanes(const LoadSpec& spec, const Targe
     for (const auto& [field, value] : own_fields) fields[field] = value;
     absl::StatusOr<BodyWriter> writer = PrepareRequests(target, fields);
     if (!writer.ok()) return WrongLoad(spec, std::string(writer.status().message()));
-    lanes.push_back({name, 0, RequestCache(target, *std::move(writer), spec.keys.count), std::nullopt});
+    lanes.push_back({name, 0, RequestCache(target, *std::move(writer), spec.keys.count), std::nullopt,
+                     PrepareMixture(target, fields)});
     if (spec.arrivals != Arrivals::kClosed) continue;
     ClosedClients clients{KeySampler(spec.keys, SeedFor(seed, spec.name, "keys")), {}};
     for (int i = 0; i < spec.closed_clients; ++i) clients.ready_at.push(0);
@@ -46,6 +51,8 @@ absl::StatusOr<ActiveLoad> PrepareTarget(const LoadSpec& spec, uint64_t seed) {
   absl::StatusOr<std::vector<Lane>> lanes = PrepareLanes(spec, *load.target, seed);
   if (!lanes.ok()) return lanes.status();
   load.lanes = *std::move(lanes);
+  load.questions = SeedFor(seed, spec.name, "questions");
+  load.unique = absl::StrFormat("%x-%x", std::chrono::system_clock::now().time_since_epoch().count(), getpid());
   return load;
 }
 

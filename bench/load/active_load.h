@@ -33,6 +33,7 @@ struct Lane {
   uint16_t stream = 0;
   RequestCache requests;
   std::optional<ClosedClients> closed;
+  Mixture mixture;
 };
 
 // One load while it runs: what is scheduled, how far it has come, and what became of it.
@@ -49,6 +50,9 @@ struct ActiveLoad {
   std::optional<EndlessArrivals> endless;
   CallQueue in_flight;
   OpLog ops;
+  uint64_t begun = 0;      // operations of all lanes
+  uint64_t questions = 0;  // seed of what the operations ask
+  std::string unique;      // of this load among all that ever ran: what it writes is named by it
 
   bool closed() const { return schedule == nullptr && !endless; }
   // The next arrival that is not sent yet, or null: there is none, or (closed) the answers decide.

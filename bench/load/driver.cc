@@ -12,6 +12,7 @@ namespace lab::bench {
 
 std::string FrameRequest(Protocol protocol, const std::string& path, std::string_view body) {
   if (protocol == Protocol::kHttp) {
+    if (path.empty()) return std::string(body);
     return Concat("POST ", path,
                   " HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ", body.size(),
                   "\r\n\r\n", body);

@@ -33,7 +33,8 @@ struct Call {
   size_t written = 0;  // bytes of the request already in frames
   int http_status = 0;
   int grpc_status = -1;
-  std::string reply;  // what has arrived of the body
+  std::string reply;      // what has arrived of the body
+  std::string_view head;  // of HTTP: of its answer, while CallSink::Ended is told
 };
 
 // How a call ended. Refused: certainly not processed. Lost: sent, and then the connection or the stream broke, so it
@@ -72,7 +73,8 @@ class Driver {
   virtual void OnTimer(int64_t now) = 0;
 };
 
-// How `protocol` writes a body: length-prefixed for gRPC, a whole request for HTTP.
+// How `protocol` writes a body: length-prefixed for gRPC, a whole request for HTTP; the body alone without `path`,
+// which then is the whole request.
 std::string FrameRequest(Protocol protocol, const std::string& path, std::string_view body);
 
 // `endpoints` are "host:port" with a numeric IPv4 host or "localhost".

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "bench/load/codes.h"
+#include "services/runtime/base/random.h"
 #include "services/runtime/base/text.h"
 
 namespace lab::bench {
@@ -38,13 +39,6 @@ int64_t UnixNow() {
 void SleepFor(int64_t ns) {
   const timespec length{ns / kSecond, ns % kSecond};
   nanosleep(&length, nullptr);
-}
-
-// A server that answers DEADLINE_EXCEEDED gave up on something that may still happen.
-Reading ReadAnswer(const Target& target, int code, std::string_view body) {
-  if (target.protocol == Protocol::kGrpc && code == grpc_code::kDeadlineExceeded)
-    return {Outcome::kUnknown, Answer::kNone};
-  return target.read(code, body);
 }
 
 }  // namespace
@@ -153,16 +147,22 @@ void Engine::SendClosed(ActiveLoad& load, int64_t now) {
 void Engine::SendOne(ActiveLoad& load, Lane& lane, int64_t intended, uint32_t key, int64_t now) {
   window_.Offered();
   ++ops_;
+  const uint64_t number = load.begun++ / load.lanes.size();  // lanes ask the same
+  Question question;
+  if (lane.mixture.question) question = lane.mixture.question(Mix(load.questions + number));
   const size_t place = load.ops.Begin();
   Op& op = load.ops[place];
   op.intended_ns = intended;
   op.key = key;
   op.stream = lane.stream;
+  op.session = question.session & kMostSessions;
+  op.ask = question.ask;
   auto sent = Driver::Sent::kNoRoom;
   const bool too_late = now - intended > load.timeout_ns;
   if (!too_late && load.in_flight.size() < static_cast<size_t>(load.spec->max_in_flight)) {
     Call& call = calls_.Take();
-    call.request = lane.requests.For(key, &call.own_request);
+    call.request = question.ask == Ask::kRead ? lane.requests.For(key, &call.own_request)
+                                              : SpecialRequest(load, lane, key, question, number, call);
     call.op = place;
     call.stream = lane.stream;
     call.load = load.index;
@@ -189,6 +189,14 @@ void Engine::SendOne(ActiveLoad& load, Lane& lane, int64_t intended, uint32_t ke
   ClientIsFree(load, lane.stream, now, false);
 }
 
+// Written for this call alone: who asks, or the write's own name, is in it.
+std::string_view Engine::SpecialRequest(const ActiveLoad& load, const Lane& lane, uint32_t key,
+                                        const Question& question, uint64_t number, Call& call) const {
+  const std::string unique = Concat("lab-", load.unique, "-", load.index, "-", lane.stream, "-", number);
+  call.own_request = FrameRequest(load.target->protocol, load.target->path, lane.mixture.write(key, question, unique));
+  return call.own_request;
+}
+
 void Engine::Flush() {
   if (!unstamped_.empty()) {
     const int64_t now = Now();
@@ -211,7 +219,7 @@ void Engine::Expire(int64_t now) {
       if (!unstamped_.empty()) Flush();
       if (load.in_flight.first() != call) continue;
       load.driver->Forget(*call);
-      Complete(*call, now, Outcome::kUnknown, Answer::kNone,
+      Complete(*call, now, {Outcome::kUnknown},
                load.target->protocol == Protocol::kGrpc ? grpc_code::kDeadlineExceeded : 0);
     }
   }
@@ -221,7 +229,7 @@ void Engine::Ended(Call& call, Ending ending, int code, std::string_view body, i
   Reading reading;
   switch (ending) {
     case Ending::kAnswered:
-      reading = ReadAnswer(*loads_[call.load].target, code, body);
+      reading = ReadAnswer(call, code, body);
       break;
     case Ending::kRefused:
       reading.outcome = Outcome::kFailed;
@@ -230,19 +238,28 @@ void Engine::Ended(Call& call, Ending ending, int code, std::string_view body, i
       reading.outcome = Outcome::kUnknown;
       break;
   }
-  Complete(call, at - start_, reading.outcome, reading.answer, code);
+  Complete(call, at - start_, reading, code);
 }
 
-void Engine::Complete(Call& call, int64_t done, Outcome outcome, Answer answer, int code) {
+Reading Engine::ReadAnswer(const Call& call, int code, std::string_view body) {
+  const ActiveLoad& load = loads_[call.load];
+  const bool http = load.target->protocol == Protocol::kHttp;
+  // A server that answers DEADLINE_EXCEEDED gave up on something that may still happen.
+  if (!http && code == grpc_code::kDeadlineExceeded) return {Outcome::kUnknown};
+  return load.target->read({code, body, http ? call.head : "", call.request, load.ops[call.op].ask});
+}
+
+void Engine::Complete(Call& call, int64_t done, const Reading& reading, int code) {
   ActiveLoad& load = loads_[call.load];
   Op& op = load.ops[call.op];
   op.done_ns = std::max(done, op.sent_ns);
-  op.outcome = outcome;
-  op.answer = answer;
+  op.outcome = reading.outcome;
+  op.answer = reading.answer;
+  op.version = reading.version;
   op.code = static_cast<uint16_t>(code);
   load.in_flight.Remove(call);
-  const bool again =
-      outcome != Outcome::kOk && op.attempts < load.spec->retries.attempts && !stop_.load() && load.retries.MayRetry();
+  const bool again = op.outcome != Outcome::kOk && op.attempts < load.spec->retries.attempts && !stop_.load() &&
+                     load.retries.MayRetry();
   if (again) {
     again_.push_back(&call);
   } else {
@@ -372,7 +389,7 @@ void Engine::AbandonInFlight(int64_t now) {
   for (ActiveLoad& load : loads_) {
     while (Call* call = load.in_flight.first()) {
       load.driver->Forget(*call);
-      Complete(*call, now, Outcome::kUnknown, Answer::kNone, 0);
+      Complete(*call, now, {Outcome::kUnknown}, 0);
     }
   }
 }

@@ -53,11 +53,14 @@ class Engine : public CallSink {
   void SendDue(int64_t now);
   void SendClosed(ActiveLoad& load, int64_t now);
   void SendOne(ActiveLoad& load, Lane& lane, int64_t intended, uint32_t key, int64_t now);
+  std::string_view SpecialRequest(const ActiveLoad& load, const Lane& lane, uint32_t key, const Question& question,
+                                  uint64_t number, Call& call) const;
+  Reading ReadAnswer(const Call& call, int code, std::string_view body);
   void Flush();
   void Expire(int64_t now);
   void SendAgain(int64_t now);
   void Finish(Call& call);
-  void Complete(Call& call, int64_t done, Outcome outcome, Answer answer, int code);
+  void Complete(Call& call, int64_t done, const Reading& reading, int code);
   void ClientIsFree(ActiveLoad& load, uint16_t stream, int64_t at, bool ok);
   void TellSecond(int64_t now);
   void ReopenLinks();

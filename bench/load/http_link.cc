@@ -46,6 +46,7 @@ absl::Status HttpLink::Received(std::string_view bytes, int64_t at) {
   if (in_.size() - begin < head->body_bytes) return absl::OkStatus();
   Call& call = *calls_.front();
   Detach(call);
+  call.head = std::string_view(in_).substr(0, head_bytes);
   context_.sink.Ended(call, Ending::kAnswered, head->status, std::string_view(in_).substr(begin, head->body_bytes), at);
   const bool surplus = in_.size() > begin + head->body_bytes;
   in_.clear();

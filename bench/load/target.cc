@@ -1,6 +1,7 @@
 #include "bench/load/target.h"
 
 #include "absl/status/status.h"
+#include "bench/load/targets/cacheapi.h"
 #include "bench/load/targets/ratelimit.h"
 #include "services/runtime/base/nearest.h"
 #include "services/runtime/base/text.h"
@@ -8,7 +9,8 @@
 namespace lab::bench {
 
 const std::vector<Target>& Targets() {
-  static const std::vector<Target> targets = {RateLimitGrpcTarget(), RateLimitHttpTarget()};
+  static const std::vector<Target> targets = {RateLimitGrpcTarget(), RateLimitHttpTarget(), CacheApiGetTarget(),
+                                              CacheApiPutTarget(), CacheApiMixedTarget()};
   return targets;
 }
 
@@ -34,6 +36,13 @@ absl::StatusOr<BodyWriter> PrepareRequests(const Target& target, const RequestFi
     filled[name] = value;
   }
   return target.prepare(filled);
+}
+
+Mixture PrepareMixture(const Target& target, const RequestFields& fields) {
+  if (target.mix == nullptr) return {};
+  RequestFields filled = fields;
+  for (const RequestField& field : target.fields) filled.emplace(field.name, field.fallback);
+  return target.mix(filled);
 }
 
 std::map<std::string, std::vector<std::string>> TargetFields() {

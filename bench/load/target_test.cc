@@ -55,12 +55,12 @@ TEST(RateLimitGrpcTest, ReadsWhatGeneratedCodeWrites) {
   RateLimitResponse response;
   response.mutable_statuses()->Add()->set_limit_remaining(7);
   response.set_overall_code(RateLimitResponse::OK);
-  EXPECT_EQ(target.read(0, response.SerializeAsString()).answer, Answer::kAdmitted);
+  EXPECT_EQ(target.read({0, response.SerializeAsString()}).answer, Answer::kAdmitted);
   response.set_overall_code(RateLimitResponse::OVER_LIMIT);
-  EXPECT_EQ(target.read(0, response.SerializeAsString()).answer, Answer::kLimited);
-  EXPECT_EQ(target.read(0, response.SerializeAsString()).outcome, Outcome::kOk);
+  EXPECT_EQ(target.read({0, response.SerializeAsString()}).answer, Answer::kLimited);
+  EXPECT_EQ(target.read({0, response.SerializeAsString()}).outcome, Outcome::kOk);
   // The code behind other fields.
-  EXPECT_EQ(target.read(0, std::string("\x12\x02\x08\x01\x08\x02", 6)).answer, Answer::kLimited);
+  EXPECT_EQ(target.read({0, std::string("\x12\x02\x08\x01\x08\x02", 6)}).answer, Answer::kLimited);
 }
 
 TEST(RateLimitGrpcTest, WhatIsNoDecisionHasFailed) {
@@ -68,10 +68,10 @@ TEST(RateLimitGrpcTest, WhatIsNoDecisionHasFailed) {
   for (const std::string& body :
        {std::string(), std::string("\x08\x00", 2), std::string("\x08", 1), std::string("\x12\x7f", 2),
         std::string("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 11), std::string("\x0b", 1)}) {
-    EXPECT_EQ(target.read(0, body).outcome, Outcome::kFailed);
-    EXPECT_EQ(target.read(0, body).answer, Answer::kNone);
+    EXPECT_EQ(target.read({0, body}).outcome, Outcome::kFailed);
+    EXPECT_EQ(target.read({0, body}).answer, Answer::kNone);
   }
-  EXPECT_EQ(target.read(14, "").outcome, Outcome::kFailed);
+  EXPECT_EQ(target.read({14, ""}).outcome, Outcome::kFailed);
 }
 
 TEST(RateLimitHttpTest, WritesTheJsonForm) {
@@ -84,10 +84,10 @@ TEST(RateLimitHttpTest, WritesTheJsonForm) {
 
 TEST(RateLimitHttpTest, ReadsTheStatus) {
   const Target& target = *FindTarget("ratelimit.http");
-  EXPECT_EQ(target.read(200, "").answer, Answer::kAdmitted);
-  EXPECT_EQ(target.read(429, "").answer, Answer::kLimited);
-  EXPECT_EQ(target.read(429, "").outcome, Outcome::kOk);
-  EXPECT_EQ(target.read(503, "").outcome, Outcome::kFailed);
+  EXPECT_EQ(target.read({200, ""}).answer, Answer::kAdmitted);
+  EXPECT_EQ(target.read({429, ""}).answer, Answer::kLimited);
+  EXPECT_EQ(target.read({429, ""}).outcome, Outcome::kOk);
+  EXPECT_EQ(target.read({503, ""}).outcome, Outcome::kFailed);
 }
 
 TEST(TargetTest, RefusesFieldsThatCannotBe) {

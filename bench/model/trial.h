@@ -67,6 +67,23 @@ struct Event {
   std::string text;
 };
 
+// What one place of the system under test had for a key that was written, once all was at rest.
+struct RestRead {
+  std::string place;        // "cacheapi-1": answered by this replica; "redis": stored there, and fresh
+  std::string key;          // "brand-7 window=24h"
+  uint64_t there = 0;       // the version in the database
+  uint64_t version = 0;     // the version in this place
+  Answer how = Answer::kNone;
+};
+
+// Reads after the load, of keys that were written. `why` says why they are not all: not answered, out of time.
+struct AtRest {
+  uint64_t written = 0;     // keys that the database has in a newer version than it began with
+  uint64_t asked = 0;       // of them, those that were read (a sample when there are very many), in each place
+  std::vector<RestRead> reads;
+  std::string why;
+};
+
 // What one variant did in one repeat. `problems` are reasons why its evidence is not to be trusted: parts that died
 // unasked, a starved generator, a missing scrape; the judge turns them into `inconclusive`, never into a verdict.
 struct Trial {
@@ -81,6 +98,7 @@ struct Trial {
   std::vector<Op> ops;                   // all of them, by intended time
   std::vector<FaultRecord> faults;
   std::vector<Series> series;
+  std::optional<AtRest> at_rest;         // absent: the lab did not ask, or nothing in it keeps copies
   std::map<std::string, double> finals;  // final reads, by name: "redis.memory_per_key{lane=gcra}" (base units)
   std::vector<PartInfo> parts;
   std::vector<Event> events;

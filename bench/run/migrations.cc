@@ -45,7 +45,7 @@ absl::StatusOr<Schema> ReadSchema(const std::string& root, const std::string& da
   std::map<std::string, std::string> numbers;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
-    if (name == "README.md") continue;
+    if (name == "README.md" || name == kSeedFile) continue;
     const std::string file = Concat(below, "/", name);
     if (!IsMigration(name)) {
       return absl::InvalidArgumentError(Concat(file, ": a migration is called NNN_name.sql, as 001_posts.sql"));

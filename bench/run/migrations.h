@@ -17,6 +17,7 @@ struct Migration {
   std::string file;  // as errors name it: "deploy/sql/insights/001_posts.sql"
   std::string sql;
 };
+inline constexpr const char* kSeedFile = "seed.sql";  // beside them: what fills the tables (seeds.h)
 struct Schema {
   std::string database;
   std::vector<Migration> migrations;

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "bench/fault/fault.h"
+#include "bench/run/rest_reads.h"
 #include "services/runtime/base/text.h"
 
 namespace lab::bench {
@@ -53,6 +54,8 @@ const std::vector<std::unique_ptr<PartKind>>& PartKinds() {
     all.push_back(MakeRedisPart());
     all.push_back(MakePostgresPart());
     all.push_back(MakeServicePart("ratelimit", "our rate limiter"));
+    all.push_back(MakeServicePart("cacheapi", "our cache-aside API",
+                                  {{{"postgres.database", "insights"}, {"postgres.user", "lab"}}, &ReadCacheAtRest}));
     return all;
   }();
   return kinds;

@@ -6,14 +6,17 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bench/fault/target.h"
 #include "bench/labfile/lab.h"
+#include "bench/model/trial.h"
 #include "bench/run/process.h"
 
 namespace lab::bench {
@@ -39,6 +42,13 @@ struct LaunchRequest {
   std::map<std::string, Ports> others;     // kind → ports of the part of that kind that was started before
   int replica = 0;                         // its number, from 0
   std::function<void(const std::string&)> tell = {};  // a line for whoever waits for it
+};
+
+// What is asked of a kind of part that keeps copies, once nobody writes any more.
+struct RestRequest {
+  std::vector<std::pair<std::string, Ports>> replicas;     // name → ports
+  std::map<std::string, Ports> others;                     // kind → ports of the first part of that kind
+  std::vector<std::map<std::string, std::string>> fields;  // of the requests that the loads sent, each once
 };
 
 // A kind of part: how it is started, asked and read. Registered by name in PartKinds(); one file each.
@@ -92,6 +102,9 @@ class PartKind {
   virtual std::string ReadyMeans(const Ports& ports) const = 0;
   // What only it can tell after the load, as (name, value in base units).
   virtual std::map<std::string, double> FinalReads(const Ports& /*ports*/) const { return {}; }
+  // After the load, of all replicas of it together: what each place has of the keys that were written. Nothing: it
+  // keeps no copies.
+  virtual std::optional<AtRest> ReadAtRest(const RestRequest& /*request*/) const { return std::nullopt; }
   // What only it can tell while it runs, asked once a second by one thread: (series, value). Null: nothing.
   virtual std::function<absl::StatusOr<std::map<std::string, double>>(Nanos timeout)> Watch(
       const Ports& /*ports*/) const {
@@ -104,7 +117,14 @@ absl::Status CheckExecutable(const std::string& path);
 
 std::unique_ptr<PartKind> MakeRedisPart();
 std::unique_ptr<PartKind> MakePostgresPart();
-std::unique_ptr<PartKind> MakeServicePart(const std::string& service, const std::string& doc);
+
+// What is special of a service.
+struct ServiceTraits {
+  std::map<std::string, std::string> fixed;  // configuration that nobody sets: where in its stores its data lies
+  AtRest (*read_at_rest)(const RestRequest& request) = nullptr;
+};
+std::unique_ptr<PartKind> MakeServicePart(const std::string& service, const std::string& doc,
+                                          ServiceTraits traits = {});
 
 // What stands on a link: a fault proxy with a port for each of the ports of the part behind it, under the same names.
 // It answers like that part, through the proxy. Not among PartKinds: a lab file makes links, not parts of them.

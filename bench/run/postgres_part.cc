@@ -88,6 +88,12 @@ class PostgresPart : public PartKind {
          "",
          "with a schema in deploy/sql/<database>, separated by commas; lab is always there",
          {}},
+        {"seed",
+         "string",
+         "",
+         "",
+         "what a database of these holds at first, by its seed.sql: insights(brands=1000, posts=200000)",
+         {}},
         {"data_checksums", "one of", "off", "", "whether pages carry checksums", {"on", "off"}},
     };
     for (Catalogue::Knob& knob : PostgresSettings()) knobs.push_back(std::move(knob));
@@ -113,6 +119,9 @@ class PostgresPart : public PartKind {
     for (const Schema& schema : *schemas) {
       for (const Migration& migration : schema.migrations) text += Concat("\n", migration.file, "\n", migration.sql);
     }
+    const absl::StatusOr<std::vector<Seed>> seeds = ReadSeeds(build.root, Given(set, "seed"), *schemas);
+    if (!seeds.ok()) return seeds.status();
+    for (const Seed& seed : *seeds) text += Concat("\n", seed.database, "\n", seed.sql);
     return Sha256(text);
   }
 
@@ -124,6 +133,9 @@ class PostgresPart : public PartKind {
     if (!version.ok()) return version.status();
     absl::StatusOr<std::vector<Schema>> schemas = ReadSchemas(request.build.root, Given(request.set, "databases"));
     if (!schemas.ok()) return schemas.status();
+    absl::StatusOr<std::vector<Seed>> seeds = ReadSeeds(request.build.root, Given(request.set, "seed"), *schemas);
+    if (!seeds.ok()) return seeds.status();
+    spec.seeds = *std::move(seeds);
     spec.programs = *std::move(programs);
     spec.version = *std::move(version);
     spec.checksums = Given(request.set, "data_checksums") == "on";

@@ -54,6 +54,9 @@ std::string HashOf(const ClusterSpec& spec, const std::optional<RunAs>& owner) {
       text += Concat(migration.name, " ", migration.sql.size(), "\n", migration.sql);
     }
   }
+  for (const Seed& seed : spec.seeds) {
+    text += Concat("seed ", seed.database, " ", SeedDay(), " ", seed.sql.size(), "\n", seed.sql);
+  }
   return Sha256(text).substr(0, 16);
 }
 
@@ -81,8 +84,8 @@ uint64_t BytesIn(const fs::path& folder) {
 // One that is being made, in a folder of its own until it is whole.
 class Making {
  public:
-  Making(const ClusterSpec& spec, std::string folder, std::optional<RunAs> owner)
-      : spec_(spec), folder_(std::move(folder)), owner_(owner) {}
+  Making(const ClusterSpec& spec, std::string folder, std::optional<RunAs> owner, const Tell& tell)
+      : spec_(spec), folder_(std::move(folder)), owner_(owner), tell_(tell) {}
 
   absl::Status Run() {
     if (mkdir(folder_.c_str(), 0700) != 0) return Broken(folder_, errno);
@@ -154,7 +157,9 @@ class Making {
         PostgresCommand(spec_.programs.postgres(),
                         {"postgres", "-D", kHeldFolder, "-c", "listen_addresses=127.0.0.1", "-c",
                          Concat("port=", *port), "-c", "unix_socket_directories=.", "-c",
-                         "dynamic_shared_memory_type=mmap", "-c", "fsync=off", "-c", "wal_level=logical"},
+                         "dynamic_shared_memory_type=mmap", "-c", "fsync=off", "-c", "wal_level=logical",
+                         // What a seed wrote to the log is not kept to be copied with every cluster.
+                         "-c", "wal_recycle=off", "-c", "min_wal_size=32MB"},
                         folder_);
     if (!command.ok()) return command.status();
     command->log = folder_ + ".log";
@@ -166,6 +171,11 @@ class Making {
     for (size_t i = 0; status.ok() && i < spec_.schemas.size(); ++i) {
       PgConnection connection("127.0.0.1", *port, {.database = spec_.schemas[i].database, .application = "migrations"});
       status = ApplySchema(spec_.schemas[i], connection);
+    }
+    for (size_t i = 0; status.ok() && i < spec_.seeds.size(); ++i) {
+      if (tell_) tell_(Concat("filling the database ", spec_.seeds[i].database, " once: ", spec_.seeds[i].call));
+      PgConnection connection("127.0.0.1", *port, {.database = spec_.seeds[i].database, .application = "seed"});
+      status = ApplySeed(spec_.seeds[i], connection);
     }
     const bool ended = server.Stop(kStop, {SIGINT});  // its fast shutdown: everything is in the files afterwards
     if (status.ok() && !ended) status = absl::DeadlineExceededError("PostgreSQL did not end after its migrations");
@@ -191,6 +201,7 @@ class Making {
   const ClusterSpec& spec_;
   const std::string folder_;
   const std::optional<RunAs> owner_;
+  const Tell& tell_;
 };
 
 // Those that were not used for longest go, and what was broken off. With the lock.
@@ -219,7 +230,7 @@ absl::Status MakeTemplate(const ClusterSpec& spec, const fs::path& templates, co
   EndProcessesIn(making, spec.programs.postgres());
   Prune(templates);
   const Clock::time_point begin = Clock::now();
-  if (absl::Status made = Making(spec, making, owner).Run(); !made.ok()) {
+  if (absl::Status made = Making(spec, making, owner, tell).Run(); !made.ok()) {
     Prune(templates);
     return made;
   }

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "bench/run/migrations.h"
 #include "bench/run/postgres_programs.h"
+#include "bench/run/seeds.h"
 
 namespace lab::bench {
 
@@ -19,6 +20,7 @@ struct ClusterSpec {
   std::string version;  // PostgresVersion
   bool checksums = false;
   std::vector<Schema> schemas;
+  std::vector<Seed> seeds;  // what their tables hold; with these a template is made anew each day (UTC)
 };
 
 using Tell = std::function<void(const std::string&)>;

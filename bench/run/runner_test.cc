@@ -299,6 +299,27 @@ TEST(TrialFilesTest, AFullDiskIsNamed) {
   EXPECT_THAT(status.ToString(), testing::AllOf(HasSubstr("ops.csv"), HasSubstr("No space left")));
 }
 
+TEST(TrialFilesTest, OperationsKeepWhatWasAskedAndWhatCame) {
+  const TemporaryFolder folder;
+  Trial trial;
+  trial.streams = {{"main", "cacheapi.mixed", 10, 1, "", nullptr}};
+  Op op;
+  op.key = 7;
+  op.outcome = Outcome::kOk;
+  op.answer = Answer::kWritten;
+  op.code = 200;
+  op.ask = Ask::kWrite;
+  op.session = 12;
+  op.version = 3;
+  trial.ops = {op};
+  trial.at_rest = AtRest{1, 1, {{"cacheapi-1", "brand-7 window=24h", 3, 2, Answer::kHitLocal}}, ""};
+  ASSERT_TRUE(WriteTrialFiles(trial, folder.path()).ok());
+  EXPECT_EQ(folder.Read("ops.csv"),
+            "stream,key,intended_us,sent_us,done_us,outcome,answer,code,ask,session,version\n"
+            "main,7,0,0,0,ok,written,200,write,12,3\n");
+  EXPECT_EQ(folder.Read("at_rest.csv"), "place,key,there,version,how\ncacheapi-1,brand-7 window=24h,3,2,l1\n");
+}
+
 TEST(RedisPartTest, GroupsOfKeysSpeakOfTheSameKeys) {
   for (const bool sizes : {true, false}) {
     // Without MEMORY every key is like one that expired between its name and its size.
@@ -322,6 +343,10 @@ TEST(DescribePartsTest, ListsKnobsAndFaultsByKind) {
   EXPECT_EQ(catalogue.faults.count("ratelimit.flush"), 0u);
   for (const auto& [fault, options] : catalogue.faults) EXPECT_NE(FaultDocs().at(fault), "");
   EXPECT_THAT(ServicesAmong({"redis", "ratelimit"}), testing::ElementsAre("ratelimit"));
+  EXPECT_THAT(ServicesAmong({"redis", "postgres", "cacheapi"}), testing::ElementsAre("cacheapi"));
+  for (const char* path : {"postgres.host", "postgres.database", "redis.port"}) {
+    EXPECT_TRUE(catalogue.wired.at("cacheapi").contains(path)) << path;
+  }
 }
 
 }  // namespace

@@ -47,7 +47,8 @@ absl::StatusOr<std::vector<Catalogue::Knob>> ReadSchema(const std::string& text)
 
 class ServicePart : public PartKind {
  public:
-  ServicePart(std::string service, std::string doc) : service_(std::move(service)), doc_(std::move(doc)) {}
+  ServicePart(std::string service, std::string doc, ServiceTraits traits)
+      : service_(std::move(service)), doc_(std::move(doc)), traits_(std::move(traits)) {}
 
   std::string name() const override { return service_; }
   std::string doc() const override { return doc_; }
@@ -65,8 +66,8 @@ class ServicePart : public PartKind {
 
   std::vector<std::string> PortsOf(const Build& build, const std::map<std::string, std::string>& set) const override {
     const std::string binary = Given(set);
-    if (binary.empty()) return port_names();
-    const absl::StatusOr<std::vector<Catalogue::Knob>> schema = Schema(build, binary);
+    const absl::StatusOr<std::vector<Catalogue::Knob>> schema =
+        binary.empty() ? SchemaOf(build.ServiceBinary(service_), kOwnSchema) : Schema(build, binary);
     std::vector<std::string> ports;
     for (const std::string& port : port_names()) {
       if (!schema.ok() || Has(*schema, port + ".port")) ports.push_back(port);
@@ -77,8 +78,10 @@ class ServicePart : public PartKind {
   // Ports are free ones on loopback. Where its store is, too: pointed elsewhere, it would not notice the faults of the
   // store that is broken.
   std::set<std::string> Wired() const override {
-    return {"http.port",  "http.host",     "grpc.port",     "grpc.host",     "redis.port",
-            "redis.host", "postgres.port", "postgres.host", "replica.number"};
+    std::set<std::string> wired = {"http.port",  "http.host",     "grpc.port",     "grpc.host",     "redis.port",
+                                   "redis.host", "postgres.port", "postgres.host", "replica.number"};
+    for (const auto& [path, value] : traits_.fixed) wired.insert(path);
+    return wired;
   }
 
   absl::StatusOr<std::string> Version(const Build&, const std::map<std::string, std::string>& set) const override {
@@ -141,6 +144,11 @@ class ServicePart : public PartKind {
            (grpc == ports.end() || Socket::Connect(kHost, grpc->second, Clock::now() + timeout).ok());
   }
 
+  std::optional<AtRest> ReadAtRest(const RestRequest& request) const override {
+    if (traits_.read_at_rest == nullptr) return std::nullopt;
+    return traits_.read_at_rest(request);
+  }
+
   std::string ReadyMeans(const Ports& ports) const override {
     const auto grpc = ports.find("grpc");
     return Concat(
@@ -200,8 +208,9 @@ class ServicePart : public PartKind {
 
   // Flat "path: value" lines: its ports, where its store is and where its spans go, as far as it has such fields; and
   // then what the lab sets, which wins.
-  static std::string Config(const LaunchRequest& request, const std::vector<Catalogue::Knob>& knobs) {
-    std::map<std::string, std::string> values = {{"http.host", kHost}, {"grpc.host", kHost}};
+  std::string Config(const LaunchRequest& request, const std::vector<Catalogue::Knob>& knobs) const {
+    std::map<std::string, std::string> values = traits_.fixed;
+    values["http.host"] = values["grpc.host"] = kHost;
     values["trace.file"] = Concat(TraceFolder(request), "/", request.name, ".jsonl");
     values["replica.number"] = std::to_string(request.replica);
     for (const auto& [port, number] : request.ports) values[port + ".port"] = std::to_string(number);
@@ -228,12 +237,13 @@ class ServicePart : public PartKind {
   }
 
   const std::string service_, doc_;
+  const ServiceTraits traits_;
 };
 
 }  // namespace
 
-std::unique_ptr<PartKind> MakeServicePart(const std::string& service, const std::string& doc) {
-  return std::make_unique<ServicePart>(service, doc);
+std::unique_ptr<PartKind> MakeServicePart(const std::string& service, const std::string& doc, ServiceTraits traits) {
+  return std::make_unique<ServicePart>(service, doc, std::move(traits));
 }
 
 }  // namespace lab::bench

@@ -1,9 +1,11 @@
 #include "bench/run/system.h"
 
 #include <filesystem>
+#include <set>
 
 #include "absl/strings/numbers.h"
 #include "bench/host/namespaces.h"
+#include "bench/load/target.h"
 #include "services/runtime/base/file.h"
 #include "services/runtime/base/text.h"
 
@@ -188,9 +190,11 @@ Part* System::Find(const std::string& name, int replica) const {
 std::vector<std::string> System::Endpoints(const std::string& target) const {
   const size_t dot = target.find('.');
   const std::string wanted = target.substr(0, dot);
-  const std::string port = dot == std::string::npos ? "" : target.substr(dot + 1);
+  const std::string api = dot == std::string::npos ? "" : target.substr(dot + 1);
   std::vector<std::string> by_name, by_kind;
   for (const std::unique_ptr<Part>& part : parts_) {
+    const absl::StatusOr<EndpointSource> served = TargetEndpoint(Concat(part->kind(), ".", api));
+    const std::string port = served.ok() ? served->port : api;
     if (part->kind() == "link" || part->port(port) == 0) continue;
     const Part* link = Find("load->" + part->name(), part->replica());
     const std::string address = Concat("127.0.0.1:", (link != nullptr ? *link : *part).port(port));
@@ -246,6 +250,30 @@ std::map<std::string, double> System::FinalReads() const {
     }
   }
   return finals;
+}
+
+std::optional<AtRest> System::ReadAtRest(const std::vector<LoadSpec>& loads) const {
+  for (const std::unique_ptr<Part>& first : parts_) {
+    if (first->replica() != 0) continue;
+    RestRequest request;
+    for (const std::unique_ptr<Part>& part : parts_) {
+      if (part->kind() != "link") request.others.emplace(part->kind(), part->ports());
+      if (part->name() == first->name()) request.replicas.emplace_back(part->full_name(), part->ports());
+    }
+    std::set<std::map<std::string, std::string>> fields;
+    for (const LoadSpec& load : loads) {
+      if (load.target.rfind(first->name() + ".", 0) != 0) continue;
+      auto lanes = load.lanes;
+      if (lanes.empty()) lanes.push_back({load.name, {}});
+      for (auto& [lane, own] : lanes) {
+        own.insert(load.request.begin(), load.request.end());
+        fields.insert(own);
+      }
+    }
+    request.fields.assign(fields.begin(), fields.end());
+    if (std::optional<AtRest> read = first->part_kind().ReadAtRest(request)) return read;
+  }
+  return std::nullopt;
 }
 
 std::vector<std::string> System::UnaskedEnds() {

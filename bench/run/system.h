@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,11 +40,15 @@ class System {
   // In the order of Describe and of their start.
   const std::vector<std::unique_ptr<Part>>& parts() const { return parts_; }
   Part* Find(const std::string& name, int replica) const;
-  // "ratelimit.grpc" → the addresses of that port of all replicas of the part, or the kind of part, of that name.
+  // "ratelimit.grpc" → the addresses of the port that serves that target, of all replicas of the part, or the kind of
+  // part, of that name.
   std::vector<std::string> Endpoints(const std::string& target) const;
   std::vector<PartInfo> Describe() const;
   std::vector<Observed> Sources() const;
   std::map<std::string, double> FinalReads() const;
+  // What the parts that keep copies have of what was written, now that these loads have ended; absent: there is no such
+  // part.
+  std::optional<AtRest> ReadAtRest(const std::vector<LoadSpec>& loads) const;
   std::vector<std::string> UnaskedEnds();
   uint64_t OwnOomKills() const;  // that faults asked for
   void BoundLogs();

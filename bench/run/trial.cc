@@ -27,6 +27,12 @@ constexpr Millis kReadyBefore{20};  // the generator waits for t = 0 by itself, 
 constexpr int kLeadAttempts = 3;    // each with a longer lead
 constexpr std::chrono::seconds kHealPatience{6};
 
+// Whether an invariant speaks of what is there once nobody writes any more.
+bool AsksForRest(const Lab& lab) {
+  return std::any_of(lab.invariants.begin(), lab.invariants.end(),
+                     [](const std::string& rule) { return rule.rfind("no-stale-at-rest", 0) == 0; });
+}
+
 class TrialRun {
  public:
   TrialRun(const TrialRequest& request, Spawner& spawner, Journal& journal, Progress& progress)
@@ -238,6 +244,9 @@ void TrialRun::Finish() {
   trial_.complete = !Interrupted();
   if (trial_.complete) trial_.finals = system_.FinalReads();
   observer_->Stop();
+  if (trial_.complete && AsksForRest(request_.lab)) {
+    trial_.at_rest = system_.ReadAtRest(LoadsOf(request_.lab, request_.variant));
+  }
   trial_.series = observer_->Take(zero_);
   for (auto& [name, series] : load_series_) trial_.series.push_back(std::move(series));
   const auto gaps = observer_->Gaps(zero_);

@@ -43,6 +43,30 @@ const char* NameOf(Answer answer) {
       return "admitted";
     case Answer::kLimited:
       return "limited";
+    case Answer::kHitLocal:
+      return "l1";
+    case Answer::kHitShared:
+      return "l2";
+    case Answer::kMiss:
+      return "miss";
+    case Answer::kStale:
+      return "stale";
+    case Answer::kCoalesced:
+      return "coalesced";
+    case Answer::kWritten:
+      return "written";
+  }
+  return "?";
+}
+
+const char* NameOf(Ask ask) {
+  switch (ask) {
+    case Ask::kRead:
+      return "read";
+    case Ask::kWrite:
+      return "write";
+    case Ask::kMissing:
+      return "missing";
   }
   return "?";
 }
@@ -94,12 +118,12 @@ std::string Quoted(const std::string& text) {
 
 absl::Status WriteOps(const Trial& trial, const std::string& path) {
   Lines lines(path);
-  lines << "stream,key,intended_us,sent_us,done_us,outcome,answer,code,attempts\n";
+  lines << "stream,key,intended_us,sent_us,done_us,outcome,answer,code,ask,session,version,attempts\n";
   for (const Op& op : trial.ops) {
     lines << (op.stream < trial.streams.size() ? std::string_view(trial.streams[op.stream].name) : "?") << ","
           << int64_t{op.key} << "," << op.intended_ns / 1000 << "," << op.sent_ns / 1000 << "," << op.done_ns / 1000
-          << "," << NameOf(op.outcome) << "," << NameOf(op.answer) << "," << int64_t{op.code} << ","
-          << int64_t{op.attempts} << "\n";
+          << "," << NameOf(op.outcome) << "," << NameOf(op.answer) << "," << int64_t{op.code} << "," << NameOf(op.ask)
+          << "," << int64_t{op.session} << "," << int64_t{op.version} << "," << int64_t{op.attempts} << "\n";
   }
   return lines.Close();
 }
@@ -114,6 +138,16 @@ absl::Status WriteSeries(const Trial& trial, const std::string& path) {
       lines << series.part << "," << series.name << "," << Quoted(labels) << "," << JsonNumber(at_s) << ","
             << JsonNumber(value) << "\n";
     }
+  }
+  return lines.Close();
+}
+
+absl::Status WriteAtRest(const Trial& trial, const std::string& path) {
+  Lines lines(path);
+  lines << "place,key,there,version,how\n";
+  for (const RestRead& read : trial.at_rest->reads) {
+    lines << read.place << "," << read.key << "," << static_cast<int64_t>(read.there) << ","
+          << static_cast<int64_t>(read.version) << "," << NameOf(read.how) << "\n";
   }
   return lines.Close();
 }
@@ -137,6 +171,7 @@ std::string FaultsJson(const Trial& trial) {
 absl::Status WriteTrialFiles(const Trial& trial, const std::string& folder) {
   absl::Status status = WriteOps(trial, folder + "/ops.csv");
   status.Update(WriteSeries(trial, folder + "/series.csv"));
+  if (trial.at_rest) status.Update(WriteAtRest(trial, folder + "/at_rest.csv"));
   absl::Status faults = WriteFileAtomic(folder + "/faults.json", FaultsJson(trial));
   if (absl::IsResourceExhausted(faults)) faults = Marked(std::move(faults));  // which it is for a full disk only
   status.Update(faults);

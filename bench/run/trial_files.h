@@ -9,8 +9,9 @@ namespace lab::bench {
 
 // The files of a trial, for those who want to look for themselves. Errors name the file; of a full disk (or quota)
 // IsDiskFull is true.
-//   ops.csv     stream,key,intended_us,sent_us,done_us,outcome,answer,code,attempts
+//   ops.csv     stream,key,intended_us,sent_us,done_us,outcome,answer,code,ask,session,version,attempts
 //   series.csv  part,name,labels,at_s,value
+//   at_rest.csv place,key,there,version,how; when it was asked for
 //   faults.json [{"id":…,"applied_s":…,"seen_s":…,"evidence":…,…}]
 absl::Status WriteTrialFiles(const Trial& trial, const std::string& folder);
 

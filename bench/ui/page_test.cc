@@ -74,6 +74,12 @@ TEST(SystemMapTest, ReplicasDoNotTalkToEachOther) {
                            Pair("edge-1", "redis")));
 }
 
+TEST(SystemMapTest, StoresAskNobody) {
+  EXPECT_THAT(LinksOf({Part("redis", "redis"), Part("postgres", "postgres"), Part("cacheapi", "cacheapi")},
+                      {"cacheapi.get"}),
+              UnorderedElementsAre(Pair("load", "cacheapi"), Pair("cacheapi", "redis"), Pair("cacheapi", "postgres")));
+}
+
 TEST(SystemMapTest, KnowsDepthsByTheirNames) {
   EXPECT_TRUE(IsDepth("redis_outstanding"));
   EXPECT_TRUE(IsDepth("rpc_server_in_flight"));

@@ -20,6 +20,7 @@ std::vector<std::pair<std::string, std::string>> LinksOf(const std::vector<PartI
     }
   }
   for (size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].kind == "redis" || parts[i].kind == "postgres") continue;  // ask nobody
     for (size_t earlier = 0; earlier < i; ++earlier) {
       if (parts[earlier].kind != parts[i].kind) add(parts[i].name, parts[earlier].name);
     }

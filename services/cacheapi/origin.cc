@@ -28,6 +28,7 @@ CROSS JOIN LATERAL (
          count(*) FILTER (WHERE language = 'ar') AS arabic
   FROM post
   WHERE post.brand_id = state.brand_id AND published_at >= statement_timestamp() - make_interval(hours => $2::int)
+    AND published_at <= statement_timestamp()
 ) AS insight
 CROSS JOIN LATERAL pg_sleep($3::float8 + 0 * insight.posts) AS slept
 WHERE state.brand_id = $1

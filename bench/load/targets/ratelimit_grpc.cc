@@ -101,9 +101,9 @@ absl::StatusOr<BodyWriter> Prepare(const RequestFields& fields) {
   return BodyWriter([form = *std::move(form)](uint32_t key) { return Encode(form.For(key)); });
 }
 
-Reading Read(int code, std::string_view body) {
-  if (code != 0) return {Outcome::kFailed, Answer::kNone};
-  switch (OverallCode(body)) {
+Reading Read(const Reply& reply) {
+  if (reply.code != 0) return {Outcome::kFailed, Answer::kNone};
+  switch (OverallCode(reply.body)) {
     case kCodeOk:
       return {Outcome::kOk, Answer::kAdmitted};
     case kCodeOverLimit:

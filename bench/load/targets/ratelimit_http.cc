@@ -45,9 +45,9 @@ absl::StatusOr<BodyWriter> Prepare(const RequestFields& fields) {
   return BodyWriter([form = *std::move(form)](uint32_t key) { return Encode(form.For(key)); });
 }
 
-Reading Read(int code, std::string_view /*body*/) {
-  if (code == 200) return {Outcome::kOk, Answer::kAdmitted};
-  if (code == 429) return {Outcome::kOk, Answer::kLimited};
+Reading Read(const Reply& reply) {
+  if (reply.code == 200) return {Outcome::kOk, Answer::kAdmitted};
+  if (reply.code == 429) return {Outcome::kOk, Answer::kLimited};
   return {Outcome::kFailed, Answer::kNone};
 }
 
