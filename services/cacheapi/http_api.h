@@ -16,7 +16,7 @@ namespace lab::cacheapi {
 //   DELETE /v1/brands/{brand}/correction
 // A write with an Idempotency-Key is applied once, however often it is sent. Every answer of a brand says how it came
 // about: X-Cache hit | miss | stale | coalesced | error, X-Cache-Tier l1 | l2, X-Version. Errors are problem+json.
-// With `X-Actor` and a gate, the request is held at each of its steps.
+// With `X-Actor` and a gate, the request is held at each of its steps (gate_api.h).
 class HttpApi {
  public:
   struct Options {

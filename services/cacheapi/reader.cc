@@ -53,6 +53,7 @@ struct Reader::Request : SingleFlight::Waiter {
     if (!told) return;
     timer.cancel();
     Leave();
+    if (reader.parts_.gate != nullptr) reader.parts_.gate->Answered(actor);
     Answer answer;
     answer.status = outcome.status();
     answer.via = outcome.ok() ? how : Via::kError;
@@ -68,12 +69,19 @@ struct Reader::Request : SingleFlight::Waiter {
   Via via = Via::kCoalesced;
   bool counted = true;  // false of a refresh
   boost::asio::steady_timer timer;
+  std::string actor;  // for the gate
+  StepGate::Presence presence;
   std::shared_ptr<Request> shared;  // itself, while it waits
 };
 
 // One way through L2 and the database.
 struct Reader::Load {
-  Load(async::Loop& loop) : timer(loop.io()) {}
+  explicit Load(async::Loop& loop) : timer(loop.io()) {}
+  // Who began it is not left waiting when it goes without an end (its actor has died).
+  ~Load() {
+    const std::shared_ptr<Request> waiting = ended || lead ? nullptr : first.lock();
+    if (waiting != nullptr) waiting->Tell(absl::AbortedError("the load was given up"), Via::kError);
+  }
 
   std::string brand, key, actor;
   Window window = kDefaultWindow;
@@ -88,6 +96,7 @@ struct Reader::Load {
   bool ended = false;
   int waits = 0;
   boost::asio::steady_timer timer;
+  StepGate::Presence presence;
 };
 
 Reader::Reader(Parts parts, Options options, obs::Metrics& metrics, uint64_t seed)
@@ -152,6 +161,8 @@ void Reader::Refresh(const Query& query, const std::string& key, Why why) {
 void Reader::Join(const Query& query, const std::string& key, bool refresh, Done done) {
   auto request = std::make_shared<Request>(*this, std::move(done));
   request->counted = !refresh;
+  request->actor = std::string(query.actor);
+  request->presence = StepGate::Presence(parts_.gate, query.actor);
   request->shared = request;
   requests_.insert(request);
   request->timer.expires_at(query.deadline);
@@ -166,7 +177,10 @@ void Reader::Join(const Query& query, const std::string& key, bool refresh, Done
     if (joined.role == SingleFlight::Role::kRefused) {
       return request->Tell(absl::ResourceExhaustedError("too many loads, or too many who wait for one"), Via::kError);
     }
-    if (joined.role == SingleFlight::Role::kWaits) return;
+    if (joined.role == SingleFlight::Role::kWaits) {
+      if (parts_.gate != nullptr) parts_.gate->Waits(query.actor);
+      return;
+    }
     load->lead = std::move(joined.lead);
   }
   load->brand = std::string(query.brand);
@@ -176,6 +190,7 @@ void Reader::Join(const Query& query, const std::string& key, bool refresh, Done
   load->deadline = query.deadline;
   load->refresh = refresh;
   load->first = request;
+  load->presence = StepGate::Presence(parts_.gate, query.actor);
   Begin(std::move(load));
 }
 
@@ -196,6 +211,10 @@ void Reader::ForgetAll() {
 void Reader::Begin(LoadPtr load) {
   load->fill = parts_.local.Begin(load->key);  // before anything is read
   if (!options_.shared || parts_.shared == nullptr) return AskOrigin(std::move(load));
+  LookInShared(std::move(load));
+}
+
+void Reader::LookInShared(LoadPtr load) {
   Load& now = *load;
   At(Step::kGet, now, [this, load = std::move(load)]() mutable { AskShared(std::move(load)); });
 }
@@ -238,6 +257,7 @@ void Reader::TakeShared(LoadPtr load, absl::StatusOr<SharedCache::Found> found) 
 // Somebody else fills it: looks again, ever more rarely, until there is a value or the lease is free.
 void Reader::WaitForLease(LoadPtr load) {
   metrics_->lease_waits.Increment();
+  if (parts_.gate != nullptr && !load->actor.empty()) return LookInShared(std::move(load));  // when it is told to
   const Nanos wait = options_.lease_poll * (int64_t{1} << std::min(load->waits++, kMostDoublings));
   if (Clock::now() + wait >= load->deadline) {
     return End(*load, absl::DeadlineExceededError("another process has not filled it in time"), Via::kError);
@@ -293,7 +313,7 @@ void Reader::Keep(LoadPtr load, Value value) {
   if (!options_.shared || parts_.shared == nullptr || load->shared_failed) {
     return End(*load, std::move(value), Via::kOrigin);
   }
-  auto stored = [this, alive = alive_](const absl::StatusOr<bool>& kept) {
+  auto stored = [this, alive = alive_, load](const absl::StatusOr<bool>& kept) {  // under way until then
     if (*alive) (!kept.ok() ? metrics_->failed : *kept ? metrics_->stored : metrics_->refused).Increment();
   };
   Load& now = *load;

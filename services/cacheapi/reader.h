@@ -92,6 +92,7 @@ class Reader {
   bool AnswerLocally(const Query& query, const std::string& key, Clock::time_point now, Done& done);
   void Join(const Query& query, const std::string& key, bool refresh, Done done);
   void Begin(LoadPtr load);
+  void LookInShared(LoadPtr load);
   void AskShared(LoadPtr load);
   void TakeShared(LoadPtr load, absl::StatusOr<SharedCache::Found> found);
   void WaitForLease(LoadPtr load);

@@ -35,7 +35,8 @@ Service::Service(app::Environment& environment, const Options& options)
               options.writer, environment.metrics),
       http_api_(reader_, writer_,
                 {options.request_deadline, options.reader.stale_while_revalidate ? options.shared.stale : Nanos(0)},
-                Seed()) {}
+                Seed()),
+      gate_api_(gate_ ? std::make_unique<GateApi>(*gate_, environment.loop) : nullptr) {}
 
 // Every store operation ends in its callback while what it calls is still there.
 Service::~Service() {
@@ -46,6 +47,10 @@ Service::~Service() {
 
 absl::Status Service::Start() {
   http_api_.Register(environment_.http);
+  if (gate_) {
+    gate_->HoldAppliers(true);
+    gate_api_->Register(environment_.http);
+  }
   ready_ = true;
   return absl::OkStatus();
 }

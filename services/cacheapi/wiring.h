@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "services/cacheapi/config.h"
+#include "services/cacheapi/gate_api.h"
 #include "services/cacheapi/http_api.h"
 #include "services/cacheapi/step_gate.h"
 #include "services/cacheapi/store_clock.h"
@@ -36,6 +37,7 @@ class Service final : public app::Service {
   Reader reader_;
   Writer writer_;
   HttpApi http_api_;
+  std::unique_ptr<GateApi> gate_api_;  // null without a gate
   bool ready_ = false;
 };
 
