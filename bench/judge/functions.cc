@@ -37,6 +37,7 @@ const std::vector<Function>& Functions() {
     AddRecovery(list);
     AddFaultAccounts(list);
     AddSeriesValues(list);
+    AddRaceValues(list);
     return list;
   }();
   return functions;

@@ -82,6 +82,7 @@ void AddLatencies(std::vector<Function>& functions);
 void AddLimiterValues(std::vector<Function>& functions);
 void AddRecovery(std::vector<Function>& functions);
 void AddFaultAccounts(std::vector<Function>& functions);
+void AddRaceValues(std::vector<Function>& functions);
 void AddSeriesValues(std::vector<Function>& functions);
 
 // A function whose unit does not depend on its selectors.

@@ -10,7 +10,8 @@ void InvariantResult::Break(std::string offender) {
 }
 
 const std::vector<Invariant>& Invariants() {
-  static const std::vector<Invariant> invariants = {EveryArrivalAccounted(), LimitHolds()};
+  static const std::vector<Invariant> invariants = {EveryArrivalAccounted(), LimitHolds(), NoOpenRace(),
+                                                    RacesAsExpected()};
   return invariants;
 }
 

@@ -35,5 +35,7 @@ const Invariant* FindInvariant(const std::string& name);
 
 Invariant EveryArrivalAccounted();
 Invariant LimitHolds();
+Invariant NoOpenRace();
+Invariant RacesAsExpected();
 
 }  // namespace lab::bench

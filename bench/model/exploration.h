@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -16,6 +15,14 @@ struct RaceFound {
   std::string schedule;              // "W:delete R:get R:select R:set W:commit"
   std::string offence;               // "at rest L2 serves v1, the database has v2"
   std::vector<std::string> diagram;  // lines
+};
+
+// What was derived before anything ran, for this variant and a race (the lab's matrix.yaml).
+struct RaceExpected {
+  int race = 0;
+  std::string name;
+  bool open = false;
+  std::string because;
 };
 
 // All schedules of one cast.
@@ -33,8 +40,7 @@ struct CastExplored {
 struct Exploration {
   std::vector<CastExplored> casts;
   std::vector<RaceFound> races;            // by number
-  std::map<int, std::string> expected;     // race → derivation, of those that the matrix says are open
-  std::map<int, std::string> closed;       // race → derivation, of those that it says are closed
+  std::vector<RaceExpected> expected;      // by number; none where the lab's matrix has no row for this variant
   bool replay = false;                     // one schedule that was asked for, instead of all
   std::vector<std::string> replayed;       // its diagram
   std::string problem;                     // why it is not whole; "": it is

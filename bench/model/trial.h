@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/model/exploration.h"
 #include "bench/model/op.h"
 #include "bench/model/series.h"
 
@@ -81,6 +82,7 @@ struct Trial {
   std::vector<Op> ops;                   // all of them, by intended time
   std::vector<FaultRecord> faults;
   std::vector<Series> series;
+  std::optional<Exploration> exploration;  // of a lab that explores
   std::map<std::string, double> finals;  // final reads, by name: "redis.memory_per_key{lane=gcra}" (base units)
   std::vector<PartInfo> parts;
   std::vector<Event> events;

@@ -53,6 +53,7 @@ const std::vector<std::unique_ptr<PartKind>>& PartKinds() {
     all.push_back(MakeRedisPart());
     all.push_back(MakePostgresPart());
     all.push_back(MakeServicePart("ratelimit", "our rate limiter"));
+    all.push_back(MakeServicePart("cacheapi", "our cache-aside API"));
     return all;
   }();
   return kinds;

@@ -39,6 +39,7 @@ struct RunOptions {
   std::map<std::string, std::map<std::string, std::string>> set;  // part → configuration
   std::map<std::string, double> predictions;
   double starve_load = 0;
+  std::string schedule;      // of a lab that explores: this one only, in each variant
   bool recalibrate = false;  // look for the knee again, whatever is kept
   std::string root;          // the checkout: binaries below build/, state below .lab/
   std::vector<std::string> command;

@@ -78,7 +78,7 @@ class ServicePart : public PartKind {
   // store that is broken.
   std::set<std::string> Wired() const override {
     return {"http.port",  "http.host",     "grpc.port",     "grpc.host",     "redis.port",
-            "redis.host", "postgres.port", "postgres.host", "replica.number"};
+            "redis.host", "postgres.port", "postgres.host", "pg.port",   "pg.host", "replica.number"};
   }
 
   absl::StatusOr<std::string> Version(const Build&, const std::map<std::string, std::string>& set) const override {
@@ -210,6 +210,9 @@ class ServicePart : public PartKind {
       if (port == ports.end()) continue;
       values[kind + ".host"] = kHost;
       values[kind + ".port"] = std::to_string(port->second);
+      if (kind != "postgres") continue;
+      values["pg.host"] = kHost;  // as the cache-aside API calls it
+      values["pg.port"] = std::to_string(port->second);
     }
     std::erase_if(values, [&](const auto& value) { return !Has(knobs, value.first); });
     for (const auto& [path, value] : request.set) {
