@@ -120,6 +120,8 @@ int OfRead(const History& history, const Offence& offence, bool by_version) {
     if (ended.actor != offence.actor) continue;
     const Steps steps(history, static_cast<int>(history.moves.size()));
     if (ended.how == "coalesced") return 10;
+    // What it was told before was not committed yet when it read.
+    if (ended.answered >= 0 && steps.at(ended.answered).committed < offence.expected) return 18;
     const int get = steps.Last(ended.actor, "get", ended.answered + 1);
     if (get == kNone) return 13;  // the cache of its process answered
     return OfStale(history, offence.version, get, by_version);

@@ -34,6 +34,20 @@ void Conclude(const Exploration& explored, const std::string& broken, const std:
   result.measured = Concat(result.broken > 0 ? broken : held, " in ", Counted(explored));
 }
 
+// Where the run and the derivation disagree: then one of the two is wrong, and what is found is no catch.
+std::string Contradiction(const Exploration& explored) {
+  if (explored.replay) return "";
+  for (const RaceExpected& cell : explored.expected) {
+    const bool found = std::any_of(explored.races.begin(), explored.races.end(),
+                                   [&](const RaceFound& race) { return race.race == cell.race; });
+    if (found != cell.open) {
+      return Concat(NameOf(cell.race, cell.name), " is ", found ? "open" : "closed", ", against what was derived: ",
+                    cell.because);
+    }
+  }
+  return "";
+}
+
 InvariantResult CheckNone(const Trial& trial, const Lab&, const Selectors& selectors) {
   InvariantResult result;
   if (!trial.exploration) {
@@ -52,6 +66,7 @@ InvariantResult CheckNone(const Trial& trial, const Lab&, const Selectors& selec
     if (race.race != except) names += Concat(names.empty() ? "race " : ", ", race.race);
   }
   Conclude(*trial.exploration, names.empty() ? "a deadlock" : names, "nothing wrong", result);
+  result.no_catch = Contradiction(*trial.exploration);
   return result;
 }
 

@@ -66,6 +66,33 @@ TEST(RacesAsExpectedTest, HoldsTheRunAgainstTheMatrix) {
   EXPECT_EQ(Check(unnamed, "races-as-expected").state, State::kFail);
 }
 
+// A broken variant that breaks in another way than derived is not caught: the lab does not know what it shows.
+TEST(NoOpenRaceTest, WhatWasNotDerivedIsNoCatch) {
+  EXPECT_EQ(Check(Explored(), "no-open-race{except=4}").no_catch, "");
+  Trial trial = Explored();
+  trial.exploration->expected[0].open = true;
+  EXPECT_EQ(Check(trial, "no-open-race{except=4}").no_catch,
+            "race 1 (fill) is closed, against what was derived: the lease");
+  Lab lab = testing::TestLab();
+  lab.expect.clear();
+  lab.values.clear();
+  lab.faults.clear();
+  lab.invariants = {"no-open-race{except=4}"};
+  lab.variants[2].caught_by = "no-open-race";
+  Trial safe = Explored(), broken = trial;
+  safe.variant = "a";
+  safe.exploration->races.erase(safe.exploration->races.begin());
+  safe.exploration->expected[1].open = false;
+  broken.variant = "c";
+  Verdict verdict = Judge(lab, testing::RunOf({safe, broken}));
+  ASSERT_EQ(verdict.catches.size(), 1u);
+  EXPECT_EQ(verdict.catches[0].state, State::kInconclusive);
+  broken.exploration->expected[0].open = false;
+  verdict = Judge(lab, testing::RunOf({safe, broken}));
+  EXPECT_EQ(verdict.catches[0].state, State::kPass) << verdict.catches[0].text;
+  EXPECT_EQ(verdict.state, State::kPass);
+}
+
 TEST(RacesAsExpectedTest, OneScheduleProvesNothing) {
   Trial trial = Explored();
   trial.exploration->replay = true;
