@@ -65,8 +65,8 @@ class ServicePart : public PartKind {
 
   std::vector<std::string> PortsOf(const Build& build, const std::map<std::string, std::string>& set) const override {
     const std::string binary = Given(set);
-    if (binary.empty()) return port_names();
-    const absl::StatusOr<std::vector<Catalogue::Knob>> schema = Schema(build, binary);
+    const absl::StatusOr<std::vector<Catalogue::Knob>> schema =
+        binary.empty() ? SchemaOf(build.ServiceBinary(service_), kOwnSchema) : Schema(build, binary);
     std::vector<std::string> ports;
     for (const std::string& port : port_names()) {
       if (!schema.ok() || Has(*schema, port + ".port")) ports.push_back(port);
@@ -78,7 +78,7 @@ class ServicePart : public PartKind {
   // store that is broken.
   std::set<std::string> Wired() const override {
     return {"http.port",  "http.host",     "grpc.port",     "grpc.host",     "redis.port",
-            "redis.host", "postgres.port", "postgres.host", "pg.port",   "pg.host", "replica.number"};
+            "redis.host", "postgres.port", "postgres.host", "replica.number"};
   }
 
   absl::StatusOr<std::string> Version(const Build&, const std::map<std::string, std::string>& set) const override {
