@@ -8,6 +8,7 @@
 #include "bench/explore/offence.h"
 #include "bench/explore/race.h"
 #include "services/runtime/base/text.h"
+#include "services/runtime/base/time.h"
 
 namespace lab::bench::explore {
 namespace {

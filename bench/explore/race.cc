@@ -46,11 +46,11 @@ class Steps {
     }
     return kNone;
   }
-  // Who put it there: the last store after which L2 had this version, and had it from then on.
+  // Who put it there: the move with which L2 came to have this version, and had it from then on. (A store behind it may
+  // have been refused, or have stored the same.)
   int StoreOf(uint64_t version) const {
-    for (int i = end_ - 1; i >= 0; --i) {
-      if (!at(i).stored.IsValue(version)) return kNone;
-      if (at(i).move.step == "set") return i;
+    for (int i = end_ - 1; i >= 0 && at(i).stored.IsValue(version); --i) {
+      if (!Before(i).IsValue(version)) return at(i).move.step == "set" ? i : kNone;
     }
     return kNone;
   }

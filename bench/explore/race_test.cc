@@ -103,7 +103,10 @@ std::set<int> RacesIn(const Options& options) {
       In(options, {"R W evict die", "W1 W2 evict die", "R W1 W2 evict", "R1 R2 W evict expire"}));
   EXPECT_EQ(found.problem, "");
   std::set<int> races;
-  for (const RaceFound& race : found.races) races.insert(race.race);
+  for (const RaceFound& race : found.races) {
+    races.insert(race.race);
+    EXPECT_NE(race.race, 0) << race.offence << ": " << race.schedule;
+  }
   return races;
 }
 

@@ -239,8 +239,8 @@ void Writer::TellCache(JobPtr job) {
     job->read.clear();
     return At(Step::kSelect, now, [this, job = std::move(job)]() mutable { ReadNew(std::move(job)); });
   }
-  At(job->applied ? Step::kApply : Step::kDelete, now,
-     [this, job = std::move(job)]() mutable { Delete(std::move(job)); });
+  const Step step = now.applied ? Step::kApply : Step::kDelete;
+  At(step, now, [this, job = std::move(job)]() mutable { Delete(std::move(job)); });
 }
 
 void Writer::Delete(JobPtr job) {
