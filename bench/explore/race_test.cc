@@ -100,7 +100,7 @@ TEST(RaceTest, WhatIsLeftNowhere) {
 
 std::set<int> RacesIn(const Options& options) {
   const Exploration found = Explore(
-      In(options, {"R W evict die", "W1 W2 evict die", "R W1 W2 evict", "R1 R2 W evict expire"}));
+      In(options, {"R W evict die", "W1 W2 evict die", "R W1 W2 evict", "R1 R2 W expire"}));
   EXPECT_EQ(found.problem, "");
   std::set<int> races;
   for (const RaceFound& race : found.races) {

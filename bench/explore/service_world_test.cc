@@ -37,8 +37,8 @@ class Api {
     folder_ = (std::filesystem::temp_directory_path() / "lab-explore-XXXXXX").string();
     if (mkdtemp(folder_.data()) == nullptr) throw std::runtime_error("cannot make a temporary folder");
     std::map<std::string, std::string> config = {
-        {"http.port", Concat(port_)},        {"redis.port", Concat(redis_port)}, {"pg.port", Concat(postgres.port())},
-        {"pg.user", postgres.user()},        {"pg.database", postgres.database()}, {"gate.enabled", "true"},
+        {"http.port", Concat(port_)},        {"redis.port", Concat(redis_port)}, {"postgres.port", Concat(postgres.port())},
+        {"postgres.user", postgres.user()},        {"postgres.database", postgres.database()}, {"gate.enabled", "true"},
         {"l1.enabled", "false"},             {"fill", "plain"},                    {"l2.ttl", "1h"},
         {"l2.lease", "1h"},                  {"l2.tombstone", "1h"},               {"writes.connections", "4"},
         {"write.second_delete", "1ms"},

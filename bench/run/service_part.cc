@@ -210,9 +210,6 @@ class ServicePart : public PartKind {
       if (port == ports.end()) continue;
       values[kind + ".host"] = kHost;
       values[kind + ".port"] = std::to_string(port->second);
-      if (kind != "postgres") continue;
-      values["pg.host"] = kHost;  // as the cache-aside API calls it
-      values["pg.port"] = std::to_string(port->second);
     }
     std::erase_if(values, [&](const auto& value) { return !Has(knobs, value.first); });
     for (const auto& [path, value] : request.set) {

@@ -26,10 +26,10 @@ void DeclareRedis(app::Schema& schema, redis::Options& redis) {
 }
 
 void DeclareOrigin(app::Schema& schema, Options& options) {
-  schema.String("pg.host", &options.reads.host, "Address of the PostgreSQL server, or the folder of its socket");
-  schema.Int("pg.port", &options.reads.port, 1, 65535, "Port of the PostgreSQL server");
-  schema.String("pg.database", &options.reads.database, "Name of the database");
-  schema.String("pg.user", &options.reads.user, "Role to connect as");
+  schema.String("postgres.host", &options.reads.host, "Address of the PostgreSQL server, or the folder of its socket");
+  schema.Int("postgres.port", &options.reads.port, 1, 65535, "Port of the PostgreSQL server");
+  schema.String("postgres.database", &options.reads.database, "Name of the database");
+  schema.String("postgres.user", &options.reads.user, "Role to connect as");
   schema.Int("origin.max_connections", &options.reads.connections, 1, 256,
              "Reads that the database may work on at once: its capacity");
   schema.Int("origin.max_waiting", &options.reads.max_outstanding, 1, 1'000'000,
@@ -81,7 +81,7 @@ void DeclareReads(app::Schema& schema, Options& options) {
   schema.Duration("request.deadline", &options.request_deadline, Millis(1), minutes(10), "Bound on every read");
   schema.Bool("key.window", &options.reader.window_in_key,
               "Broken on purpose when false: the windows of a brand read each other's answer");
-  schema.Bool("fill.cancelled_with_request", &options.reader.cancel_with_request,
+  schema.Bool("request.cancels_fill", &options.reader.cancel_with_request,
               "Broken on purpose: a load whose request has gone is thrown away");
 }
 
