@@ -48,6 +48,7 @@ Catalogue MakeCatalogue(const std::string& root) {
   catalogue.targets = TargetFields();
   catalogue.invariants = InvariantNames();
   catalogue.check_load = CheckLoad;
+  catalogue.check_explore = CheckExplore;
   catalogue.knee = true;
   catalogue.check_expression = CheckExpression;
   catalogue.comparisons = CountComparisons;

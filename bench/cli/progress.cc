@@ -34,7 +34,9 @@ std::string Sparkline(const std::vector<double>& values, int width) {
 std::string TrialText(const std::string& label, const Trial& trial) {
   std::string text =
       absl::StrCat(label, trial.repeat > 1 ? absl::StrCat(" (", trial.repeat, ")") : "", "  ",
-                   trial.complete ? "done" : "broken off", ", ", WithCommas(trial.ops.size()), " operations");
+                   trial.complete ? "done" : "broken off", ", ",
+                   trial.exploration ? absl::StrCat(WithCommas(trial.exploration->schedules()), " schedules")
+                                     : absl::StrCat(WithCommas(trial.ops.size()), " operations"));
   for (const std::string& problem : trial.problems) absl::StrAppend(&text, "; ", PrintableText(problem));
   return text;
 }

@@ -150,6 +150,7 @@ Command RunCommand() {
             {"--ui", "", "also a page on this machine: prints its address, and on a terminal stays until Enter"},
             {"--ui-port", "PORT", "the port of that page (implies --ui); otherwise a free one"},
             {"--json", "", "only result.json on standard output, progress on standard error"},
+            {"--schedule", "MOVES", "of a lab that explores: this one schedule, \"W:delete R:get …\", with its diagram"},
             {"--recalibrate", "", "look for the knee again, in a lab whose rates are shares of it"},
             {"--starve-load", "SHARE",
              "keep the load generator from running that share of the time: the lab must then say"
@@ -162,6 +163,8 @@ Command RunCommand() {
            "  ./lab run rate-limit-outage --variants no-deadline                the broken one alone: exit status 1\n"
            "  ./lab run rate-limit-outage --quick --starve-load 0.9             a sick generator: exit status 2\n"
            "  ./lab run rate-limit-outage --ui                                  watch it in a browser\n"
+           "  ./lab run cache-consistency --variants delete-before-update --schedule \"W:delete R:get R:select R:set "
+           "W:commit\"\n"
            "  ./lab run path/to/lab.yaml                                        a lab file of your own\n\n"
            "Exit status: 0 every expectation held, 1 one was falsified, 2 not enough evidence, 64 usage or a bad lab "
            "file,\n"

@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "bench/judge/difference.h"
 #include "bench/judge/judge.h"
+#include "bench/run/explore_trial.h"
 #include "services/runtime/base/nearest.h"
 
 namespace lab::bench::cli {
@@ -112,6 +113,14 @@ absl::StatusOr<RunOptions> ReadRunOptions(const Arguments& arguments, const Lab&
   if (!options.quick) options.again = NoiseVariant(lab, options.variants);
   ReadSettings(arguments, lab, catalogue, options, errors);
   ReadPredictions(arguments, lab, options, errors);
+  options.schedule = arguments.Get("--schedule");
+  if (arguments.Has("--schedule") && !lab.explore) {
+    errors.push_back(absl::StrCat("--schedule: ", lab.name, " explores nothing"));
+  } else if (arguments.Has("--schedule")) {
+    if (const std::string wrong = CheckSchedule(options.schedule); !wrong.empty()) {
+      errors.push_back("--schedule: " + wrong);
+    }
+  }
   if (arguments.Has("--starve-load")) {
     const absl::StatusOr<double> share = ParseQuantity(arguments.Get("--starve-load"));
     if (!share.ok() || *share < 0 || *share >= 1) {

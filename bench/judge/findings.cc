@@ -156,6 +156,7 @@ Judged JudgeInvariant(const std::string& rule, const Lab& lab, const VariantEvid
     if (result.state == State::kFail) {
       if (finding.state != State::kFail) finding.measured = Concat(label, result.measured);
       finding.state = State::kFail;
+      if (!result.no_catch.empty()) missing = Concat(label, result.no_catch);
     }
     for (const std::string& offender : result.offenders) {
       if (finding.offenders.size() < kMaxOffenders) finding.offenders.push_back(Concat(label, offender));

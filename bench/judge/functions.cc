@@ -39,6 +39,7 @@ const std::vector<Function>& Functions() {
     AddSeriesValues(list);
     AddStaleness(list);
     AddCacheValues(list);
+    AddRaceValues(list);
     return list;
   }();
   return functions;

@@ -84,6 +84,7 @@ void AddLatencies(std::vector<Function>& functions);
 void AddLimiterValues(std::vector<Function>& functions);
 void AddRecovery(std::vector<Function>& functions);
 void AddFaultAccounts(std::vector<Function>& functions);
+void AddRaceValues(std::vector<Function>& functions);
 void AddSeriesValues(std::vector<Function>& functions);
 void AddStaleness(std::vector<Function>& functions);
 void AddCacheValues(std::vector<Function>& functions);

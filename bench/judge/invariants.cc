@@ -11,7 +11,7 @@ void InvariantResult::Break(std::string offender) {
 
 const std::vector<Invariant>& Invariants() {
   static const std::vector<Invariant> invariants = {EveryArrivalAccounted(), LimitHolds(), NeverStale(),
-                                                    NoStaleAtRest()};
+                                                    NoStaleAtRest(),         NoOpenRace(), RacesAsExpected()};
   return invariants;
 }
 

@@ -18,6 +18,7 @@ struct InvariantResult {
   State state = State::kInconclusive;
   std::string measured;                // "48,000 arrivals, each ended once"
   std::string why;                     // for inconclusive
+  std::string no_catch;                // of a fail: why a broken variant is not caught by it, "" when it is
   std::vector<std::string> offenders;  // at most kMaxOffenders of them; also of a record that is no evidence
   uint64_t broken = 0;                 // all of them
 
@@ -37,5 +38,7 @@ Invariant EveryArrivalAccounted();
 Invariant LimitHolds();
 Invariant NeverStale();
 Invariant NoStaleAtRest();
+Invariant NoOpenRace();
+Invariant RacesAsExpected();
 
 }  // namespace lab::bench

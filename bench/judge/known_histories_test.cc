@@ -47,6 +47,7 @@ Trial Good() {
                   Counter("ratelimit", "redis_commands_total", 1'000),
                   Counter("ratelimit", "process_cpu_seconds_total", 0.1), Memory(1e6, 1e6)};
   trial.finals = {{"keys", 400}};
+  trial.exploration = testing::CleanExploration();
   return trial;
 }
 
@@ -78,6 +79,7 @@ Trial Bad() {
                   Counter("ratelimit", "redis_commands_total", 5'000),
                   Counter("ratelimit", "process_cpu_seconds_total", 0.9), Memory(1e6, 1e9)};
   trial.finals = {{"keys", 4e6}};
+  trial.exploration = testing::SpoiltExploration();
   return trial;
 }
 
@@ -87,6 +89,7 @@ Trial Empty() {
   trial.ops.clear();
   trial.series.clear();
   trial.finals.clear();
+  trial.exploration.reset();
   trial.faults[0].seen_s.reset();
   return trial;
 }
@@ -155,7 +158,11 @@ std::map<std::string, Case> Cases() {
       {"cpu_per_op", {"cpu_per_op{part=ratelimit, phase=pause}", "<= 200us"}},
       {"memory_max", {"memory_max{part=ratelimit, phase=pause}", "<= 8mb"}},
       {"memory_growth", {"memory_growth{part=ratelimit, phase=pause}", "<= 8mb"}},
-      {"final", {"final{name=keys, unit=none}", "<= 1000"}}};
+      {"final", {"final{name=keys, unit=none}", "<= 1000"}},
+      {"schedules", {"schedules", "<= 60"}},
+      {"infeasible_schedules", {"infeasible_schedules", "<= 5"}},
+      {"offending_schedules", {"offending_schedules", "<= 0"}},
+      {"open_races", {"open_races", "<= 0"}}};
   AddCacheCases(cases);
   for (const char* summary : {"p50", "p90", "p95", "p99", "p999", "max", "mean"}) {
     // Of the whole run, so that a p99.9 has its 10,000 samples; more than half of the bad one is slow.
@@ -318,7 +325,14 @@ std::map<std::string, KnownInvariant> KnownInvariants() {
         true}},
       {"no-stale-at-rest",
        {"no-stale-at-rest", "no-stale-at-rest", [](Trial& trial) { trial = testing::BadCacheTrial(); },
-        [](Trial& trial) { trial.at_rest.reset(); }, true}}};
+        [](Trial& trial) { trial.at_rest.reset(); }, true}},
+      {"no-open-race",
+       {"no-open-race", "no-open-race", [](Trial& trial) { trial.exploration = testing::SpoiltExploration(); },
+        [](Trial& trial) { trial.exploration.reset(); }}},
+      {"races-as-expected",
+       {"races-as-expected", "races-as-expected",
+        [](Trial& trial) { trial.exploration = testing::SpoiltExploration(); },
+        [](Trial& trial) { trial.exploration.reset(); }}}};
 }
 
 TEST(KnownHistoriesTest, EveryInvariantPassesFailsAndNeedsEvidence) {
@@ -332,6 +346,7 @@ TEST(KnownHistoriesTest, EveryInvariantPassesFailsAndNeedsEvidence) {
       lab.expect.clear();
       EXPECT_EQ(CheckExpression(lab, rule, ExpressionUse::kInvariant), "");
       Trial trial = one.of_cache ? testing::CacheTrial() : testing::RecordedLimiter();
+      trial.exploration = testing::CleanExploration();
       if (change != nullptr) change(trial);
       return Judge(lab, RunOf({std::move(trial)}));
     };

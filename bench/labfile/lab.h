@@ -150,6 +150,15 @@ struct ExpectSpec {
   int line = 0;
 };
 
+// Every interleaving of a few actors at a service with a step gate, instead of a load (bench/explore). The length of the
+// lab's only phase bounds it.
+struct ExploreSpec {
+  std::vector<std::string> casts;        // "R W evict die", the smaller ones first
+  std::vector<std::string> quick_casts;  // of a quick run
+  std::string matrix;                    // file beside the lab file: what is expected of each variant; "": nothing is
+  int line = 0;
+};
+
 struct Lab {
   std::string name, file, title, question;
   std::vector<std::string> answers;  // questions of the bank
@@ -162,7 +171,8 @@ struct Lab {
   std::string reference;
   std::optional<KneeSpec> knee;
   std::vector<VariantSpec> variants;
-  std::vector<LoadSpec> load;
+  std::vector<LoadSpec> load;  // none only of a lab that explores
+  std::optional<ExploreSpec> explore;
   std::vector<PhaseSpec> phases;
   std::vector<PhaseSpec> quick_phases;  // the same names, shorter
   std::vector<FaultSpec> faults;
@@ -222,6 +232,8 @@ struct Catalogue {
   // Checks one expression against this lab; "" or what is wrong with it and the nearest right name. Set to
   // bench/judge's CheckExpression.
   std::string (*check_expression)(const Lab& lab, const std::string& text, ExpressionUse use) = nullptr;
+  // "" or what is wrong with the casts or the matrix of a lab that explores. Set to bench/run's CheckExplore.
+  std::string (*check_explore)(const Lab& lab) = nullptr;
   // How many comparisons of variants a lab expects something of. Set to bench/judge's CountComparisons.
   size_t (*comparisons)(const Lab& lab) = nullptr;
   // Checks one option of a fault; "" or what is wrong with its value and the remedy. Set to bench/fault's

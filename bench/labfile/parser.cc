@@ -306,7 +306,9 @@ absl::StatusOr<Lab> ParseLab(const std::string& text, const std::string& file, c
   reading.lab.reference = reference.String();
   ReadVariants(root.Required("variants"), reading);
   ReadKnee(root.Optional("knee"), reading);
-  ReadLoads(root.Required("load"), reading);
+  const yaml::Value explore = root.Optional("explore");
+  ReadExplore(explore, reading);
+  ReadLoads(explore.defined() ? root.Optional("load") : root.Required("load"), reading);
   CheckLinks(links, reading);
   ReadFaults(root.Optional("faults"), reading);
   ReadValues(root.Optional("values"), reading);
@@ -320,6 +322,7 @@ absl::StatusOr<Lab> ParseLab(const std::string& text, const std::string& file, c
   CheckBudget(root.Optional("quick").defined() ? root.Optional("quick") : phases, reading.lab, true);
   CheckExpressions(reading);
   CheckLoads(reading);
+  CheckExplore(explore, reading);
   if (!document.ok()) return document.status();
   return std::move(reading.lab);
 }

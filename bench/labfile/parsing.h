@@ -36,6 +36,9 @@ void ReadPhases(const yaml::Value& phases, const yaml::Value& quick, Reading& re
 void ReadFaults(const yaml::Value& faults, Reading& reading);
 RetrySpec ReadRetries(const yaml::Value& retries);
 void ReadLoads(const yaml::Value& load, Reading& reading);
+void ReadExplore(const yaml::Value& explore, Reading& reading);
+// Once the variants and the load are known.
+void CheckExplore(const yaml::Value& explore, const Reading& reading);
 void ReadKnee(const yaml::Value& knee, Reading& reading);
 
 // "part: {key: value, group: {key: value}}" flattened to dotted keys, unchecked.

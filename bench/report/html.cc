@@ -9,6 +9,7 @@
 #include "bench/judge/judge.h"
 #include "bench/report/accounts.h"
 #include "bench/report/capacity.h"
+#include "bench/report/exploration.h"
 #include "bench/report/html_panel.h"
 #include "bench/report/text.h"
 #include "bench/ui/page.h"
@@ -320,7 +321,7 @@ std::string StateMark(State state) {
 
 std::string HtmlBody(const Report& report) {
   return absl::StrCat("\n", VerdictBlock(report), Expectations(report), Problems(report), Variants(report),
-                      Predictions(report), kExplorer, HtmlCharts(report), Faults(report), Recoveries(report),
+                      ExplorationHtml(report), Predictions(report), kExplorer, HtmlCharts(report), Faults(report), Recoveries(report),
                       CapacityHtml(report), Conditions(report),
                       "</main>\n<footer><p>Every number on this page was measured on the host named above; "
                       "<a href=\"./result.json\">result.json</a> holds them all.</p></footer>\n");

@@ -8,6 +8,7 @@
 #include "bench/judge/judge.h"
 #include "bench/report/accounts.h"
 #include "bench/report/capacity.h"
+#include "bench/report/exploration.h"
 #include "bench/report/text.h"
 
 namespace lab::bench {
@@ -202,7 +203,7 @@ std::string MarkdownReport(const Report& report) {
     }
   }
   if (!problems.empty()) absl::StrAppend(&out, "\n## Why not to trust this\n\n", problems);
-  return absl::StrCat(out, Variants(report), Predictions(report), Phases(report), Faults(report), Recoveries(report),
+  return absl::StrCat(out, Variants(report), ExplorationMarkdown(report), Predictions(report), Phases(report), Faults(report), Recoveries(report),
                       CapacityMarkdown(report), Conditions(report));
 }
 

@@ -4,6 +4,7 @@
 #include "bench/model/archive.h"
 #include "bench/model/knee_fields.h"
 #include "bench/report/capacity_fields.h"
+#include "bench/report/exploration_fields.h"
 #include "bench/report/pretty_json.h"
 #include "services/runtime/base/file.h"
 
@@ -178,6 +179,7 @@ void Fields(Archive& archive, Trial& trial) {
   archive("finals", trial.finals);
   archive("events", trial.events);
   archive("series", trial.series);
+  archive.Added("exploration", trial.exploration);
 }
 
 template <typename Archive>

@@ -10,6 +10,7 @@
 #include "bench/judge/judge.h"
 #include "bench/report/accounts.h"
 #include "bench/report/capacity.h"
+#include "bench/report/exploration.h"
 #include "bench/report/text.h"
 
 namespace lab::bench {
@@ -344,6 +345,7 @@ std::string Summary(const Report& report, const TerminalStyle& style, const std:
   out += FaultLines(report, width, ansi);
   section(VariantTable(report, width, ansi));
   section(RecoveryTable(report, width, ansi));
+  section(ExplorationLines(report, width, ansi));
   section(RuleLines(report, width, ansi));
   section(NoiseLines(report, width));
   section(CapacityLines(report, width, ansi));

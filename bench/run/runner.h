@@ -41,6 +41,7 @@ struct RunOptions {
   double starve_load = 0;
   // A trial that only the host disturbed is run once more and replaced; half of a run's trials at most.
   bool repeat_disturbed = false;
+  std::string schedule;      // of a lab that explores: this one only, in each variant
   bool recalibrate = false;  // look for the knee again, whatever is kept
   std::string root;          // the checkout: binaries below build/, state below .lab/
   std::vector<std::string> command;

@@ -11,6 +11,7 @@
 #include "bench/fault/schedule.h"
 #include "bench/observe/observer.h"
 #include "bench/run/evidence.h"
+#include "bench/run/explore_trial.h"
 #include "bench/run/mailbox.h"
 #include "bench/run/neighbours.h"
 #include "bench/run/stall_watch.h"
@@ -294,6 +295,7 @@ std::vector<LoadSpec> LoadsOf(const Lab& lab, const VariantSpec& variant) {
 }
 
 absl::StatusOr<Trial> RunTrial(const TrialRequest& request, Spawner& spawner, Journal& journal, Progress& progress) {
+  if (request.lab.explore) return RunExploreTrial(request, spawner, journal, progress);
   return TrialRun(request, spawner, journal, progress).Run();
 }
 

@@ -16,7 +16,7 @@ namespace lab::cacheapi {
 // A write with an Idempotency-Key is applied once, however often it is sent. Every answer of a brand says how it came
 // about: X-Cache hit | miss | stale | coalesced | error, X-Cache-Tier l1 | l2 | bloom, X-Version. Errors are
 // problem+json. X-Tenant says whose rate limit counts: 429 over it, with the limiter's RateLimit fields. With X-Actor
-// and a gate, the request is held at each of its steps.
+// and a gate, the request is held at each of its steps (gate_api.h).
 class HttpApi {
  public:
   struct Options {

@@ -52,6 +52,7 @@ void Reader::Request::Tell(const SingleFlight::Outcome& outcome, Via how) {
   if (!told) return;
   timer.cancel();
   Leave();
+  if (reader.parts_.gate != nullptr) reader.parts_.gate->Answered(actor);
   Answer answer;
   answer.status = outcome.status();
   answer.via = outcome.ok() ? how : Via::kError;
@@ -134,6 +135,8 @@ void Reader::Refresh(const Query& query, const std::string& key, Why why) {
 void Reader::Join(const Query& query, const std::string& key, bool refresh, Done done) {
   auto request = std::make_shared<Request>(*this, key, std::move(done));
   request->counted = !refresh && !query.beside;
+  request->actor = std::string(query.actor);
+  request->presence = StepGate::Presence(parts_.gate, query.actor);
   request->shared = request;
   requests_.insert(request);
   request->timer.expires_at(query.deadline);
@@ -150,7 +153,10 @@ void Reader::Join(const Query& query, const std::string& key, bool refresh, Done
       load->first = request;
       return Fail(*load, absl::ResourceExhaustedError("too many loads, or too many who wait for one"));
     }
-    if (joined.role == SingleFlight::Role::kWaits) return;
+    if (joined.role == SingleFlight::Role::kWaits) {
+      if (parts_.gate != nullptr) parts_.gate->Waits(query.actor);
+      return;
+    }
     load->lead = std::move(joined.lead);
   }
   load->brand = std::string(query.brand);
@@ -162,6 +168,7 @@ void Reader::Join(const Query& query, const std::string& key, bool refresh, Done
   load->beside = query.beside;
   load->first = request;
   request->load = load;
+  load->presence = StepGate::Presence(parts_.gate, query.actor);
   Begin(std::move(load));
 }
 
@@ -194,6 +201,10 @@ void Reader::FollowShared(bool told) {
 void Reader::Begin(LoadPtr load) {
   load->fill = parts_.local.Begin(load->key);  // before anything is read
   if (!options_.shared || parts_.shared == nullptr) return AskOrigin(std::move(load));
+  LookInShared(std::move(load));
+}
+
+void Reader::LookInShared(LoadPtr load) {
   Load& now = *load;
   At(Step::kGet, now, [this, load = std::move(load)]() mutable { AskShared(std::move(load)); });
 }
@@ -244,6 +255,7 @@ void Reader::TakeShared(LoadPtr load, absl::StatusOr<SharedCache::Found> found) 
 // Somebody else fills it: looks again, ever more rarely, until there is a value or the lease is free.
 void Reader::WaitForLease(LoadPtr load) {
   metrics_->lease_waits.Increment();
+  if (parts_.gate != nullptr && !load->actor.empty()) return LookInShared(std::move(load));  // when it is told to
   const Nanos wait = options_.lease_poll * (int64_t{1} << std::min(load->waits++, kMostDoublings));
   if (Clock::now() + wait >= load->deadline) {
     return Fail(*load, absl::DeadlineExceededError("another process has not filled it in time"));
@@ -301,6 +313,7 @@ void Reader::Keep(LoadPtr load, Value value) {
     return End(*load, std::move(value), Via::kOrigin);
   }
   if (parts_.modes.versions != nullptr) return KeepVersioned(std::move(load), std::move(value));
+  // The load is under way until then.
   auto stored = [this, alive = alive_, load, later = std::move(later)](const absl::StatusOr<bool>& kept) {
     if (!*alive) return;
     (!kept.ok() ? metrics_->failed : *kept ? metrics_->stored : metrics_->refused).Increment();

@@ -124,6 +124,7 @@ class Reader {
   static bool Wanted(const Load& load);
   void Join(const Query& query, const std::string& key, bool refresh, Done done);
   void Begin(LoadPtr load);
+  void LookInShared(LoadPtr load);
   void AskShared(LoadPtr load);
   void TakeShared(LoadPtr load, absl::StatusOr<SharedCache::Found> found);
   void AskVersion(LoadPtr load);

@@ -36,6 +36,8 @@ struct Reader::Request : SingleFlight::Waiter {
   Via via = Via::kCoalesced;
   bool counted = true;  // false of a refresh
   boost::asio::steady_timer timer;
+  std::string actor;  // for the gate
+  StepGate::Presence presence;
   std::weak_ptr<Load> load;         // that it began
   std::shared_ptr<Request> shared;  // itself, while it waits
 };
@@ -43,6 +45,11 @@ struct Reader::Request : SingleFlight::Waiter {
 // One way through L2 and the database.
 struct Reader::Load {
   explicit Load(async::Loop& loop) : timer(loop.io()) {}
+  // Who began it is not left waiting when it goes without an end (its actor has died).
+  ~Load() {
+    const std::shared_ptr<Request> waiting = ended || lead ? nullptr : first.lock();
+    if (waiting != nullptr) waiting->Tell(absl::AbortedError("the load was given up"), Via::kError);
+  }
 
   std::string brand, key, actor;
   std::string stored;  // its name in L2: the key, or one made of it (version, copy)
@@ -61,6 +68,7 @@ struct Reader::Load {
   bool ended = false;
   int waits = 0;
   boost::asio::steady_timer timer;
+  StepGate::Presence presence;
 };
 
 }  // namespace lab::cacheapi

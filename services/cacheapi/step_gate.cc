@@ -26,26 +26,53 @@ std::string_view Name(Step step) {
   return "?";
 }
 
+StepGate::Presence::Presence(StepGate* gate, std::string_view actor) {
+  if (gate == nullptr || actor.empty()) return;
+  gate_ = gate->self_;
+  actor_ = std::string(actor);
+  ++gate->present_[actor_].presences;
+  gate->Changed();
+}
+
+StepGate::Presence& StepGate::Presence::operator=(Presence&& other) noexcept {
+  if (this == &other) return *this;
+  Leave();
+  gate_ = std::move(other.gate_);
+  actor_ = std::move(other.actor_);
+  return *this;
+}
+
+void StepGate::Presence::Leave() {
+  const std::shared_ptr<StepGate*> gate = std::exchange(gate_, {}).lock();
+  if (gate == nullptr) return;
+  StepGate& there = **gate;
+  const auto found = there.present_.find(actor_);
+  if (found == there.present_.end()) return;
+  if (--found->second.presences == 0) there.present_.erase(found);
+  there.Changed();
+}
+
 void StepGate::Arrive(std::string_view actor, Step step, Then then) {
   if (open_ || actor.empty()) return then();
-  held_.insert_or_assign(std::string(actor), Waiting{step, std::move(then)});
-  if (on_arrival_) on_arrival_();
+  held_.emplace(std::string(actor), Waiting{step, std::move(then)});
+  Changed();
 }
 
 bool StepGate::Go(std::string_view actor) {
-  const auto found = held_.find(actor);
-  if (found == held_.end()) return false;
-  Then then = std::move(found->second.then);
-  held_.erase(found);
+  const auto first = held_.lower_bound(actor);
+  if (first == held_.end() || first->first != actor) return false;
+  Then then = std::move(first->second.then);
+  held_.erase(first);
   then();
   return true;
 }
 
 bool StepGate::Die(std::string_view actor) {
-  const auto found = held_.find(actor);
-  if (found == held_.end()) return false;
-  held_.erase(found);
-  return true;
+  std::vector<Then> never;
+  for (auto next = held_.lower_bound(actor); next != held_.end() && next->first == actor; next = held_.erase(next)) {
+    never.push_back(std::move(next->second.then));
+  }
+  return !never.empty();  // what they hold goes with them, which may call back
 }
 
 void StepGate::Open() {
@@ -53,10 +80,35 @@ void StepGate::Open() {
   while (!held_.empty()) Go(std::string(held_.begin()->first));
 }
 
+void StepGate::Waits(std::string_view actor) {
+  const auto found = present_.find(actor);
+  if (found == present_.end()) return;
+  found->second.waits = true;
+  Changed();
+}
+
+void StepGate::Answered(std::string_view actor) {
+  const auto found = present_.find(actor);
+  if (found != present_.end()) found->second.answered = true;
+}
+
 std::vector<StepGate::Held> StepGate::held() const {
   std::vector<Held> all;
   for (const auto& [actor, waiting] : held_) all.push_back({actor, waiting.step});
   return all;
+}
+
+std::vector<StepGate::Present> StepGate::present() const {
+  std::vector<Present> all;
+  for (const auto& [actor, state] : present_) all.push_back({actor, state.waits, state.answered});
+  return all;
+}
+
+bool StepGate::quiet() const {
+  for (const auto& [actor, state] : present_) {
+    if (!state.waits && held_.find(actor) == held_.end()) return false;
+  }
+  return true;
 }
 
 }  // namespace lab::cacheapi

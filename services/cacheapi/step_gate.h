@@ -1,9 +1,9 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,9 +14,9 @@ namespace lab::cacheapi {
 
 // The moments of a read or a write at which its order against others decides what is left in the cache.
 enum class Step : uint8_t {
-  kGet,      // L2 is about to be read
+  kGet,      // L2 is about to be read; again when somebody else has the lease
   kSelect,   // the database is about to be read
-  kSet,      // L2 is about to be written by a fill
+  kSet,      // L2 is about to be written, by a fill or a write
   kWrite,    // the row is about to be written, uncommitted
   kCommit,   // the write is about to be committed
   kDelete,   // L2 is about to be deleted from
@@ -32,31 +32,76 @@ class StepGate {
  public:
   using Then = absl::AnyInvocable<void()>;
 
+  // Something of an actor that is under way: while one exists the actor is present. May outlive the gate.
+  class Presence {
+   public:
+    Presence() = default;
+    Presence(StepGate* gate, std::string_view actor);  // of nothing, without a gate or a name
+    Presence(Presence&& other) noexcept = default;
+    Presence& operator=(Presence&& other) noexcept;
+    ~Presence() { Leave(); }
+
+   private:
+    void Leave();
+    std::weak_ptr<StepGate*> gate_;  // empty once the gate has gone
+    std::string actor_;
+  };
+
+  StepGate() : self_(std::make_shared<StepGate*>(this)) {}
+  StepGate(const StepGate&) = delete;
+  StepGate& operator=(const StepGate&) = delete;
+
   // Holds `actor` before `step`; `then` runs once it is let go, not within this call. With an empty actor at once.
   void Arrive(std::string_view actor, Step step, Then then);
   // Lets the actor take its step. False when it is not held.
   bool Go(std::string_view actor);
-  // The actor dies here: its step and whatever would follow never happen. False when it is not held.
+  // The actor dies here: its step and whatever would follow never happen. What it holds open ends with it (its
+  // transaction is rolled back), what it left elsewhere stays (its lease). False when it is not held.
   bool Die(std::string_view actor);
   // Lets everybody go, now and from now on.
   void Open();
+
+  // Whether those who apply what was committed elsewhere (Writer::Apply) are held too, as an actor "apply".
+  void HoldAppliers(bool hold) { holds_appliers_ = hold; }
+  bool holds_appliers() const { return holds_appliers_; }
+
+  // The actor waits for what another one loads: only that one's end moves it.
+  void Waits(std::string_view actor);
+  // Its client has been answered; it may still have steps before it.
+  void Answered(std::string_view actor);
 
   struct Held {
     std::string actor;
     Step step;
   };
   std::vector<Held> held() const;  // by actor
-  // Called whenever somebody has arrived.
-  void OnArrival(std::function<void()> callback) { on_arrival_ = std::move(callback); }
+  struct Present {
+    std::string actor;
+    bool waits = false, answered = false;
+  };
+  std::vector<Present> present() const;  // by actor
+  // Whether nothing moves by itself: everybody who is present is held, or waits for one who is.
+  bool quiet() const;
+  // Called whenever one of these has changed.
+  void OnChange(std::function<void()> callback) { on_change_ = std::move(callback); }
 
  private:
   struct Waiting {
     Step step;
     Then then;
   };
-  std::map<std::string, Waiting, std::less<>> held_;
-  std::function<void()> on_arrival_;
-  bool open_ = false;
+  struct State {
+    int presences = 0;
+    bool waits = false, answered = false;
+  };
+  void Changed() const {
+    if (on_change_) on_change_();
+  }
+  std::multimap<std::string, Waiting, std::less<>> held_;  // those of one actor in the order in which they came
+  std::map<std::string, State, std::less<>> present_;
+  std::function<void()> on_change_;
+  std::shared_ptr<StepGate*> self_;  // shared with presences, which ask whether it is still there
+  bool open_ = false, holds_appliers_ = false;
 };
 
 }  // namespace lab::cacheapi

@@ -76,7 +76,8 @@ Service::Service(app::Environment& environment, const Options& options)
       creator_(origin_, writer_, filter_.get(), gate_.get(), environment.metrics),
       warm_up_({environment.loop, redis_.get(), origin_, origin_queue_, reader_, wanted_}, options.warm_up,
                environment.metrics),
-      brands_api_(creator_) {}
+      brands_api_(creator_),
+      gate_api_(gate_ ? std::make_unique<GateApi>(*gate_, environment.loop) : nullptr) {}
 
 Reader::Modes Service::ReaderModes() {
   return {filter_.get(),  copies_.get(), versions_.get(),
@@ -107,6 +108,10 @@ absl::Status Service::Start() {
   if (filter_) filter_->Start();
   warm_up_.Start();
   feeds_.Start(Seed());
+  if (gate_) {
+    gate_->HoldAppliers(true);
+    gate_api_->Register(environment_.http);
+  }
   ready_ = true;
   return absl::OkStatus();
 }

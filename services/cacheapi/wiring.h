@@ -10,6 +10,7 @@
 #include "services/cacheapi/brand_creator.h"
 #include "services/cacheapi/brands_api.h"
 #include "services/cacheapi/config.h"
+#include "services/cacheapi/gate_api.h"
 #include "services/cacheapi/http_api.h"
 #include "services/cacheapi/limiter_client.h"
 #include "services/cacheapi/rpc_service.h"
@@ -68,6 +69,7 @@ class Service final : public app::Service {
   BrandCreator creator_;
   WarmUp warm_up_;
   BrandsApi brands_api_;
+  std::unique_ptr<GateApi> gate_api_;  // null without a gate
   bool ready_ = false;
 };
 

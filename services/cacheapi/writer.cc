@@ -13,6 +13,7 @@ namespace lab::cacheapi {
 namespace {
 
 constexpr Nanos kLongestRetry = std::chrono::seconds(1);
+constexpr char kApplier[] = "apply";  // the actor of what was committed elsewhere
 
 obs::Counter& Writes(obs::Metrics& metrics, const char* outcome) {
   return metrics.AddCounter("cacheapi_writes_total", "Writes by how they ended", {{"outcome", outcome}});
@@ -48,10 +49,12 @@ struct Writer::Job {
   absl::AnyInvocable<void(absl::Status)> applied;
   std::unique_ptr<pg::Transaction> transaction;
   uint64_t version = 0;
-  size_t window = 0;  // of PutNew: the next one
+  size_t window = 0;          // of ReadNew, PutNew and PutInside: the next one
+  std::vector<Insight> read;  // by ReadNew, of each window
   int failures = 0;
   Clock::time_point begin = Clock::now();
   boost::asio::steady_timer timer;
+  StepGate::Presence presence;
 };
 
 Writer::Writer(Parts parts, Options options, obs::Metrics& metrics)
@@ -79,6 +82,7 @@ void Writer::Write(const Correction& correction, std::string_view actor, Done do
   auto job = std::make_shared<Job>(parts_.loop);
   job->correction = correction;
   job->actor = std::string(actor);
+  job->presence = StepGate::Presence(parts_.gate, actor);
   job->done = std::move(done);
   switch (options_.pattern) {
     case WritePattern::kDeleteBefore:
@@ -104,6 +108,8 @@ void Writer::Apply(std::string_view brand, uint64_t version, std::string_view ac
   job->actor = std::string(actor);
   job->version = version;
   job->applied = std::move(done);
+  if (parts_.gate != nullptr && parts_.gate->holds_appliers()) job->actor = kApplier;
+  job->presence = StepGate::Presence(parts_.gate, job->actor);
   parts_.invalidate_here(brand, version);
   TellCache(std::move(job));
 }
@@ -248,12 +254,14 @@ void Writer::TellCache(JobPtr job) {
   if (parts_.shared == nullptr) return Told(std::move(job), absl::OkStatus());
   const bool puts = !job->applied && (options_.pattern == WritePattern::kSetAfterCommit ||
                                       options_.pattern == WritePattern::kVersionedSet);
-  const Step step = job->applied ? Step::kApply : puts ? Step::kSet : Step::kDelete;
   Job& now = *job;
-  At(step, now, [this, puts, job = std::move(job)]() mutable {
+  if (puts) {
     job->window = 0;
-    puts ? PutNew(std::move(job)) : Delete(std::move(job));
-  });
+    job->read.clear();
+    return At(Step::kSelect, now, [this, job = std::move(job)]() mutable { ReadNew(std::move(job)); });
+  }
+  const Step step = now.applied ? Step::kApply : Step::kDelete;
+  At(step, now, [this, job = std::move(job)]() mutable { Delete(std::move(job)); });
 }
 
 void Writer::Delete(JobPtr job) {
@@ -272,21 +280,30 @@ void Writer::Delete(JobPtr job) {
   }
 }
 
-// Reads each window anew and puts it there.
-void Writer::PutNew(JobPtr job) {
-  if (job->window == kWindows.size()) return Told(std::move(job), absl::OkStatus());
-  const Window window = kWindows[job->window++];
+// Each window anew, and then all of them into the cache: between the two, what was read may grow old (race 3).
+void Writer::ReadNew(JobPtr job) {
   Job& now = *job;
+  if (job->window == kWindows.size()) {
+    job->window = 0;
+    return At(Step::kSet, now, [this, job = std::move(job)]() mutable { PutNew(std::move(job)); });
+  }
+  const Window window = kWindows[job->window++];
   parts_.origin.Read(now.correction.brand, window,
-                     [this, alive = alive_, window, job = std::move(job)](absl::StatusOr<Insight> insight) mutable {
+                     [this, alive = alive_, job = std::move(job)](absl::StatusOr<Insight> insight) mutable {
                        if (!*alive) return;
                        if (!insight.ok()) return Told(std::move(job), insight.status());
-                       Put(job->correction.brand, window, *std::move(insight),
-                           options_.pattern == WritePattern::kVersionedSet,
-                           [this, alive, job](const absl::Status& status) mutable {
-                             if (*alive) status.ok() ? PutNew(std::move(job)) : Told(std::move(job), status);
-                           });
+                       job->read.push_back(*std::move(insight));
+                       ReadNew(std::move(job));
                      });
+}
+
+void Writer::PutNew(JobPtr job) {
+  if (job->window == kWindows.size()) return Told(std::move(job), absl::OkStatus());
+  const size_t index = job->window++;
+  Put(job->correction.brand, kWindows[index], std::move(job->read[index]),
+      options_.pattern == WritePattern::kVersionedSet, [this, alive = alive_, job](const absl::Status& status) mutable {
+        if (*alive) status.ok() ? PutNew(std::move(job)) : Told(std::move(job), status);
+      });
 }
 
 void Writer::Put(const std::string& brand, Window window, Insight insight, bool newer_only,
@@ -328,6 +345,7 @@ void Writer::Answer(Job& job, absl::StatusOr<uint64_t> version) {
   Done done = std::exchange(job.done, nullptr);
   if (!done) return;
   job.transaction.reset();
+  if (parts_.gate != nullptr) parts_.gate->Answered(job.actor);
   metrics_->duration.Observe(std::chrono::duration<double>(Clock::now() - job.begin).count());
   const absl::Status& status = version.status();
   const bool refused = absl::IsNotFound(status) || absl::IsAlreadyExists(status);

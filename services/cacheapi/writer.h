@@ -91,6 +91,7 @@ class Writer {
   void Committed(JobPtr job, absl::StatusOr<uint64_t> version);
   void TellCache(JobPtr job);
   void Delete(JobPtr job);
+  void ReadNew(JobPtr job);
   void PutNew(JobPtr job);
   void Put(const std::string& brand, Window window, Insight insight, bool newer_only,
            absl::AnyInvocable<void(absl::Status)> done);

@@ -79,6 +79,21 @@ inline Trial SteadyTrial(const std::string& variant, int64_t fault_ms, int repea
   return trial;
 }
 
+// 60 schedules with nothing wrong, as was derived; race 1 is closed.
+inline Exploration CleanExploration() {
+  Exploration explored;
+  explored.casts = {{"R W", 60, 5, 0, 0, 0.1, true}};
+  explored.expected = {{1, "fill against delete", false, "the lease"}};
+  return explored;
+}
+// The same, with two schedules that run into race 1.
+inline Exploration SpoiltExploration() {
+  Exploration explored = CleanExploration();
+  explored.casts = {{"R W", 60, 5, 0, 2, 0.1, true}, {"W1 W2", 60, 9, 0, 0, 0.1, true}};
+  explored.races = {{1, "fill against delete", 2, "R W", "R:get R:select W:commit W:delete R:set", "stale", {}}};
+  return explored;
+}
+
 // The lab that belongs to these trials: variants a, b and the broken c, which `caught_by` catches.
 inline Lab TestLab() {
   Lab lab;

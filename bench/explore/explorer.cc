@@ -1,0 +1,90 @@
+#include "bench/explore/explorer.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "bench/explore/diagram.h"
+#include "bench/explore/offence.h"
+#include "bench/explore/race.h"
+#include "services/runtime/base/text.h"
+#include "services/runtime/base/time.h"
+
+namespace lab::bench::explore {
+namespace {
+
+size_t LengthOf(const std::string& schedule) {
+  return static_cast<size_t>(std::count(schedule.begin(), schedule.end(), ':'));
+}
+
+// Adds a history to what was found. True when something was wrong with it.
+bool Account(const History& history, const std::string& cast, bool by_version, Exploration& found) {
+  const std::vector<Offence> offences = Offences(history);
+  std::set<int> counted;
+  for (const Offence& offence : offences) {
+    const Race race = Classify(history, offence, by_version);
+    auto place = std::lower_bound(found.races.begin(), found.races.end(), race.number,
+                                  [](const RaceFound& one, int number) { return one.race < number; });
+    if (place == found.races.end() || place->race != race.number) {
+      place = found.races.insert(place, RaceFound{race.number, race.name, 0, "", "", "", {}});
+    }
+    if (counted.insert(race.number).second) ++place->schedules;
+    const std::string schedule = Format(history.schedule());
+    if (!place->schedule.empty() && LengthOf(place->schedule) <= LengthOf(schedule)) continue;
+    place->cast = cast;
+    place->schedule = schedule;
+    place->offence = offence.text;
+    place->diagram = Diagram(history);
+  }
+  return !offences.empty();
+}
+
+}  // namespace
+
+Exploration Explore(const Explored& explored) {
+  Exploration found;
+  for (const Cast& cast : explored.casts) {
+    const Clock::time_point begin = Clock::now();
+    CastExplored one;
+    one.cast = cast.text;
+    const std::unique_ptr<World> world = explored.world(cast);
+    const absl::StatusOr<SearchCounts> counts = Search(
+        *world,
+        [&](const History& history) {
+          ++one.schedules;
+          if (Account(history, cast.text, explored.by_version, found)) ++one.offending;
+        },
+        explored.go_on);
+    one.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    if (counts.ok()) {
+      one.infeasible = counts->infeasible;
+      one.deadlocks = counts->deadlocks;
+      one.all = counts->all;
+    }
+    found.casts.push_back(one);
+    explored.tell(one);
+    if (!counts.ok()) found.problem = Concat("cast ", cast.text, ": ", counts.status().message());
+    if (counts.ok() && !counts->all) found.problem = Concat("cast ", cast.text, " was broken off");
+    if (!found.problem.empty()) break;
+  }
+  return found;
+}
+
+absl::StatusOr<Exploration> ReplayOne(const Explored& explored, const Schedule& schedule) {
+  const absl::StatusOr<Cast> cast = CastOf(schedule);
+  if (!cast.ok()) return cast.status();
+  const std::unique_ptr<World> world = explored.world(*cast);
+  const absl::StatusOr<History> history = Replay(*world, schedule);
+  if (!history.ok()) return history.status();
+  Exploration found;
+  found.replay = true;
+  found.replayed = Diagram(*history);
+  CastExplored one;
+  one.cast = cast->text;
+  one.schedules = 1;
+  one.offending = Account(*history, cast->text, explored.by_version, found) ? 1 : 0;
+  found.casts.push_back(one);
+  return found;
+}
+
+}  // namespace lab::bench::explore

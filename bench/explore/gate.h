@@ -1,0 +1,40 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "bench/explore/http_connection.h"
+
+namespace lab::bench::explore {
+
+// How the gate of one replica stands (services/cacheapi/gate_api.h).
+struct GateView {
+  bool quiet = true;
+  std::vector<std::pair<std::string, std::string>> held;  // actor and the step that it is held before
+  struct Present {
+    bool waits = false, answered = false;
+  };
+  std::map<std::string, Present> present;
+
+  // "" when it is not held.
+  std::string StepOf(const std::string& actor) const;
+};
+
+// Drives that gate. Errors as of HttpConnection; NOT_FOUND when the actor is not held, or there is no gate.
+class Gate {
+ public:
+  explicit Gate(int port) : connection_(port) {}
+  // As soon as it is quiet, and after `wait` at the latest.
+  absl::StatusOr<GateView> Look(Millis wait);
+  absl::StatusOr<GateView> Go(const std::string& actor, Millis wait) { return Ask("POST", "/gate/go", actor, wait); }
+  absl::StatusOr<GateView> Die(const std::string& actor, Millis wait) { return Ask("POST", "/gate/die", actor, wait); }
+
+ private:
+  absl::StatusOr<GateView> Ask(const char* method, const char* path, const std::string& actor, Millis wait);
+  HttpConnection connection_;
+};
+
+}  // namespace lab::bench::explore

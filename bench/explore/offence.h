@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bench/explore/history.h"
+
+namespace lab::bench::explore {
+
+// What is wrong with a schedule: a promise of the cache that it breaks.
+struct Offence {
+  enum class Kind : uint8_t {
+    kStaleAtRest,     // a tier or a replica serves what the database has replaced, and will until its TTL
+    kNeverCommitted,  // somebody was or will be served what the database never had
+    kOtherBody,       // the version is right, what it stands for is not
+    kReadYourWrites,  // a read that began after a write was acknowledged does not see it
+    kMonotonicRead,   // a read is older than one that had ended before it began
+    kLostWrite,       // a write was acknowledged, and the database does not have it
+  } kind = Kind::kStaleAtRest;
+  std::string actor;      // who was given it; "" at rest
+  int replica = 0;        // at rest
+  bool local = false;     // it comes from the cache of a process
+  uint64_t version = 0;   // what was given
+  uint64_t expected = 0;  // at least, or exactly, this
+  std::string text;       // "at rest L2 serves v1, the database has v2"
+};
+
+// All of them, what is left at rest first. All actors count as one client: who asks after another one was answered knows
+// what that one knows. Requests that overlap owe each other nothing.
+std::vector<Offence> Offences(const History& history);
+
+}  // namespace lab::bench::explore

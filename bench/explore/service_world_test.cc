@@ -1,0 +1,199 @@
+#include "bench/explore/service_world.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <thread>
+
+#include "bench/explore/explorer.h"
+#include "bench/explore/matrix.h"
+#include "bench/observe/http_get.h"
+#include "services/runtime/base/file.h"
+#include "services/runtime/base/text.h"
+#include "services/runtime/pg/test_server.h"
+#include "services/runtime/redis/test_server.h"
+
+namespace lab::bench::explore {
+namespace {
+
+using ::testing::HasSubstr;
+
+int FreePort() {
+  redis::TestServer probe;  // finds one, and leaves it
+  return probe.port();
+}
+
+// The built program, with a gate.
+class Api {
+ public:
+  Api(int redis_port, const pg::TestServer& postgres, const std::map<std::string, std::string>& set) : port_(FreePort()) {
+    folder_ = (std::filesystem::temp_directory_path() / "lab-explore-XXXXXX").string();
+    if (mkdtemp(folder_.data()) == nullptr) throw std::runtime_error("cannot make a temporary folder");
+    std::map<std::string, std::string> config = {
+        {"http.port", Concat(port_)},        {"redis.port", Concat(redis_port)}, {"postgres.port", Concat(postgres.port())},
+        {"postgres.user", postgres.user()},        {"postgres.database", postgres.database()}, {"gate.enabled", "true"},
+        {"l1.enabled", "false"},             {"fill", "plain"},                    {"l2.ttl", "1h"},
+        {"l2.lease", "1h"},                  {"l2.tombstone", "1h"},               {"writes.connections", "4"},
+        {"write.second_delete", "1ms"},
+    };
+    for (const auto& [key, value] : set) config[key] = value;
+    std::ofstream file(folder_ + "/config.yaml");
+    for (const auto& [key, value] : config) file << key << ": " << value << "\n";
+    file.close();
+    pid_ = fork();
+    if (pid_ == 0) {
+      if (freopen((folder_ + "/log").c_str(), "w", stdout) == nullptr) _exit(126);
+      dup2(1, 2);
+      execl(LAB_CACHEAPI, "cacheapi", "--config", (folder_ + "/config.yaml").c_str(), nullptr);
+      _exit(127);
+    }
+    for (int i = 0; i < 500; ++i) {
+      const auto ready = HttpGet("127.0.0.1", port_, "/readyz", Millis(100));
+      if (ready.ok() && ready->status == 200) return;
+      std::this_thread::sleep_for(Millis(10));
+    }
+    std::ifstream log(folder_ + "/log");
+    throw std::runtime_error(std::string(std::istreambuf_iterator<char>(log), {}));
+  }
+  ~Api() {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+  int port() const { return port_; }
+
+ private:
+  const int port_;
+  std::string folder_;
+  pid_t pid_ = -1;
+};
+
+class ServiceWorldTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    if (postgres_ != nullptr || !pg::TestServer::WhyNone().empty()) return;
+    postgres_ = new pg::TestServer();  // these end with the process
+    redis_ = new redis::TestServer();
+    postgres_->Query(ReadFile(LAB_SOURCE_DIR "/deploy/sql/insights/001_insights.sql").value());
+  }
+  void SetUp() override {
+    if (postgres_ == nullptr) GTEST_SKIP() << pg::TestServer::WhyNone();
+  }
+
+  // Of `replicas` processes so configured.
+  Explored In(const std::map<std::string, std::string>& set, std::vector<std::string> casts, int replicas = 1) {
+    apis_.clear();
+    for (int i = 0; i < replicas; ++i) apis_.push_back(std::make_unique<Api>(redis_->port(), *postgres_, set));
+    const auto value = [&](const char* key) { return set.count(key) > 0 ? set.at(key) : std::string(); };
+    const bool asks = value("l1.enabled") == "true" || value("fill") == "both" || value("fill") == "singleflight";
+    Explored explored;
+    for (const std::string& cast : casts) explored.casts.push_back(*ParseCast(cast));
+    explored.by_version = value("write.pattern") == "versioned_set" || value("write.pattern") == "bury";
+    explored.world = [this, asks](const Cast& cast) {
+      ServiceWorld::Options options;
+      for (const auto& api : apis_) options.http_ports.push_back(api->port());
+      options.redis_port = redis_->port();
+      options.postgres_port = postgres_->port();
+      options.login = {postgres_->user(), postgres_->database(), "explorer"};
+      options.cast = cast;
+      options.asks = asks;
+      options.prefix = Concat("x", ++worlds_, "-");
+      return std::make_unique<ServiceWorld>(options);
+    };
+    return explored;
+  }
+  // The races that all schedules of these casts run into; prints what was found.
+  std::set<int> Races(const std::map<std::string, std::string>& set, std::vector<std::string> casts, int replicas = 1) {
+    found_ = Explore(In(set, std::move(casts), replicas));
+    EXPECT_EQ(found_.problem, "");
+    for (const CastExplored& cast : found_.casts) {
+      printf("  %s: %d schedules, %d infeasible, %d offending, %.2f s\n", cast.cast.c_str(),
+             static_cast<int>(cast.schedules), static_cast<int>(cast.infeasible), static_cast<int>(cast.offending),
+             cast.seconds);
+      EXPECT_TRUE(cast.all);
+      EXPECT_EQ(cast.deadlocks, 0u);
+    }
+    std::set<int> races;
+    for (const RaceFound& race : found_.races) {
+      races.insert(race.race);
+      printf("  race %d, %s (%d): %s\n    %s\n", race.race, race.name.c_str(), static_cast<int>(race.schedules),
+             race.offence.c_str(), race.schedule.c_str());
+      for (const std::string& line : race.diagram) printf("      %s\n", line.c_str());
+    }
+    return races;
+  }
+
+  static inline pg::TestServer* postgres_ = nullptr;
+  static inline redis::TestServer* redis_ = nullptr;
+  static inline int worlds_ = 0;
+  std::vector<std::unique_ptr<Api>> apis_;
+  Exploration found_;
+};
+
+using Set = std::set<int>;
+
+TEST_F(ServiceWorldTest, ALeaseLeavesOnlyTheDeadWriter) {
+  EXPECT_EQ(Races({{"fill", "lease"}, {"write.pattern", "delete_after_commit"}}, {"R W evict die"}), (Set{4}));
+  EXPECT_EQ(found_.races[0].schedule, "R:get R:select R:set W:commit W:die");
+}
+
+TEST_F(ServiceWorldTest, DeleteBeforeUpdateIsRaceTwo) {
+  EXPECT_EQ(Races({{"fill", "lease"}, {"write.pattern", "delete_before"}}, {"R W"}), (Set{2}));
+  EXPECT_EQ(found_.races[0].schedule, "W:delete R:get R:select R:set W:commit");
+  EXPECT_EQ(found_.races[0].offence, "at rest L2 serves v1, the database has v2");
+}
+
+TEST_F(ServiceWorldTest, APlainFillLosesToADelete) {
+  EXPECT_EQ(Races({{"write.pattern", "delete_after_commit"}}, {"R W"}), (Set{1}));
+  // C(5,2) = 10 merges when the read misses; hits end earlier.
+  EXPECT_EQ(found_.casts[0].schedules, 10u);
+}
+
+TEST_F(ServiceWorldTest, WritersThatLockARowBlockEachOther) {
+  EXPECT_EQ(Races({{"fill", "lease"}, {"write.pattern", "delete_in_transaction"}}, {"W1 W2"}), (Set{}));
+  EXPECT_EQ(found_.casts[0].schedules, 2u) << "one after the other, in either order";
+  EXPECT_EQ(found_.casts[0].infeasible, 4u);
+}
+
+TEST_F(ServiceWorldTest, WhoDiesInATransactionLeavesNoLock) {
+  EXPECT_EQ(Races({{"fill", "lease"}, {"write.pattern", "delete_in_transaction"}}, {"W1 W2 die"}), (Set{}));
+  EXPECT_GT(found_.casts[0].schedules, 2u);
+}
+
+TEST_F(ServiceWorldTest, TwoWritersWhoSet) {
+  EXPECT_EQ(Races({{"fill", "lease"}, {"write.pattern", "set_after_commit"}}, {"W1 W2"}), (Set{3}));
+  EXPECT_EQ(Races({{"fill", "lease"}, {"write.pattern", "versioned_set"}}, {"W1 W2", "R W"}), (Set{}));
+}
+
+TEST_F(ServiceWorldTest, ReadersWhoJoinALoadDoNotReadThePast) {
+  EXPECT_EQ(Races({{"fill", "both"}, {"write.pattern", "delete_after_commit"}}, {"R1 R2 W"}), (Set{}));
+  EXPECT_GT(found_.casts[0].schedules, 100u);
+}
+
+TEST_F(ServiceWorldTest, AnotherReplicaIsNotTold) {
+  const Set races = Races({{"fill", "both"}, {"write.pattern", "delete_after_commit"}}, {"R1@1 R2@1 W"}, 2);
+  EXPECT_EQ(races, (Set{10}));
+}
+
+TEST_F(ServiceWorldTest, ReplaysOneSchedule) {
+  const Explored explored = In({{"fill", "lease"}, {"write.pattern", "delete_before"}}, {});
+  const absl::StatusOr<Exploration> found =
+      ReplayOne(explored, *ParseSchedule("W:delete R:get R:select R:set W:commit"));
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_EQ(found->races.size(), 1u);
+  EXPECT_EQ(found->races[0].race, 2);
+  EXPECT_THAT(found->replayed.back(), HasSubstr("commit v2 => v2"));
+  const absl::Status wrong = ReplayOne(explored, *ParseSchedule("W:commit")).status();
+  EXPECT_THAT(std::string(wrong.message()), HasSubstr("W:commit, cannot be made there; what can: W:delete"));
+}
+
+}  // namespace
+}  // namespace lab::bench::explore
