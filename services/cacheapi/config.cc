@@ -81,7 +81,7 @@ void DeclareReads(app::Schema& schema, Options& options) {
   schema.Duration("request.deadline", &options.request_deadline, Millis(1), minutes(10), "Bound on every read");
   schema.Bool("key.window", &options.reader.window_in_key,
               "Broken on purpose when false: the windows of a brand read each other's answer");
-  schema.Bool("fill.cancelled_with_request", &options.reader.cancel_with_request,
+  schema.Bool("request.cancels_fill", &options.reader.cancel_with_request,
               "Broken on purpose: a load whose request has gone is thrown away");
 }
 
