@@ -181,6 +181,9 @@ class FeedsTest : public PathsTest {
     return {outcome->answer.value.version, std::string(Name(outcome->answer.via))};
   }
   uint64_t VersionAt(Node& node) { return Got(node).first; }
+  static uint64_t VersionThere() {
+    return std::stoull(postgres_->Query("SELECT version FROM brand_state WHERE brand_id = 'acme'"));
+  }
   bool InL2() { return redis_server_->Command({"EXISTS", CacheKey("acme", kDefaultWindow)}) == "1"; }
   // Read, and in every tier.
   void Fill(Node& node) {

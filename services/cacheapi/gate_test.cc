@@ -93,11 +93,11 @@ TEST_F(GateTest, WhatIsSetIsWhatWasReadBefore) {
 TEST_F(GateTest, WhatIsAppliedIsHeldOnlyWhenAsked) {
   Process& process = Start(LeasedReads(), {});
   bool applied = false;
-  process.writer.Apply("acme", 2, [&](const absl::Status& status) { applied = status.ok(); });
+  process.writer.Apply("acme", 2, "", [&](const absl::Status& status) { applied = status.ok(); });
   ASSERT_TRUE(RunUntil([&] { return applied; }));
   gate_.HoldAppliers(true);
   applied = false;
-  process.writer.Apply("acme", 2, [&](const absl::Status& status) { applied = status.ok(); });
+  process.writer.Apply("acme", 2, "", [&](const absl::Status& status) { applied = status.ok(); });
   EXPECT_EQ(HeldAt("apply"), Step::kApply);
   EXPECT_THAT(Steps("apply"), ElementsAre("apply"));
   EXPECT_TRUE(applied);

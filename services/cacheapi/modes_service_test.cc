@@ -82,9 +82,9 @@ class ModesServiceTest : public ModesTest {
   void Serve(Sets sets) {
     sets.insert(sets.begin(), {{"redis.port", std::to_string(redis_server_->port())},
                                {"redis.deadline", "2s"},
-                               {"pg.port", std::to_string(postgres_->port())},
-                               {"pg.database", postgres_->database()},
-                               {"pg.user", postgres_->user()},
+                               {"postgres.port", std::to_string(postgres_->port())},
+                               {"postgres.database", postgres_->database()},
+                               {"postgres.user", postgres_->user()},
                                {"origin.deadline", "5s"},
                                {"writes.deadline", "5s"},
                                {"request.deadline", "8s"}});

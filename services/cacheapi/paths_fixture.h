@@ -28,7 +28,7 @@ class PathsTest : public async::LoopTest {
           reader({test.loop_, local, &*test.shared_, *test.origin_, flights, &test.gate_, modes}, reads, metrics, 7),
           writer(
               {test.loop_, *test.origin_, &*test.shared_, &test.gate_,
-               [this](std::string_view brand, uint64_t version) { reader.Invalidate(brand, version); }, modes.versions},
+               [this](std::string_view brand, uint64_t version) { reader.Invalidate(brand, version); }, nullptr, modes.versions},
               writes, metrics) {}
     obs::Metrics metrics;
     LocalCache local;

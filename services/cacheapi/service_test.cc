@@ -102,7 +102,10 @@ TEST_F(ServiceTest, AnswersCarryTheInsightWithVersionViaAgeAndFreshness) {
   EXPECT_EQ(first.via(), v1::VIA_ORIGIN);
   EXPECT_EQ(first.freshness(), v1::FRESHNESS_FRESH);
   EXPECT_GT(first.fresh_for().seconds() + first.fresh_for().nanos(), 0);
-  ASSERT_TRUE(Get("acme", "1h", &second).ok());
+  // L1 holds it once Redis has taken it.
+  do {
+    ASSERT_TRUE(Get("acme", "1h", &second).ok());
+  } while (second.via() == v1::VIA_L2);
   EXPECT_EQ(second.via(), v1::VIA_L1);
   EXPECT_EQ(second.insight().SerializeAsString(), first.insight().SerializeAsString());
   EXPECT_TRUE(second.has_age());
