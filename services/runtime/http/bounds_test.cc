@@ -118,6 +118,8 @@ TEST_F(ServerTest, EverybodyBeyondTheBoundIsToldSo) {
   EXPECT_EQ(Metric("http_refused_connections_total"), 300);
   AnswerWaiting();
   EXPECT_TRUE(one.ReadUntil("finally").ends_with("finally"));
+  EXPECT_THAT(Ask(kGet), StartsWith("HTTP/1.1 200"))
+      << "who has been refused, and is still there, takes nobody's place";
 }
 
 TEST_F(ServerTest, HalfSentRequestsDoNotKeepOthersOut) {

@@ -35,6 +35,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool streaming() const { return state_ == State::kStreaming; }
   // Whether no complete request of it is waiting for its answer, and since when: the connect or the last answer.
   bool awaits_request() const { return state_ == State::kIdle || state_ == State::kReading; }
+  // Whether it has been answered for the last time, and is only given the time to read that.
+  bool lingering() const { return state_ == State::kLingering; }
   Clock::time_point waiting_since() const { return waiting_since_; }
   void OnSent(absl::AnyInvocable<void()> callback) { sent_ = std::move(callback); }
   void OnEnd(absl::AnyInvocable<void()> callback) { ended_ = std::move(callback); }

@@ -43,7 +43,9 @@ class Core : public std::enable_shared_from_this<Core> {
   const Route* Find(const std::string& path) const;
   void Accept();
   void Accepted(boost::asio::ip::tcp::socket socket);
-  void Shed();
+  size_t Serving() const;
+  // Closes the one that waits or lingers for longest; false when there is none.
+  bool CloseOldest(bool lingering);
   void MaybeDrained();
 
   async::Loop& loop_;

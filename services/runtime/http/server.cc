@@ -119,11 +119,16 @@ void Core::Accepted(tcp::socket socket) {
   boost::system::error_code ignored;
   socket.set_option(tcp::no_delay(true), ignored);
   const size_t bound = static_cast<size_t>(std::max(options_.max_connections, 1));
-  if (connections_.size() >= bound) Shed();
-  const bool refuse = connections_.size() >= bound;
+  bool refuse = false;
+  if (connections_.size() >= bound && Serving() >= bound) {
+    // Makes room: otherwise clients that send half a request and wait would keep health checks and scrapes out.
+    refuse = !CloseOldest(false);
+    if (!refuse && shed_ != nullptr) shed_->Increment();
+  }
   if (refuse && refused_ != nullptr) refused_->Increment();
   if (connections_.size() >= bound + kRefusedAtOnce) {
-    return RefuseInPassing(std::move(socket), options_.max_connections);
+    if (refuse) return RefuseInPassing(std::move(socket), options_.max_connections);
+    CloseOldest(true);
   }
   const auto connection = std::make_shared<Connection>(std::move(socket), shared_from_this());
   connections_.insert(connection);
@@ -135,16 +140,19 @@ void Core::Accepted(tcp::socket socket) {
   }
 }
 
-// Makes room: otherwise clients that send half a request and wait would keep health checks and scrapes out.
-void Core::Shed() {
+size_t Core::Serving() const {
+  return static_cast<size_t>(std::count_if(connections_.begin(), connections_.end(),
+                                           [](const auto& connection) { return !connection->lingering(); }));
+}
+
+bool Core::CloseOldest(bool lingering) {
   std::shared_ptr<Connection> oldest;
   for (const auto& connection : connections_) {
-    if (!connection->awaits_request()) continue;
+    if (!(lingering ? connection->lingering() : connection->awaits_request())) continue;
     if (oldest == nullptr || connection->waiting_since() < oldest->waiting_since()) oldest = connection;
   }
-  if (oldest == nullptr) return;
-  if (shed_ != nullptr) shed_->Increment();
-  oldest->Close();
+  if (oldest != nullptr) oldest->Close();
+  return oldest != nullptr;
 }
 
 const Core::Route* Core::Find(const std::string& path) const {
