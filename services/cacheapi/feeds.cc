@@ -109,7 +109,7 @@ void Feeds::Stop() {
 void Feeds::Enqueue(const Correction& correction, absl::AnyInvocable<void(absl::Status)> done) {
   if (queue_) return queue_->Append(correction, std::move(done));
   parts_.loop.Post([done = std::move(done)]() mutable {
-    done(absl::FailedPreconditionError("there is no queue of writes, or it has been closed"));
+    done(absl::UnavailableError("there is no queue of writes, or it has been closed"));
   });
 }
 

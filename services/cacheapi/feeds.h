@@ -65,7 +65,7 @@ class Feeds {
   // Once, when everything that they call is there.
   void Start(uint64_t seed);
   void Stop();
-  // As WriteQueue::Append; FAILED_PRECONDITION when there is no queue.
+  // As WriteQueue::Append; UNAVAILABLE when there is no queue.
   void Enqueue(const Correction& correction, absl::AnyInvocable<void(absl::Status)> done);
 
  private:

@@ -187,6 +187,7 @@ TEST_F(FeedsServiceTest, WriteBehindWithoutALogIsRefused) {
     refused = Put(process);
     RunFor(Millis(5));
   }
+  EXPECT_THAT(refused, HasSubstr("503 Service Unavailable"));
   EXPECT_THAT(refused, HasSubstr("it needs appendonly yes, appendfsync always"));
   EXPECT_EQ(VersionThere(), 1u);
 }

@@ -21,5 +21,6 @@ extern const char kQueueAppendScript[];
 extern const char kQueueDoneScript[];
 extern const char kQueueHoldScript[];
 extern const char kQueueStateScript[];
+extern const char kQueueTakeScript[];
 
 }  // namespace lab::cacheapi

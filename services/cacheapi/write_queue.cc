@@ -91,6 +91,7 @@ WriteQueue::WriteQueue(Parts parts, Options options, obs::Metrics& metrics, uint
       metrics_(metrics),
       append_(kQueueAppendScript, "queue_append"),
       done_(kQueueDoneScript, "queue_done"),
+      take_(kQueueTakeScript, "queue_take"),
       hold_(kQueueHoldScript, "queue_hold"),
       state_(kQueueStateScript, "queue_state"),
       durable_(NotKnownYet()),
@@ -115,7 +116,8 @@ WriteQueue::~WriteQueue() { *alive_ = false; }
 
 void WriteQueue::Append(const Correction& correction, absl::AnyInvocable<void(absl::Status)> done) {
   if (!durable_.ok()) {
-    return parts_.loop.Post([done = std::move(done), why = durable_]() mutable { done(why); });
+    const absl::Status why = absl::UnavailableError(durable_.message());
+    return parts_.loop.Post([done = std::move(done), why]() mutable { done(why); });
   }
   const std::string most = std::to_string(options_.most_waiting), posts = std::to_string(correction.posts);
   const std::array<std::string_view, 1> keys = {options_.stream};
@@ -190,7 +192,10 @@ void WriteQueue::AskTurn() {
   const std::array<std::string_view, 2> arguments = {token_, length};
   parts_.redis.Eval(hold_, keys, arguments, [this, alive = alive_, asked](absl::StatusOr<redis::Reply> reply) {
     if (!*alive || !reply.ok()) return;
-    if (reply->integer() == 2) rest_taken_over_ = false;
+    if (reply->integer() == 2) {
+      ++turn_;
+      rest_taken_over_ = false;
+    }
     turn_until_ = reply->integer() == 0 ? Clock::time_point{} : asked + options_.hold;
   });
 }
@@ -208,42 +213,38 @@ void WriteQueue::Work() {
   if (working_) return;
   if (!HasTurn() || !parts_.redis.connected()) return After(options_.idle);
   working_ = true;
-  rest_taken_over_ ? TakeNew() : TakeOver();
+  Take();
 }
 
-// The oldest that somebody has taken and not ended.
-void WriteQueue::TakeOver() {
+// First the oldest that somebody has taken and not ended.
+void WriteQueue::Take() {
+  const bool over = !rest_taken_over_;
   const std::string most = std::to_string(options_.batch);
-  const std::array<std::string_view, 8> claim = {"XAUTOCLAIM", options_.stream, kGroup,  kConsumer,
-                                                 "0",          "0-0",           "COUNT", most};
-  parts_.redis.Command(claim, [this, alive = alive_](absl::StatusOr<redis::Reply> reply) {
-    if (!*alive) return;
-    if (!reply.ok()) return Has(reply.status(), "NOGROUP") ? MakeGroup() : Failed(reply.status());
-    if (reply->size() < 2) return Failed(absl::InternalError("not a reply to XAUTOCLAIM"));
-    const redis::Reply entries = (*reply)[1];
-    if (entries.size() == 0 && (*reply)[0].text() == "0-0") {
-      rest_taken_over_ = true;
-      return TakeNew();
-    }
-    metrics_.taken_over.Increment(static_cast<double>(entries.size()));
-    Taken(entries);
-  });
+  const std::array<std::string_view, 2> keys = {options_.stream, turn_key_};
+  const std::array<std::string_view, 5> arguments = {token_, kGroup, kConsumer, most, over ? "1" : "0"};
+  parts_.redis.Eval(take_, keys, arguments,
+                    [this, alive = alive_, over, turn = turn_](absl::StatusOr<redis::Reply> reply) {
+                      if (!*alive) return;
+                      if (!reply.ok()) return Has(reply.status(), "NOGROUP") ? MakeGroup() : Failed(reply.status());
+                      if (reply->size() != 3) {  // the turn is lost
+                        turn_until_ = {};
+                        return Rest(options_.idle);
+                      }
+                      const redis::Reply entries = (*reply)[2];
+                      if (over) metrics_.taken_over.Increment(static_cast<double>(entries.size()));
+                      if (entries.size() > 0) return Taken(entries);
+                      if (over) {
+                        rest_taken_over_ = turn == turn_ && (*reply)[1].text() == "0-0";
+                        return Take();
+                      }
+                      failed_ = 0;
+                      Rest(Doubled(options_.poll, idle_++, options_.idle));
+                    });
 }
 
-void WriteQueue::TakeNew() {
-  const std::string most = std::to_string(options_.batch);
-  const std::array<std::string_view, 9> read = {"XREADGROUP", "GROUP",   kGroup,          kConsumer, "COUNT",
-                                                most,         "STREAMS", options_.stream, ">"};
-  parts_.redis.Command(read, [this, alive = alive_](absl::StatusOr<redis::Reply> reply) {
-    if (!*alive) return;
-    if (!reply.ok()) return Has(reply.status(), "NOGROUP") ? MakeGroup() : Failed(reply.status());
-    if (reply->size() == 0) {
-      working_ = false;
-      failed_ = 0;
-      return After(Doubled(options_.poll, idle_++, options_.idle));
-    }
-    Taken((*reply)[0][1]);
-  });
+void WriteQueue::Rest(Nanos wait) {
+  working_ = false;
+  After(wait);
 }
 
 void WriteQueue::MakeGroup() {
@@ -251,8 +252,7 @@ void WriteQueue::MakeGroup() {
   parts_.redis.Command(make, [this, alive = alive_](absl::StatusOr<redis::Reply> reply) {
     if (!*alive) return;
     if (!reply.ok() && !Has(reply.status(), "BUSYGROUP")) return Failed(reply.status());
-    working_ = false;
-    Work();
+    Take();
   });
 }
 
@@ -268,10 +268,7 @@ void WriteQueue::Taken(const redis::Reply& entries) {
     if (!entry.readable) entry.refused = absl::DataLossError("not a write");
     batch_.push_back(std::move(entry));
   }
-  if (batch_.empty()) {
-    working_ = false;
-    return After(options_.poll);
-  }
+  if (batch_.empty()) return Rest(options_.poll);
   if (parts_.gate == nullptr) return Commit();
   parts_.gate->Arrive(options_.actor, Step::kCommit, [this, alive = alive_] {
     if (*alive) Commit();
@@ -362,9 +359,8 @@ void WriteQueue::Finish() {
       metrics_.refused.Increment(refused);
       obs::Log(obs::Level::kError, "cacheapi_write_queue_refused", {{"writes", refused}, {"stream", refused_key_}});
     }
-    working_ = false;
     failed_ = 0;
-    After(batch_.size() == static_cast<size_t>(options_.batch) ? Nanos(0) : options_.poll);
+    Rest(batch_.size() == static_cast<size_t>(options_.batch) ? Nanos(0) : options_.poll);
   });
 }
 
@@ -372,9 +368,8 @@ void WriteQueue::Finish() {
 void WriteQueue::Failed(const absl::Status& why) {
   metrics_.failures.Increment();
   if (failed_ == 0) obs::Log(obs::Level::kWarn, "cacheapi_write_queue_batch_failed", {{"reason", why.ToString()}});
-  working_ = false;
   rest_taken_over_ = false;
-  After(Doubled(options_.poll, failed_++, options_.retry));
+  Rest(Doubled(options_.poll, failed_++, options_.retry));
 }
 
 }  // namespace lab::cacheapi

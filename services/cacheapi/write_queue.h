@@ -28,18 +28,19 @@ namespace lab::cacheapi {
 //
 // Not lost (race 19). The acknowledgement is given when the entry is in the stream, and the stream on the disk: Redis
 // must run with appendonly yes and appendfsync always, which this asks for at each new connection and each second;
-// otherwise every write is refused with FAILED_PRECONDITION, which says what to set (UNAVAILABLE before the first
-// answer). An entry leaves the stream (XACK, XDEL) only once its transaction has committed and the cache has been told.
-// Applied once: by request id, as every write (Origin::WriteAll), however often an entry is taken. So request ids that
-// have been applied must be kept for longer than any process sleeps.
-// In order. One process at a time applies (a turn in Redis, `hold` long, renewed), a batch after the other; who gets
-// the turn anew first takes over what others had taken and not ended (XAUTOCLAIM), oldest first. One that has lost its
-// turn without knowing (it was paused) repeats at most its own batch, all of whose writes are older than any that its
-// successor has taken from behind it, and have been applied: they change nothing. So writes of a brand are applied in
-// the order in which they were acknowledged.
+// otherwise, and before the first answer, every write is refused in plain words. An entry leaves the stream (XACK,
+// XDEL) only once its transaction has committed and the cache has been told.
 //
-// Errors of Append, beside those of redis::Client: FAILED_PRECONDITION not durable, RESOURCE_EXHAUSTED the queue is
-// full.
+// Applied once. By request id, as every write (Origin::WriteAll), however often an entry is taken. So request ids that
+// have been applied must be kept for longer than any process sleeps.
+//
+// In order. One process at a time applies (a turn in Redis, `hold` long, renewed), a batch after the other. Who gets
+// the turn anew first takes over what others had taken and not ended (XAUTOCLAIM), oldest first, and entries are given
+// only to who has the turn at that moment. One that has lost it without knowing (it was paused) repeats at most its
+// last batch: its successor has applied that, or is about to, before anything newer, so that a late repetition changes
+// nothing. So writes of a brand are applied in the order in which they were acknowledged.
+//
+// Errors of Append, beside those of redis::Client: UNAVAILABLE not durable, RESOURCE_EXHAUSTED the queue is full.
 //   cacheapi_write_queue_depth, cacheapi_write_queue_age_seconds   of the oldest entry; both of all processes
 //   cacheapi_write_queue_durable                                   1 when writes are taken
 //   cacheapi_write_queue_applied_total, cacheapi_write_queue_refused_total, cacheapi_write_queue_taken_over_total,
@@ -72,7 +73,7 @@ class WriteQueue {
 
   // OK: it stands there. DEADLINE_EXCEEDED, ABORTED: it may.
   void Append(const Correction& correction, absl::AnyInvocable<void(absl::Status)> done);
-  // OK, or why no write is taken, in plain words.
+  // OK; FAILED_PRECONDITION: it is known that Redis may forget, and what to set; UNAVAILABLE: not known yet.
   const absl::Status& durable() const { return durable_; }
 
  private:
@@ -95,8 +96,7 @@ class WriteQueue {
   // The worker.
   bool HasTurn() const { return Clock::now() < turn_until_; }
   void Work();
-  void TakeOver();
-  void TakeNew();
+  void Take();
   void MakeGroup();
   void Taken(const redis::Reply& entries);
   void Commit();
@@ -107,15 +107,17 @@ class WriteQueue {
   void TellCache();
   void Finish();
   void Failed(const absl::Status& why);
+  void Rest(Nanos wait);
   void After(Nanos wait);
 
   const Parts parts_;
   const Options options_;
   const std::string turn_key_, refused_key_, token_;
   Metrics metrics_;
-  const redis::Script append_, done_, hold_, state_;
+  const redis::Script append_, done_, take_, hold_, state_;
   absl::Status durable_;
   Clock::time_point turn_until_{};
+  uint64_t turn_ = 0;  // how often it was got anew
   bool working_ = false;
   bool rest_taken_over_ = false;  // what others had taken is ended: new ones may be
   std::vector<Entry> batch_;

@@ -83,7 +83,7 @@ TEST_F(WriteQueueTest, ARedisThatMayForgetIsRefusedInPlainWords) {
   server_.Command({"CONFIG", "SET", "appendfsync", "everysec"});
   ASSERT_TRUE(RunUntil([&] { return !node.queue->durable().ok(); })) << "it is asked for now and then";
   const absl::Status refused = Acknowledged(node);
-  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(refused.message()), HasSubstr("it needs appendfsync always"));
   EXPECT_EQ(node.Metric("cacheapi_write_queue_durable"), 0);
   server_.Command({"CONFIG", "SET", "appendfsync", "always"});
@@ -144,6 +144,19 @@ TEST_F(WriteQueueTest, IsAppliedOnceHoweverOftenItIsTaken) {
   AllApplied();
   EXPECT_EQ(VersionOf("acme"), "3");
   EXPECT_EQ(postgres_->Query("SELECT posts FROM correction WHERE brand_id = 'acme'"), "2");
+}
+
+// A paused worker asks for entries, and its command comes to Redis after its turn has passed to another.
+TEST_F(WriteQueueTest, WhoHasLostItsTurnIsGivenNothing) {
+  Node& paused = StartQueue(Options());
+  RunFor(Millis(50));
+  server_.Command({"SET", "cacheapi:writes:turn", "another", "PX", "5000"});
+  EXPECT_TRUE(Acknowledged(paused).ok());
+  RunFor(Millis(100));
+  EXPECT_EQ(Waiting(), "1");
+  EXPECT_EQ(server_.Command({"XPENDING", "cacheapi:writes", "appliers"}).substr(0, 1), "0");
+  server_.Command({"DEL", "cacheapi:writes:turn"});
+  AllApplied();
 }
 
 TEST_F(WriteQueueTest, KeepsTheOrderOfABrandThroughChangesOfWorker) {
