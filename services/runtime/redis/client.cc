@@ -58,6 +58,8 @@ void Client::WhenReady(absl::AnyInvocable<void(absl::Status)> callback) {
   if (connected() || !impl_->refusal.ok()) impl_->SettleReady(impl_->refusal);
 }
 
+void Client::OnConnection(std::function<void(bool)> hook) { impl_->on_connection.push_back(std::move(hook)); }
+
 async::Breaker::State Client::breaker_state() const { return impl_->breaker.state(); }
 
 void Client::Close() { impl_->Close(); }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -107,6 +108,9 @@ class Client {
   // Calls back once: OK at the first connection, or refusal(), or ABORTED at Close. A service waits for it, for a
   // bounded time, to fail at its start when refused. Never runs inside this call.
   void WhenReady(absl::AnyInvocable<void(absl::Status)> callback);
+  // Called from then on whenever a connection stands (true), and when one that stood has been lost (false): what a
+  // connection knew of us, or we of it, ended with it. Hooks add up and stay until Close; they may issue operations.
+  void OnConnection(std::function<void(bool stands)> hook);
   async::Breaker::State breaker_state() const;
   // Fails everything outstanding with ABORTED (the callbacks run inside Close), closes, and never reconnects.
   // Operations issued from then on are UNAVAILABLE. Call on the loop's thread before the loop is destroyed.

@@ -264,6 +264,13 @@ void Client::Impl::OnReady() {
   refusal = absl::OkStatus();
   breaker.Connected();
   SettleReady(refusal);
+  TellConnection(true);
+}
+
+void Client::Impl::OnLost() { TellConnection(false); }
+
+void Client::Impl::TellConnection(bool stands) {
+  for (size_t i = 0; i < on_connection.size() && !closed; ++i) on_connection[i](stands);
 }
 
 void Client::Impl::OnRefused(const absl::Status& refused) {

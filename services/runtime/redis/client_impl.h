@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -47,6 +48,8 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
 
   // Ending.
   void OnReady() override;
+  void OnLost() override;
+  void TellConnection(bool stands);
   void OnRefused(const absl::Status& refused) override;
   void OnReply(Connection& connection, void* token, const redisReply* reply) override;
   void Deliver(Operation* operation, const redisReply* reply, Clock::time_point now);
@@ -89,6 +92,7 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
   bool turn_requested = false;
 
   absl::Status refusal;
+  std::vector<std::function<void(bool)>> on_connection;
   std::vector<absl::AnyInvocable<void(absl::Status)>> when_ready;
 
   // Made once: a status with a text costs an allocation, and an outage needs many.

@@ -190,9 +190,11 @@ void Connection::ConnectLater() {
     obs::Log(obs::Level::kWarn, ever_ready_ ? "redis_connection_lost" : "redis_connect_failed",
              {{"address", Address()}, {"reason", error_}});
   }
+  const bool stood = ready_at_ != Clock::time_point{};
   const Nanos delay = backoff_.Next(ready_at_, Clock::now());
   ready_at_ = {};
   ArmTimer(delay, &Connection::Connect);
+  if (stood) listener_->OnLost();
 }
 
 void Connection::Suspect(Clock::time_point now) {

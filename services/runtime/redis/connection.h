@@ -35,6 +35,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
    public:
     virtual ~Listener() = default;
     virtual void OnReady() = 0;
+    // It was ready, and is not any more.
+    virtual void OnLost() = 0;
     // It was not ready (kept until it is): the server is of no use to us, in plain words.
     virtual void OnRefused(const absl::Status& refusal) = 0;
     // The answer to a token of Send, in order; null when the connection was lost before it. Runs inside hiredis.
