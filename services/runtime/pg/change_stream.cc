@@ -68,6 +68,7 @@ struct ChangeStream::Impl : std::enable_shared_from_this<ChangeStream::Impl> {
         confirm_timer(l.io()) {}
 
   void Connect();
+  void Begin();
   void Send(State next, const std::string& sql);
   void Watch();
   void OnReadable();
@@ -76,6 +77,7 @@ struct ChangeStream::Impl : std::enable_shared_from_this<ChangeStream::Impl> {
   void TakeCopied();
   bool TakeMessage(std::string_view message);
   void TakeTransaction();
+  bool TakeIdle();
   void Confirm();
   void ConfirmLater();
   void Flush();
@@ -100,6 +102,7 @@ struct ChangeStream::Impl : std::enable_shared_from_this<ChangeStream::Impl> {
   uint64_t generation = 0;  // of the connection: handlers of an older one do nothing
   PgOutput output;
   Lsn seen = 0;       // behind the last message
+  Lsn told = 0;       // behind the last transaction that the listener was given
   Lsn confirmed = 0;  // behind the last transaction that was taken care of
   bool held_back = false;  // one was not: nothing is confirmed until it comes again
   bool ever = false;
@@ -117,9 +120,17 @@ void ChangeStream::Impl::Connect() {
     descriptor.assign(PQsocket(connection.get()), error);
     if (error) return Drop(absl::UnavailableError(error.message()));
     Watch();
+    if (!options.make_slot) return Begin();
     Send(State::kMakingSlot, Concat("CREATE_REPLICATION_SLOT ", Quoted(options.slot),
                                     options.temporary ? " TEMPORARY" : "", " LOGICAL pgoutput NOEXPORT_SNAPSHOT"));
   });
+}
+
+// From what was confirmed last: of that the slot itself keeps the place.
+void ChangeStream::Impl::Begin() {
+  Send(State::kStarting,
+       absl::StrFormat("START_REPLICATION SLOT %s LOGICAL %X/%X (proto_version '1', publication_names '%s')",
+                       Quoted(options.slot), confirmed >> 32, confirmed & 0xffffffffu, Quoted(options.publication)));
 }
 
 void ChangeStream::Impl::Send(State next, const std::string& sql) {
@@ -158,12 +169,7 @@ void ChangeStream::Impl::OnReadable() {
 bool ChangeStream::Impl::TakeResult() {
   const ResultPtr result(PQgetResult(connection.get()));
   if (result == nullptr) {  // the end of a command
-    if (state == State::kMakingSlot) {
-      // From what was confirmed last: of that the slot itself keeps the place.
-      Send(State::kStarting,
-           absl::StrFormat("START_REPLICATION SLOT %s LOGICAL %X/%X (proto_version '1', publication_names '%s')",
-                           Quoted(options.slot), confirmed >> 32, confirmed & 0xffffffffu, Quoted(options.publication)));
-    }
+    if (state == State::kMakingSlot) Begin();
     return false;
   }
   const ExecStatusType status = PQresultStatus(result.get());
@@ -182,6 +188,7 @@ void ChangeStream::Impl::Stand() {
   state = State::kStreaming;
   stood_at = Clock::now();
   held_back = false;
+  seen = told = 0;
   output = PgOutput();
   if (ever) reconnects.Increment();
   ever = true;
@@ -208,8 +215,15 @@ bool ChangeStream::Impl::TakeMessage(std::string_view message) {
   if (!message.empty() && message[0] == 'k' && message.size() >= kKeepaliveSize) {
     seen = std::max(seen, ReadNumber(message, 1));
     // Nothing of ours was in what lies between: confirming it lets the server forget it.
-    if (!held_back && !output.open()) confirmed = std::max(confirmed, seen);
-    if (message[kKeepaliveSize - 1] != 0) Confirm();
+    const bool answer = message[kKeepaliveSize - 1] != 0;
+    if (!held_back && !output.open()) {
+      if (options.confirm_by_hand) {
+        if (!TakeIdle()) return false;
+      } else {
+        confirmed = std::max(confirmed, seen);
+      }
+    }
+    if (answer) Confirm();
     return true;
   }
   if (message.empty() || message[0] != 'w' || message.size() < kDataHeader) return false;
@@ -229,11 +243,22 @@ void ChangeStream::Impl::TakeTransaction() {
   const bool done = listener.on_transaction(transaction);
   if (at != generation) return;
   if (done) {
-    confirmed = std::max(confirmed, transaction.end);
+    told = std::max(told, transaction.end);
+    if (!options.confirm_by_hand) confirmed = std::max(confirmed, transaction.end);
   } else {
     held_back = true;
     Drop(absl::UnavailableError("a transaction could not be taken care of"));
   }
+}
+
+// False when the listener has ended the stream, or cannot take it.
+bool ChangeStream::Impl::TakeIdle() {
+  if (seen <= told) return true;
+  told = seen;
+  CommittedTransaction nothing;
+  nothing.end = seen;
+  const uint64_t at = generation;
+  return listener.on_transaction(nothing) && at == generation;
 }
 
 // Standby status update: what was written, flushed and applied here; all of it is what was confirmed.
@@ -295,6 +320,7 @@ ChangeStream::~ChangeStream() { Close(); }
 
 bool ChangeStream::connected() const { return impl_->state == Impl::State::kStreaming; }
 Lsn ChangeStream::confirmed() const { return impl_->confirmed; }
+void ChangeStream::Confirm(Lsn upto) { impl_->confirmed = std::max(impl_->confirmed, upto); }
 void ChangeStream::Close() { impl_->Close(); }
 
 }  // namespace lab::pg

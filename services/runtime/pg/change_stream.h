@@ -29,15 +29,20 @@ class ChangeStream {
     std::string database = "insights";
     std::string user = "lab";
     std::string password;     // from the environment only
-    std::string slot;         // made when it is not there
+    std::string slot;
+    bool make_slot = true;    // when it is not there; otherwise the stream waits until somebody has made it
     std::string publication;  // which tables: made by a migration
     bool temporary = false;   // the slot goes with the connection, and what happens meanwhile is never told
+    // What has been taken care of is said by Confirm, later than on_transaction. Places behind which nothing of ours lies
+    // come as transactions without changes, so that the log behind them can be forgotten too.
+    bool confirm_by_hand = false;
     Nanos connect_timeout = Millis(2000);
     Nanos confirm_every = Millis(1000);
     async::Backoff::Options reconnect;
   };
   struct Listener {
-    // Returns whether it has been taken care of: then it is confirmed, and does not come again.
+    // Returns whether it has been taken care of: then it is confirmed, and does not come again. False, also by hand: the
+    // stream begins again at what was confirmed.
     std::function<bool(const CommittedTransaction&)> on_transaction;
     // The stream stands (again): from here on nothing is missed. With a temporary slot what happened before may have been.
     std::function<void()> on_connected;
@@ -50,6 +55,8 @@ class ChangeStream {
   ChangeStream& operator=(const ChangeStream&) = delete;
 
   bool connected() const;
+  // By hand: everything up to here has been taken care of. Told to the server within confirm_every.
+  void Confirm(Lsn upto);
   Lsn confirmed() const;
   void Close();
 

@@ -31,8 +31,10 @@ class ChangeStreamTest : public ClientTest {
     }
   }
 
-  void Open(bool temporary = false) {
+  void Open(bool temporary = false, bool by_hand = false) {
     ChangeStream::Options options;
+    options.make_slot = !by_hand;
+    options.confirm_by_hand = by_hand;
     options.port = server_->port();
     options.user = server_->user();
     options.database = server_->database();
@@ -48,6 +50,11 @@ class ChangeStreamTest : public ClientTest {
                                                const auto key = change.columns.find("key");
                                                if (key != change.columns.end()) keys_.push_back(key->second);
                                              }
+                                             if (transaction.changes.empty()) {
+                                               ++idle_;
+                                             } else {
+                                               ends_.push_back(transaction.end);
+                                             }
                                              last_ = transaction;
                                              return true;
                                            },
@@ -58,7 +65,8 @@ class ChangeStreamTest : public ClientTest {
   std::optional<ChangeStream> stream_;
   std::vector<std::string> keys_;
   CommittedTransaction last_;
-  int connected_ = 0, refuse_ = 0;
+  std::vector<Lsn> ends_;
+  int connected_ = 0, refuse_ = 0, idle_ = 0;
 };
 
 TEST_F(ChangeStreamTest, TellsWhatHasCommittedInOrder) {
@@ -117,6 +125,45 @@ TEST_F(ChangeStreamTest, ATemporarySlotGoesWithItsConnection) {
   EXPECT_EQ(server_->Admin("SELECT count(*) FROM pg_replication_slots"), "1");
   stream_.reset();
   ASSERT_TRUE(RunUntil([&] { return server_->Admin("SELECT count(*) FROM pg_replication_slots") == "0"; }));
+}
+
+TEST_F(ChangeStreamTest, ASlotThatItMayNotMakeIsWaitedFor) {
+  Open(false, true);
+  RunFor(Millis(150));
+  EXPECT_EQ(connected_, 0);
+  EXPECT_EQ(server_->Admin("SELECT count(*) FROM pg_replication_slots"), "0");
+  server_->Query("SELECT pg_create_logical_replication_slot('test_slot', 'pgoutput')");
+  ASSERT_TRUE(RunUntil([&] { return connected_ == 1; }));
+}
+
+TEST_F(ChangeStreamTest, ByHandNothingIsConfirmedBeforeItIsSaid) {
+  server_->Query("SELECT pg_create_logical_replication_slot('test_slot', 'pgoutput')");
+  Open(false, true);
+  ASSERT_TRUE(RunUntil([&] { return connected_ == 1; }));
+  server_->Query("INSERT INTO counter VALUES ('a', 1)");
+  server_->Query("INSERT INTO counter VALUES ('b', 1)");
+  ASSERT_TRUE(RunUntil([&] { return ends_.size() == 2; }));
+  stream_->Confirm(ends_[0]);
+  RunFor(Millis(100));
+  EXPECT_EQ(stream_->confirmed(), ends_[0]);
+  keys_.clear();
+  server_->Admin("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active");
+  ASSERT_TRUE(RunUntil([&] { return connected_ == 2 && !keys_.empty(); }));
+  EXPECT_THAT(keys_, ElementsAre("b"));
+}
+
+TEST_F(ChangeStreamTest, ByHandPlacesWithoutChangesComeToo) {
+  server_->Query("SELECT pg_create_logical_replication_slot('test_slot', 'pgoutput')");
+  Open(false, true);
+  ASSERT_TRUE(RunUntil([&] { return connected_ == 1; }));
+  server_->Query("INSERT INTO counter VALUES ('a', 1)");
+  ASSERT_TRUE(RunUntil([&] { return ends_.size() == 1; }));
+  const int before = idle_;
+  server_->Query("CREATE TABLE not_ours (x int)");
+  server_->Query("DROP TABLE not_ours");
+  ASSERT_TRUE(RunUntil([&] { return idle_ > before; }));
+  EXPECT_GT(last_.end, ends_[0]);
+  EXPECT_EQ(stream_->confirmed(), 0u);
 }
 
 }  // namespace
