@@ -1,5 +1,6 @@
 #include "services/cacheapi/origin.h"
 
+#include <array>
 #include <utility>
 #include <vector>
 
@@ -31,7 +32,8 @@ CROSS JOIN LATERAL pg_sleep($3::float8 + 0 * insight.posts) AS slept
 WHERE state.brand_id = $1
 )sql";
 
-// Applied at most once: who has applied this request gets the version of then. $5: take the correction away.
+// Applied at most once: who has applied this request gets the version of then. $5: take the correction away. $6: leave a
+// row for a relay.
 constexpr char kWrite[] = R"sql(
 WITH state AS (
   SELECT brand_id, version FROM brand_state WHERE brand_id = $1 FOR UPDATE
@@ -50,7 +52,7 @@ WITH state AS (
   UPDATE brand_state SET version = fresh.version, changed_at = clock_timestamp()
   FROM fresh WHERE brand_state.brand_id = fresh.brand_id
 ), noted AS (
-  INSERT INTO outbox (brand_id, version) SELECT brand_id, version FROM fresh
+  INSERT INTO outbox (brand_id, version) SELECT brand_id, version FROM fresh WHERE $6::bool
 )
 SELECT coalesce((SELECT version FROM fresh),
                 (SELECT version FROM applied_write WHERE request_id = $4 AND brand_id = $1))
@@ -144,7 +146,10 @@ absl::StatusOr<uint64_t> Origin::Written(const absl::StatusOr<pg::Results>& resu
     (pg::OutcomeUnknown(results.status()) ? metrics_.write_unknown : metrics_.write_errors).Increment();
     return results.status();
   }
-  const pg::Result row = (*results)[0];
+  return WrittenRow((*results)[0]);
+}
+
+absl::StatusOr<uint64_t> Origin::WrittenRow(const pg::Result& row) {
   if (row.rows() == 0) return absl::NotFoundError("there is no such brand");
   if (row.is_null(0, 0)) return absl::AlreadyExistsError("this request id is of a write to another brand");
   metrics_.written.Increment();
@@ -153,7 +158,7 @@ absl::StatusOr<uint64_t> Origin::Written(const absl::StatusOr<pg::Results>& resu
 
 void Origin::Write(const Correction& correction, WriteDone done) {
   const pg::Param params[] = {correction.brand, correction.posts, correction.note, correction.request_id,
-                              correction.remove ? "true" : "false"};
+                              correction.remove ? "true" : "false", options_.outbox ? "true" : "false"};
   writes_.Execute(write_, params, [this, done = std::move(done)](absl::StatusOr<pg::Results> results) mutable {
     done(Written(results));
   });
@@ -161,9 +166,26 @@ void Origin::Write(const Correction& correction, WriteDone done) {
 
 void Origin::WriteIn(pg::Transaction& transaction, const Correction& correction, WriteDone done) {
   const pg::Param params[] = {correction.brand, correction.posts, correction.note, correction.request_id,
-                              correction.remove ? "true" : "false"};
+                              correction.remove ? "true" : "false", options_.outbox ? "true" : "false"};
   transaction.Execute(write_, params, [this, done = std::move(done)](absl::StatusOr<pg::Results> results) mutable {
     done(Written(results));
+  });
+}
+
+void Origin::WriteAll(absl::Span<const Correction> corrections, WriteAllDone done) {
+  std::vector<std::array<pg::Param, 6>> params;
+  params.reserve(corrections.size());  // the steps view them
+  std::vector<pg::Step> steps;
+  for (const Correction& each : corrections) {
+    params.push_back({each.brand, each.posts, each.note, each.request_id, each.remove ? "true" : "false",
+                      options_.outbox ? "true" : "false"});
+    steps.push_back({write_, params.back()});
+  }
+  writes_.Transact(steps, [this, done = std::move(done)](absl::StatusOr<pg::Results> results) mutable {
+    if (!results.ok()) return done(Written(results).status());
+    std::vector<absl::StatusOr<uint64_t>> all;
+    for (size_t i = 0; i < results->size(); ++i) all.push_back(WrittenRow((*results)[i]));
+    done(std::move(all));
   });
 }
 

@@ -4,10 +4,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "services/cacheapi/window.h"
 #include "services/runtime/async/loop.h"
 #include "services/runtime/base/time.h"
@@ -42,6 +44,8 @@ class Origin {
   struct Options {
     // Slept by the database in each read, with its connection: makes the origin as slow as a lab wants it.
     Nanos delay{0};
+    // Each write leaves a row for a relay. Without one nobody would take the rows away.
+    bool outbox = true;
   };
 
   Origin(pg::Client& reads, pg::Client& writes, Options options, obs::Metrics& metrics);
@@ -57,6 +61,10 @@ class Origin {
   void Write(const Correction& correction, WriteDone done);
   // The same within a transaction, which is not committed by it.
   void WriteIn(pg::Transaction& transaction, const Correction& correction, WriteDone done);
+  // Several in their order, all of them or none; each with what became of it, as of Write. At most kMostTogether.
+  using WriteAllDone = absl::AnyInvocable<void(absl::StatusOr<std::vector<absl::StatusOr<uint64_t>>>)>;
+  void WriteAll(absl::Span<const Correction> corrections, WriteAllDone done);
+  static constexpr size_t kMostTogether = pg::Client::kMaxSteps;
   void Begin(absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<pg::Transaction>>)> done) {
     writes_.Begin(std::move(done));
   }
@@ -73,6 +81,7 @@ class Origin {
   };
   pg::Client::Callback Taking(std::string_view brand, Window window, ReadDone done);
   absl::StatusOr<uint64_t> Written(const absl::StatusOr<pg::Results>& results);
+  absl::StatusOr<uint64_t> WrittenRow(const pg::Result& row);
 
   pg::Client& reads_;
   pg::Client& writes_;

@@ -99,6 +99,27 @@ TEST_F(OriginTest, AWriteMakesANewVersionOnce) {
   EXPECT_EQ(server_->Query("SELECT version FROM outbox ORDER BY id"), "2\n3\n4");
 }
 
+TEST_F(OriginTest, SeveralWritesInTheirOrder) {
+  std::optional<absl::StatusOr<std::vector<absl::StatusOr<uint64_t>>>> written;
+  const Correction writes[] = {
+      {"acme", 1, "", "r1"}, {"nobody", 1, "", "r2"}, {"acme", 2, "", "r3"}, {"acme", 1, "", "r1"}};
+  origin_->WriteAll(writes, [&](auto outcomes) { written = std::move(outcomes); });
+  ASSERT_TRUE(RunUntil([&] { return written.has_value(); }));
+  ASSERT_TRUE(written->ok()) << written->status();
+  ASSERT_EQ((*written)->size(), 4u);
+  EXPECT_EQ(*(**written)[0], 2u);
+  EXPECT_EQ((**written)[1].status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(*(**written)[2], 3u);
+  EXPECT_EQ(*(**written)[3], 2u) << "once";
+  EXPECT_EQ(server_->Query("SELECT posts FROM correction"), "2");
+}
+
+TEST_F(OriginTest, WithoutARelayNoRowIsLeft) {
+  origin_.emplace(*reads_, *writes_, Origin::Options{.outbox = false}, metrics_);
+  ASSERT_TRUE(Write({"acme", 1, "", "r1"}).ok());
+  EXPECT_EQ(server_->Query("SELECT count(*) FROM outbox"), "0");
+}
+
 TEST_F(OriginTest, AWriteToNobodyIsNone) {
   EXPECT_EQ(Write({"nobody", 1, "", "r1"}).status().code(), absl::StatusCode::kNotFound);
   ASSERT_TRUE(Write({"acme", 1, "", "r1"}).ok());

@@ -124,11 +124,12 @@ bool Reader::Early(const Value& value, Clock::time_point now) {
 
 void Reader::Get(const Query& query, Done done) {
   const std::string key = KeyOf(query.brand, query.window);
-  if (options_.local && AnswerLocally(query, key, Clock::now(), done)) return;
+  if (LocalOn() && AnswerLocally(query, key, Clock::now(), done)) return;
   Join(query, key, false, std::move(done));
 }
 
 bool Reader::AnswerLocally(const Query& query, const std::string& key, Clock::time_point now, Done& done) {
+  if (local_use_ == LocalUse::kFollows && now >= local_until_) return false;
   const Value* value = parts_.local.Get(key, now);
   if (value == nullptr) return false;
   const bool fresh = now < value->fresh_until;
@@ -186,9 +187,19 @@ void Reader::Invalidate(std::string_view brand, uint64_t version) {
   }
 }
 
+void Reader::InvalidateKey(std::string_view key, uint64_t version) {
+  parts_.local.Invalidate(key, version);
+  parts_.flights.Detach(key);
+}
+
 void Reader::ForgetAll() {
   parts_.local.Clear();
   parts_.flights.DetachAll();
+}
+
+void Reader::FollowShared(bool told) {
+  local_use_ = told ? LocalUse::kFollows : LocalUse::kOff;
+  ForgetAll();
 }
 
 // ---- a load ----
@@ -202,6 +213,7 @@ void Reader::Begin(LoadPtr load) {
 
 void Reader::AskShared(LoadPtr load) {
   const std::string& key = load->key;
+  load->fill = parts_.local.Begin(key);  // whoever had the lease has stored meanwhile: this read is a new one
   auto taken = [this, alive = alive_, load](absl::StatusOr<SharedCache::Found> found) mutable {
     if (*alive) TakeShared(std::move(load), std::move(found));
   };
@@ -263,7 +275,7 @@ void Reader::AskOrigin(LoadPtr load) {
 void Reader::TakeOrigin(LoadPtr load, absl::StatusOr<Insight> insight) {
   if (!insight.ok()) {
     if (!load->lease.empty()) parts_.shared->GiveUp(load->key, load->lease);
-    if (!load->stale && options_.stale_if_error && options_.local) {
+    if (!load->stale && options_.stale_if_error && LocalOn()) {
       const Value* kept = parts_.local.Get(load->key, Clock::now());
       if (kept != nullptr) load->stale = *kept;
     }
@@ -289,12 +301,16 @@ void Reader::TakeOrigin(LoadPtr load, absl::StatusOr<Insight> insight) {
 
 // The answer does not wait for the store.
 void Reader::Keep(LoadPtr load, Value value) {
-  KeepLocal(*load, value);
+  std::optional<Value> later;  // for L1, once L2 has it
+  if (local_use_ == LocalUse::kFollows) later = value;
+  if (!later) KeepLocal(*load, value);
   if (!options_.shared || parts_.shared == nullptr || load->shared_failed) {
     return End(*load, std::move(value), Via::kOrigin);
   }
-  auto stored = [this, alive = alive_](const absl::StatusOr<bool>& kept) {
-    if (*alive) (!kept.ok() ? metrics_->failed : *kept ? metrics_->stored : metrics_->refused).Increment();
+  auto stored = [this, alive = alive_, load, later = std::move(later)](const absl::StatusOr<bool>& kept) {
+    if (!*alive) return;
+    (!kept.ok() ? metrics_->failed : *kept ? metrics_->stored : metrics_->refused).Increment();
+    if (later && kept.ok() && *kept) KeepLocal(*load, *later);
   };
   Load& now = *load;
   At(Step::kSet, now, [this, load, value, stored]() mutable {
@@ -310,7 +326,7 @@ void Reader::Keep(LoadPtr load, Value value) {
 }
 
 void Reader::KeepLocal(Load& load, const Value& value) {
-  if (!options_.local) return;
+  if (!LocalOn()) return;
   const Clock::time_point now = Clock::now();
   Value kept = value;
   kept.fresh_until = std::min(value.fresh_until, now + options_.local_ttl);

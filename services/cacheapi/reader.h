@@ -79,8 +79,16 @@ class Reader {
   void Get(const Query& query, Done done);
   // A write of `version` to this brand has been committed: nothing that was read before is given or kept from now on.
   void Invalidate(std::string_view brand, uint64_t version);
+  // The same of one key: what L2 holds under it has changed, and nothing up to `version` may stay.
+  void InvalidateKey(std::string_view key, uint64_t version = LocalCache::kAnyVersion);
   // Invalidations may have been lost.
   void ForgetAll();
+  // From now on L1 follows L2 (tracking.h): it is told of every change there, so it may hold nothing that is not there,
+  // because a delete of what is not there is told to nobody. While `told` is false it is neither read nor filled.
+  // Forgets all.
+  void FollowShared(bool told);
+  // While it follows, what L1 has may be given until then.
+  void TrustLocalUntil(Clock::time_point until) { local_until_ = until; }
 
  private:
   struct Request;
@@ -104,9 +112,12 @@ class Reader {
   void Refresh(const Query& query, const std::string& key, Why why);
   bool Early(const Value& value, Clock::time_point now);
   void At(Step step, const Load& load, absl::AnyInvocable<void()> then);
+  bool LocalOn() const { return options_.local && local_use_ != LocalUse::kOff; }
 
   const Parts parts_;
   const Options options_;
+  enum class LocalUse : uint8_t { kAlone, kFollows, kOff } local_use_ = LocalUse::kAlone;
+  Clock::time_point local_until_{};  // of kFollows
   std::unique_ptr<Metrics> metrics_;
   Random random_;
   std::unordered_set<std::shared_ptr<Request>> requests_;  // that wait; shared with the handlers of their timers

@@ -33,7 +33,7 @@ bool IsWrongType(const absl::Status& status) { return status.message().find("WRO
 
 }  // namespace
 
-std::string LeaseKey(std::string_view key) { return Concat(key, ":lease"); }
+std::string LeaseKey(std::string_view key) { return Concat(kLeasePrefix, key); }
 
 SharedCache::Metrics::Metrics(obs::Metrics& m)
     : stored(*Counted(m, "cacheapi_shared_stores_total", "Stores in Redis by how they ended", "outcome", "stored")),
@@ -163,6 +163,7 @@ void SharedCache::Set(const std::string& key, const Value& value, StoreDone done
   const std::string bytes = Encode(key, value, kept);
   const std::string length = Milliseconds(kept);
   const std::array<std::string_view, 5> set = {"SET", key, bytes, "PX", length};
+  if (on_store_) on_store_(key, std::string_view(bytes).substr(0, kEntryHeaderBytes));
   redis_.Command(set, [this, done = std::move(done)](absl::StatusOr<redis::Reply> reply) mutable {
     (reply.ok() ? metrics_.stored : metrics_.failed).Increment();
     reply.ok() ? done(true) : done(reply.status());
@@ -176,6 +177,7 @@ void SharedCache::Store(const redis::Script& script, const std::string& key, std
   const std::string length = Milliseconds(kept), lease = LeaseKey(key);
   const std::array<std::string_view, 2> keys = {key, lease};
   const std::array<std::string_view, 3> arguments = {condition, bytes, length};
+  if (on_store_) on_store_(key, std::string_view(bytes).substr(0, kEntryHeaderBytes));
   redis_.Eval(script, keys, arguments, [this, done = std::move(done)](absl::StatusOr<redis::Reply> reply) mutable {
     if (!reply.ok()) {
       metrics_.failed.Increment();
@@ -193,6 +195,14 @@ void SharedCache::SetWithLease(const std::string& key, const Token& token, const
 
 void SharedCache::SetIfNewer(const std::string& key, const Value& value, StoreDone done) {
   Store(set_if_newer_, key, std::to_string(value.version), value, std::move(done));
+}
+
+void SharedCache::Holds(const std::string& key, std::string head, StoreDone done) {
+  static const std::string last = std::to_string(kEntryHeaderBytes - 1);
+  const std::array<std::string_view, 4> part = {"GETRANGE", key, "0", last};
+  redis_.Command(part, [head = std::move(head), done = std::move(done)](absl::StatusOr<redis::Reply> reply) mutable {
+    reply.ok() ? done(reply->text() == head) : done(reply.status());
+  });
 }
 
 void SharedCache::GiveUp(const std::string& key, const Token& token) {

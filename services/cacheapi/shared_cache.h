@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -70,6 +71,12 @@ class SharedCache {
   // Instead of the entries: what says that nothing older than `version` may be stored, for `tombstone`.
   void Bury(const std::vector<std::string>& keys, uint64_t version, Done done);
 
+  // For who must know its own stores again when Redis tells of them (tracking.h). Called before each store is sent, with
+  // the head of its bytes, which no other store shares but one of the same value at the same millisecond.
+  void OnStore(std::function<void(const std::string& key, std::string_view head)> hook) { on_store_ = std::move(hook); }
+  // Whether what is there now begins with `head`.
+  void Holds(const std::string& key, std::string head, StoreDone done);
+
  private:
   struct Metrics {
     explicit Metrics(obs::Metrics& metrics);
@@ -92,10 +99,14 @@ class SharedCache {
   const Options options_;
   Metrics metrics_;
   Random random_;
+  std::function<void(const std::string& key, std::string_view head)> on_store_;
   const redis::Script lease_, set_with_lease_, set_if_newer_, give_up_, delete_, bury_;
 };
 
-// "insights:{acme}:w=24h" → "insights:{acme}:w=24h:lease"
+// What the keys of entries begin with, and of nothing else: whoever watches entries watches this.
+inline constexpr std::string_view kEntryPrefix = "insights:";
+inline constexpr std::string_view kLeasePrefix = "lease:";
+// "insights:{acme}:w=24h" → "lease:insights:{acme}:w=24h": on the same shard, and no change under kEntryPrefix.
 std::string LeaseKey(std::string_view key);
 
 }  // namespace lab::cacheapi

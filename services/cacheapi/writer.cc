@@ -92,12 +92,16 @@ void Writer::Write(const Correction& correction, std::string_view actor, Done do
     case WritePattern::kVersionedSet:
     case WritePattern::kBury:
       return CommitAlone(std::move(job));
+    case WritePattern::kWriteBehind:
+      return Enqueue(std::move(job));
   }
 }
 
-void Writer::Apply(std::string_view brand, uint64_t version, absl::AnyInvocable<void(absl::Status)> done) {
+void Writer::Apply(std::string_view brand, uint64_t version, std::string_view actor,
+                   absl::AnyInvocable<void(absl::Status)> done) {
   auto job = std::make_shared<Job>(parts_.loop);
   job->correction.brand = std::string(brand);
+  job->actor = std::string(actor);
   job->version = version;
   job->applied = std::move(done);
   parts_.invalidate_here(brand, version);
@@ -128,6 +132,15 @@ void Writer::CommitAlone(JobPtr job) {
                                      job = std::move(job)](absl::StatusOr<uint64_t> version) mutable {
       if (*alive) Committed(std::move(job), std::move(version));
     });
+  });
+}
+
+// Acknowledged before it is committed; who applies the queue tells the cache.
+void Writer::Enqueue(JobPtr job) {
+  if (!parts_.enqueue) return Answer(*job, absl::FailedPreconditionError("there is no queue of writes"));
+  const Correction& correction = job->correction;
+  parts_.enqueue(correction, [this, alive = alive_, job](const absl::Status& status) {
+    if (*alive) Answer(*job, status.ok() ? absl::StatusOr<uint64_t>(kVersionUnknown) : status);
   });
 }
 
@@ -279,8 +292,12 @@ void Writer::Put(const std::string& brand, Window window, Insight insight, bool 
 
 // L2 has been told, or could not be: then again, until it is. The write itself has happened.
 void Writer::Told(JobPtr job, const absl::Status& status) {
-  if (!status.ok() && Clock::now() - job->begin < options_.give_up) return Again(std::move(job));
-  (status.ok() ? metrics_->told : metrics_->given_up).Increment();
+  if (!status.ok() && !job->applied && Clock::now() - job->begin < options_.give_up) return Again(std::move(job));
+  (status.ok() ? metrics_->told : job->applied ? metrics_->retried : metrics_->given_up).Increment();
+  // What was read from L2 after the commit, but before L2 was told, may stand in L1 by now (race 13).
+  if (status.ok()) {
+    parts_.invalidate_here(job->correction.brand, job->version > 0 ? job->version : LocalCache::kAnyVersion);
+  }
   if (job->applied) return std::exchange(job->applied, nullptr)(status);
   Answer(*job, job->version);
 }

@@ -28,6 +28,7 @@ enum class WritePattern : uint8_t {
   kVersionedSet,         // the same, never over a newer version
   kWriteThrough,         // the new insight first, then the commit: race 18
   kBury,                 // commit, then a tombstone of the version: nothing older can be stored
+  kWriteBehind,          // a durable queue, from which the database is written later (write_queue.h)
 };
 
 // A write of a correction, and what becomes of the cached insights of its brand. Acknowledged once committed and, unless
@@ -52,17 +53,22 @@ class Writer {
     StepGate* gate;       // null: no steps
     // This process: L1 and flights (Reader::Invalidate).
     std::function<void(std::string_view brand, uint64_t version)> invalidate_here;
+    // Of kWriteBehind: the queue (WriteQueue::Append).
+    std::function<void(const Correction& correction, absl::AnyInvocable<void(absl::Status)> done)> enqueue;
   };
-  // The version that the write made; errors as of Origin::Write.
+  // The version that the write made, or kVersionUnknown of one that stands in the queue; errors as of Origin::Write.
   using Done = absl::AnyInvocable<void(absl::StatusOr<uint64_t>)>;
+  static constexpr uint64_t kVersionUnknown = 0;
 
   Writer(Parts parts, Options options, obs::Metrics& metrics);
   ~Writer();
 
   void Write(const Correction& correction, std::string_view actor, Done done);
-  // What a change that was committed elsewhere does to the cache here and in L2: what the outbox and change data capture
-  // call. `done` once L2 has been told.
-  void Apply(std::string_view brand, uint64_t version, absl::AnyInvocable<void(absl::Status)> done);
+  // What a change that was committed elsewhere does to the cache here and in L2: what the outbox, change data capture and
+  // the queue call. `done` once L2 has been told, or has not: they keep what they tell of, and tell it again. In any
+  // order and however often: L2 is deleted from, or a version buried, never set.
+  void Apply(std::string_view brand, uint64_t version, std::string_view actor,
+             absl::AnyInvocable<void(absl::Status)> done);
 
   struct Job;
 
@@ -72,6 +78,7 @@ class Writer {
   void At(Step step, const Job& job, absl::AnyInvocable<void()> then);
   void DeleteFirst(JobPtr job);
   void CommitAlone(JobPtr job);
+  void Enqueue(JobPtr job);
   void InTransaction(JobPtr job);
   void ChangeCacheInside(JobPtr job);
   void PutInside(JobPtr job, absl::AnyInvocable<void(absl::Status)> then);
