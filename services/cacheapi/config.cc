@@ -81,7 +81,7 @@ void DeclareReads(app::Schema& schema, Options& options) {
   schema.Duration("request.deadline", &options.request_deadline, Millis(1), minutes(10), "Bound on every read");
   schema.Bool("key.window", &options.reader.window_in_key,
               "Broken on purpose when false: the windows of a brand read each other's answer");
-  schema.Bool("fill.cancelled_with_request", &options.reader.cancel_with_request,
+  schema.Bool("request.cancels_fill", &options.reader.cancel_with_request,
               "Broken on purpose: a load whose request has gone is thrown away");
 }
 
@@ -89,14 +89,12 @@ void DeclareWrites(app::Schema& schema, Options& options) {
   schema.OneOf(
       "write.pattern",
       {"delete_after_commit", "delete_before", "delete_in_transaction", "double_delete", "set_after_commit",
-       "versioned_set", "write_through", "bury"},
+       "versioned_set", "write_through", "bury", "write_behind"},
       static_cast<size_t>(options.writer.pattern),
       [&options](size_t index) { options.writer.pattern = static_cast<WritePattern>(index); },
       "In which order a write touches the database and the cache");
   schema.Duration("write.second_delete", &options.writer.second_delete, Millis(1), minutes(1),
                   "Of double_delete: how long after the commit");
-  schema.Bool("write.tells_cache", &options.writer.tells_cache,
-              "Whether the writer invalidates; otherwise the outbox or change data capture has to");
   schema.Bool("gate.enabled", &options.gate, "For the race explorer: requests that name themselves are held at each step");
 }
 
@@ -108,6 +106,7 @@ void Declare(app::Schema& schema, Options& options) {
   DeclareCaches(schema, options);
   DeclareReads(schema, options);
   DeclareWrites(schema, options);
+  DeclareFeeds(schema, options.feeds);
 }
 
 absl::Status Check(Options& options) {
@@ -132,6 +131,9 @@ absl::Status Check(Options& options) {
   const bool versions =
       options.writer.pattern == WritePattern::kVersionedSet || options.writer.pattern == WritePattern::kBury;
   options.reader.newer_only = versions && !options.reader.lease;
+  options.writer.tells_cache = options.feeds.invalidation == Invalidation::kWriter;
+  options.origin.outbox = options.feeds.invalidation == Invalidation::kOutbox;
+  CheckFeeds(options.feeds, options.reader.shared, options.writer.pattern == WritePattern::kWriteBehind, errors);
   if (options.reader.lease && !options.reader.shared) errors.emplace_back("fill: a lease is kept in l2, which is off");
   if (options.reader.stale_while_revalidate && options.shared.stale == Nanos(0) && options.reader.shared) {
     errors.emplace_back("stale.while_revalidate: nothing is ever stale with l2.stale: 0s; set it to some minutes");

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "services/cacheapi/feeds.h"
 #include "services/cacheapi/local_cache.h"
 #include "services/cacheapi/origin.h"
 #include "services/cacheapi/reader.h"
@@ -29,6 +30,7 @@ struct Options {
   SingleFlight::Options flights;
   Reader::Options reader;
   Writer::Options writer;
+  FeedOptions feeds;
   int local_mib = 64;
   Fill fill = Fill::kBoth;
   Nanos request_deadline = Millis(1000);

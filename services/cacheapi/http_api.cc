@@ -168,6 +168,11 @@ void HttpApi::Write(const http::Request& request, bool remove, http::Server::Res
                   if (!version.ok()) return respond(http::FromStatus(version.status()));
                   http::Response response;
                   response.content_type = "application/json";
+                  if (*version == Writer::kVersionUnknown) {
+                    response.status = 202;
+                    response.body = Concat("{\"brand\":", JsonString(brand), ",\"applied\":false}");
+                    return respond(std::move(response));
+                  }
                   response.body = Concat("{\"brand\":", JsonString(brand), ",\"version\":", *version, "}");
                   response.headers.emplace_back("X-Version", std::to_string(*version));
                   respond(std::move(response));

@@ -12,7 +12,8 @@ namespace lab::cacheapi {
 
 // On the HTTP server, before it starts (openapi.yaml says the same to machines):
 //   GET    /v1/brands/{brand}/insights?window=24h   200 with ETag, Age, Cache-Control; 304 to If-None-Match; 404
-//   PUT    /v1/brands/{brand}/correction            {"posts": 5, "note": "…"}; 200 with the version that it made
+//   PUT    /v1/brands/{brand}/correction            {"posts": 5, "note": "…"}; 200 with the version that it made, or
+//                                                   202 when it waits to be applied (write_behind)
 //   DELETE /v1/brands/{brand}/correction
 // A write with an Idempotency-Key is applied once, however often it is sent. Every answer of a brand says how it came
 // about: X-Cache hit | miss | stale | coalesced | error, X-Cache-Tier l1 | l2, X-Version. Errors are problem+json.

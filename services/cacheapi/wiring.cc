@@ -30,8 +30,18 @@ Service::Service(app::Environment& environment, const Options& options)
       flights_(options.flights),
       reader_({environment.loop, local_, shared_.get(), origin_, flights_, gate_.get()}, options.reader,
               environment.metrics, Seed()),
+      feeds_({environment.loop, redis_.get(), options.redis, shared_.get(), reader_, origin_, gate_.get(),
+              options.writes, environment.metrics, environment.failpoints,
+              [this](std::string_view brand, uint64_t version, absl::AnyInvocable<void(absl::Status)> done) {
+                writer_.Apply(brand, version, "", std::move(done));
+              },
+              options.reader.local, options.writer.pattern == WritePattern::kWriteBehind},
+             options.feeds),
       writer_({environment.loop, origin_, shared_.get(), gate_.get(),
-               [this](std::string_view brand, uint64_t version) { reader_.Invalidate(brand, version); }},
+               [this](std::string_view brand, uint64_t version) { reader_.Invalidate(brand, version); },
+               [this](const Correction& correction, absl::AnyInvocable<void(absl::Status)> done) {
+                 feeds_.Enqueue(correction, std::move(done));
+               }},
               options.writer, environment.metrics),
       http_api_(reader_, writer_,
                 {options.request_deadline, options.reader.stale_while_revalidate ? options.shared.stale : Nanos(0)},
@@ -39,6 +49,7 @@ Service::Service(app::Environment& environment, const Options& options)
 
 // Every store operation ends in its callback while what it calls is still there.
 Service::~Service() {
+  feeds_.Stop();
   if (redis_) redis_->Close();
   reads_.Close();
   writes_.Close();
@@ -46,6 +57,7 @@ Service::~Service() {
 
 absl::Status Service::Start() {
   http_api_.Register(environment_.http);
+  feeds_.Start(Seed());
   ready_ = true;
   return absl::OkStatus();
 }

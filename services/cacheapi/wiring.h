@@ -34,6 +34,7 @@ class Service final : public app::Service {
   LocalCache local_;
   SingleFlight flights_;
   Reader reader_;
+  Feeds feeds_;
   Writer writer_;
   HttpApi http_api_;
   bool ready_ = false;
