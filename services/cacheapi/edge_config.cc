@@ -9,8 +9,7 @@ void DeclareGrpc(app::Schema& schema, EdgeOptions& options) {
   schema.String("grpc.host", &grpc.host, "Address to listen on");
   schema.Int("grpc.port", &grpc.port, 0, 65535, "Port to listen on; 0: any free one");
   schema.Int("grpc.max_in_flight", &grpc.max_in_flight, 1, 1'000'000, "Calls at once; more get RESOURCE_EXHAUSTED");
-  schema.Int("grpc.max_connections", &grpc.max_connections, 1, 100'000,
-             "Connections at a time; more are closed");
+  schema.Int("grpc.max_connections", &grpc.max_connections, 1, 100'000, "Connections at a time; more are closed");
   schema.Int("grpc.max_message_bytes", &grpc.max_message_bytes, 1024, 4 << 20, "Largest request");
   schema.Bool("grpc.cork", &grpc.cork, "One segment a burst of replies");
 }

@@ -66,8 +66,7 @@ bool SingleFlight::Lead::current() const {
   return flight != nullptr && flight->current;
 }
 
-SingleFlight::SingleFlight(const Options& options)
-    : options_(options), self_(std::make_shared<SingleFlight*>(this)) {}
+SingleFlight::SingleFlight(const Options& options) : options_(options), self_(std::make_shared<SingleFlight*>(this)) {}
 SingleFlight::~SingleFlight() { *self_ = nullptr; }
 
 SingleFlight::Flight* SingleFlight::Find(uint64_t id) const {
