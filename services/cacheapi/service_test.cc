@@ -54,8 +54,9 @@ std::string Http(int port, const std::string& method, const std::string& path, c
 class ServiceTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    if (stores_ == nullptr && pg::TestServer::WhyNone().empty()) stores_ = new Stores();  // ends with the process
+    if (pg::TestServer::WhyNone().empty()) stores_ = std::make_unique<Stores>();
   }
+  static void TearDownTestSuite() { stores_.reset(); }
   void SetUp() override {
     if (stores_ == nullptr) GTEST_SKIP() << pg::TestServer::WhyNone();
     stores_->Reset();
@@ -82,7 +83,7 @@ class ServiceTest : public ::testing::Test {
     return service_->client().Call(kPut, request, response);
   }
 
-  static inline Stores* stores_ = nullptr;
+  static inline std::unique_ptr<Stores> stores_;
   std::optional<ServiceUnderTest> service_;
 };
 

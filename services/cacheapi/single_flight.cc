@@ -44,7 +44,7 @@ void SingleFlight::Waiter::Leave() {
   if (flight_ != nullptr) flight_->Unlink(*this);
 }
 
-SingleFlight::Lead::Lead(Lead&& other) noexcept : flights_(std::exchange(other.flights_, nullptr)), id_(other.id_) {}
+SingleFlight::Lead::Lead(Lead&& other) noexcept : flights_(std::move(other.flights_)), id_(other.id_) {}
 
 SingleFlight::Lead& SingleFlight::Lead::operator=(Lead&& other) noexcept {
   std::swap(flights_, other.flights_);
@@ -57,21 +57,22 @@ SingleFlight::Lead::~Lead() {
 }
 
 void SingleFlight::Lead::Finish(const Outcome& outcome) {
-  if (SingleFlight* flights = std::exchange(flights_, nullptr); flights != nullptr) flights->Finish(id_, outcome);
+  const std::shared_ptr<SingleFlight*> flights = std::move(flights_);
+  if (flights != nullptr && *flights != nullptr) (*flights)->Finish(id_, outcome);
 }
 
 bool SingleFlight::Lead::current() const {
-  const Flight* flight = flights_ == nullptr ? nullptr : flights_->Find(id_);
+  const Flight* flight = flights_ == nullptr || *flights_ == nullptr ? nullptr : (*flights_)->Find(id_);
   return flight != nullptr && flight->current;
 }
 
 size_t SingleFlight::Lead::waiters() const {
-  const Flight* flight = flights_ == nullptr ? nullptr : flights_->Find(id_);
+  const Flight* flight = flights_ == nullptr || *flights_ == nullptr ? nullptr : (*flights_)->Find(id_);
   return flight == nullptr ? 0 : flight->waiters;
 }
 
-SingleFlight::SingleFlight(const Options& options) : options_(options) {}
-SingleFlight::~SingleFlight() = default;
+SingleFlight::SingleFlight(const Options& options) : options_(options), self_(std::make_shared<SingleFlight*>(this)) {}
+SingleFlight::~SingleFlight() { *self_ = nullptr; }
 
 SingleFlight::Flight* SingleFlight::Find(uint64_t id) const {
   const auto found = flights_.find(id);
@@ -90,7 +91,7 @@ SingleFlight::Joined SingleFlight::Join(std::string_view key, Waiter& waiter) {
   Flight& flight = *flights_.emplace(id, std::make_unique<Flight>(*this, key)).first->second;
   current_.emplace(flight.key, &flight);
   flight.Append(waiter);
-  return {Role::kLeads, Lead(this, id)};
+  return {Role::kLeads, Lead(self_, id)};
 }
 
 void SingleFlight::Detach(Flight& flight) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
@@ -66,8 +67,8 @@ class SingleFlight {
 
    private:
     friend class SingleFlight;
-    Lead(SingleFlight* flights, uint64_t id) : flights_(flights), id_(id) {}
-    SingleFlight* flights_ = nullptr;
+    Lead(std::shared_ptr<SingleFlight*> flights, uint64_t id) : flights_(std::move(flights)), id_(id) {}
+    std::shared_ptr<SingleFlight*> flights_;  // shared with all leads; null in it once the flights are gone
     uint64_t id_ = 0;
   };
 
@@ -82,7 +83,8 @@ class SingleFlight {
   };
 
   explicit SingleFlight(const Options& options);
-  ~SingleFlight();  // those who still wait are not called back
+  // Those who still wait are not called back. A lead may live on, in a callback that nobody runs any more.
+  ~SingleFlight();
   SingleFlight(const SingleFlight&) = delete;
   SingleFlight& operator=(const SingleFlight&) = delete;
 
@@ -104,6 +106,7 @@ class SingleFlight {
   void Finish(uint64_t id, const Outcome& outcome);
 
   const Options options_;
+  const std::shared_ptr<SingleFlight*> self_;
   uint64_t last_id_ = 0;
   size_t waiters_ = 0;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Flight>> flights_;

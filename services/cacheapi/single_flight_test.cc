@@ -204,6 +204,22 @@ TEST(SingleFlightTest, ACallbackMayJoinAgainAndEndOthers) {
   EXPECT_THAT(a.answers, ElementsAre("v1", "v2"));
 }
 
+// As in the callback of a store that is dropped when everything ends.
+TEST(SingleFlightTest, ALeadMayOutliveTheFlights) {
+  Request a;
+  SingleFlight::Lead kept, finished;
+  {
+    SingleFlight flights({});
+    Request b;
+    kept = std::move(flights.Join("k", a).lead);
+    finished = std::move(flights.Join("other", b).lead);
+  }
+  EXPECT_FALSE(kept.current());
+  finished.Finish(MakeValue("late"));
+  kept = SingleFlight::Lead();
+  EXPECT_TRUE(a.answers.empty());
+}
+
 TEST(SingleFlightTest, EndsWithoutCallingAnybody) {
   Request a;
   {

@@ -13,8 +13,8 @@ namespace lab::rpc {
 // can be held back until it is complete (TCP_CORK): gRPC writes one reply at a time, and its own descriptor is hidden.
 class Connections {
  public:
-  // `adopt` takes each new descriptor: connected, non-blocking, TCP_NODELAY. One beyond `most` is closed in order, which
-  // is UNAVAILABLE to a client, and `refused`.
+  // `adopt` takes each new descriptor: connected, non-blocking, TCP_NODELAY. One beyond `most` is closed in order,
+  // which is UNAVAILABLE to a client, and `refused`.
   Connections(async::Loop& loop, int most, std::function<void(int)> adopt, std::function<void()> refused);
   ~Connections();
 
