@@ -21,8 +21,8 @@ namespace lab::cacheapi {
 // Keeps requests for brands that do not exist from the database: a Bloom filter of all brands, in Redis, with a copy
 // here. What the copy lets pass passes at once. What it denies is asked of the filter in Redis, and only that one may
 // say that there is no such brand; so a copy that is old, torn or mixed costs a round trip and never an answer. The
-// price of a denial is that round trip; what it spares is the read of the database and the negative entries of keys
-// that nobody asks for twice.
+// price of a denial is that round trip and 10 to 15 µs of Redis (measured, 7 hashes; 5 of them for its run_id; a GET
+// takes 1); what it spares is the read of the database and the negative entries of keys that nobody asks for twice.
 //
 // Why no existing brand is ever denied (race 23), with any number of replicas that read, create and build:
 // 1. Who creates a brand holds a shared lock in PostgreSQL (kCreatorsLock) from before it adds the brand's bits in

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdint>
 
 #include "services/cacheapi/modes_fixture.h"
 
