@@ -11,6 +11,7 @@
 #include "bench/judge/judge.h"
 #include "bench/load/check.h"
 #include "bench/load/target.h"
+#include "bench/run/explore_trial.h"
 #include "bench/run/part_kind.h"
 #include "bench/run/run_folder.h"
 #include "services/runtime/base/file.h"

@@ -95,11 +95,12 @@ absl::Status ServiceWorld::Begin() {
     actor->ended.writes = actor->spec.writes;
     actor->ended.replica = actor->spec.replica;
   }
-  if (options_.asks) return absl::OkStatus();
   for (const std::unique_ptr<Actor>& actor : actors_) {
+    if (options_.asks && !actor->spec.writes) continue;
     if (absl::Status sent = Send(*actor); !sent.ok()) return sent;
   }
   for (const std::unique_ptr<Actor>& actor : actors_) {
+    if (!actor->sent) continue;
     if (absl::Status arrived = AwaitArrival(*actor, true); !arrived.ok()) return arrived;
   }
   return absl::OkStatus();
@@ -179,8 +180,7 @@ std::vector<Move> ServiceWorld::Enabled() {
       continue;
     }
     moves.push_back({actor->spec.name, step});
-    const bool begun = actor->moves > (options_.asks ? 1 : 0);
-    if (options_.cast.die && actor->spec.writes && begun && !died_) deaths.push_back({actor->spec.name, kDie});
+    if (options_.cast.die && actor->spec.writes && actor->moves > 0 && !died_) deaths.push_back({actor->spec.name, kDie});
   }
   // Who is no request: an invalidation that is to be applied.
   for (const GateView& view : views_) {

@@ -275,7 +275,15 @@ void Reader::AskOrigin(LoadPtr load) {
     const Load& asked = *load;
     parts_.origin.Read(asked.brand, asked.window,
                        [this, alive = alive_, load = std::move(load)](absl::StatusOr<Insight> insight) mutable {
-                         if (*alive) TakeOrigin(std::move(load), std::move(insight));
+                         if (!*alive) return;
+                         // Without these nobody sees when it comes.
+                         if (!options_.local && !options_.single_flight) {
+                           return TakeOrigin(std::move(load), std::move(insight));
+                         }
+                         Load& loaded = *load;
+                         At(Step::kLoad, loaded, [this, load = std::move(load), insight = std::move(insight)]() mutable {
+                           TakeOrigin(std::move(load), std::move(insight));
+                         });
                        });
   });
 }
