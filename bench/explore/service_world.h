@@ -49,6 +49,7 @@ class ServiceWorld final : public World {
   struct Actor;
   Actor* Find(const std::string& name);
   GateView& ViewOf(const Actor& actor);
+  absl::Status WarmUp();
   absl::Status NextBrand();
   absl::Status Send(Actor& actor);
   absl::Status AwaitArrival(Actor& actor, bool held);
