@@ -13,11 +13,12 @@ struct Offence {
     kStaleAtRest,     // a tier or a replica serves what the database has replaced, and will until its TTL
     kNeverCommitted,  // somebody was or will be served what the database never had
     kOtherBody,       // the version is right, what it stands for is not
-    kReadYourWrites,  // a read that began after a write was acknowledged does not see it
+    kReadYourWrites,  // after a write was acknowledged a read is, or would be, given what was before it
     kMonotonicRead,   // a read is older than one that had ended before it began
     kLostWrite,       // a write was acknowledged, and the database does not have it
   } kind = Kind::kStaleAtRest;
-  std::string actor;      // who was given it; "" at rest
+  std::string actor;      // who was given it; "" for whoever would ask
+  int at = -1;            // the move behind which that is so; -1: at rest
   int replica = 0;        // at rest
   bool local = false;     // it comes from the cache of a process
   uint64_t version = 0;   // what was given

@@ -70,6 +70,17 @@ TEST(OffenceTest, WhoAsksAfterTheWriteMustSeeIt) {
   EXPECT_THAT(Offences(history), IsEmpty());
 }
 
+TEST(OffenceTest, WhatL2HoldsAfterTheWriteWouldBeRead) {
+  History history = At(2, {}, {{2, 0, false}});
+  history.moves = {{{"W", "commit"}, V(1), false, 2}, {{"W", "delete"}, {}, false, 2}};
+  history.ended = {Written("W", 0, 1, 2)};
+  EXPECT_THAT(Offences(history), IsEmpty()) << "it is told behind the delete";
+  history.ended = {Written("W", 0, 0, 2)};
+  ASSERT_EQ(Offences(history).size(), 1u);
+  EXPECT_EQ(Offences(history)[0].kind, Kind::kReadYourWrites);
+  EXPECT_EQ(Offences(history)[0].text, "for a while L2 serves v1 after W was told that v2 is written");
+}
+
 TEST(OffenceTest, ReadsGoForward) {
   History history = At(2, {}, {{2, 0, false}});
   history.ended = {Read("R1", 0, 2, 2), Read("R2", 3, 4, 1)};

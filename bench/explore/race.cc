@@ -170,6 +170,7 @@ Race Classify(const History& history, const Offence& offence, bool by_version) {
       return RaceOf(offence.local ? 13 : OfStale(history, offence.version, end, by_version));
     case Kind::kReadYourWrites:
     case Kind::kMonotonicRead:
+      if (offence.actor.empty()) return RaceOf(OfStale(history, offence.version, offence.at + 1, by_version));
       return RaceOf(OfRead(history, offence, by_version));
   }
   return RaceOf(0);

@@ -11,7 +11,7 @@ namespace lab::bench::explore {
 // One move of a schedule: an actor takes its next step, or the environment does something.
 struct Move {
   std::string actor;  // "R1", a reader; "W1", a writer; "W1@1", one at replica 1; kCache, what happens to the cache
-  std::string step;   // "get", "select", "set", "write", "commit", "delete", "apply", "ask"; "die"; of kCache below
+  std::string step;   // "get", "select", "load", "set", "write", "commit", "delete", "apply", "ask"; "die"; of kCache below
   bool operator==(const Move& other) const { return actor == other.actor && step == other.step; }
   bool operator!=(const Move& other) const { return !(*this == other); }
 };

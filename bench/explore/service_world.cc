@@ -81,7 +81,30 @@ absl::Status ServiceWorld::NextBrand() {
   return absl::OkStatus();
 }
 
+// A service is ready before it can write: on a brand of its own, until each replica has written.
+absl::Status ServiceWorld::WarmUp() {
+  if (absl::Status next = NextBrand(); !next.ok()) return next;
+  HttpRequest request;
+  request.method = "PUT";
+  request.path = Concat("/v1/brands/", brand_, "/correction");
+  request.body = "{\"posts\":1}";
+  const Clock::time_point end = Clock::now() + kPatience;
+  for (const std::unique_ptr<HttpConnection>& replica : readers_) {
+    for (;;) {
+      const absl::StatusOr<HttpReply> reply = replica->Call(request, end);
+      if (!reply.ok()) return reply.status();
+      if (reply->status == 200) break;
+      if (Clock::now() > end) return absl::UnavailableError(Concat("the service does not write: ", reply->body));
+      std::this_thread::sleep_for(Millis(10));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ServiceWorld::Begin() {
+  if (used_ == 0) {
+    if (absl::Status warm = WarmUp(); !warm.ok()) return warm;
+  }
   if (absl::Status next = NextBrand(); !next.ok()) return next;
   evicted_ = expired_ = died_ = false;
   moves_.clear();
@@ -95,11 +118,12 @@ absl::Status ServiceWorld::Begin() {
     actor->ended.writes = actor->spec.writes;
     actor->ended.replica = actor->spec.replica;
   }
-  if (options_.asks) return absl::OkStatus();
   for (const std::unique_ptr<Actor>& actor : actors_) {
+    if (options_.asks && !actor->spec.writes) continue;
     if (absl::Status sent = Send(*actor); !sent.ok()) return sent;
   }
   for (const std::unique_ptr<Actor>& actor : actors_) {
+    if (!actor->sent) continue;
     if (absl::Status arrived = AwaitArrival(*actor, true); !arrived.ok()) return arrived;
   }
   return absl::OkStatus();
@@ -179,8 +203,7 @@ std::vector<Move> ServiceWorld::Enabled() {
       continue;
     }
     moves.push_back({actor->spec.name, step});
-    const bool begun = actor->moves > (options_.asks ? 1 : 0);
-    if (options_.cast.die && actor->spec.writes && begun && !died_) deaths.push_back({actor->spec.name, kDie});
+    if (options_.cast.die && actor->spec.writes && actor->moves > 0 && !died_) deaths.push_back({actor->spec.name, kDie});
   }
   // Who is no request: an invalidation that is to be applied.
   for (const GateView& view : views_) {

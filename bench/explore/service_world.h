@@ -30,8 +30,8 @@ class ServiceWorld final : public World {
     int redis_port = 0, postgres_port = 0;
     PgLogin login;                // with which the service's database is read, and brands are made in it
     Cast cast;
-    // Whether the arrival of a request is a move of its own: where it has an effect before the first step (a look into
-    // L1, joining a load). Otherwise requests are sent at the beginning, and count as asked with their first step.
+    // Whether the arrival of a read is a move of its own: where it has an effect before the first step (a look into L1,
+    // joining a load). Otherwise requests are sent at the beginning, and count as asked with their first step.
     bool asks = false;
     std::string prefix = "x";  // of the brands' names: its own for each world of a database
   };
@@ -49,6 +49,7 @@ class ServiceWorld final : public World {
   struct Actor;
   Actor* Find(const std::string& name);
   GateView& ViewOf(const Actor& actor);
+  absl::Status WarmUp();
   absl::Status NextBrand();
   absl::Status Send(Actor& actor);
   absl::Status AwaitArrival(Actor& actor, bool held);

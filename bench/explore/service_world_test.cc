@@ -173,9 +173,14 @@ TEST_F(ServiceWorldTest, TwoWritersWhoSet) {
   EXPECT_EQ(Races({{"fill", "lease"}, {"write.pattern", "versioned_set"}}, {"W1 W2", "R W"}), (Set{}));
 }
 
+TEST_F(ServiceWorldTest, ASecondDeleteComesTooLate) {
+  EXPECT_EQ(Races({{"write.pattern", "double_delete"}}, {"R W"}), (Set{1, 2, 24}));
+  EXPECT_EQ(Races({{"fill", "lease"}, {"write.pattern", "double_delete"}}, {"R W"}), (Set{2}));
+}
+
 TEST_F(ServiceWorldTest, ReadersWhoJoinALoadDoNotReadThePast) {
   EXPECT_EQ(Races({{"fill", "both"}, {"write.pattern", "delete_after_commit"}}, {"R1 R2 W"}), (Set{}));
-  EXPECT_GT(found_.casts[0].schedules, 100u);
+  EXPECT_GT(found_.casts[0].schedules, 1000u);
 }
 
 TEST_F(ServiceWorldTest, AnotherReplicaIsNotTold) {

@@ -150,11 +150,18 @@ struct ExpectSpec {
   int line = 0;
 };
 
+// The casts of a variant.
+const std::vector<std::string>& CastsOf(const struct ExploreSpec& explore, const std::string& variant, bool quick);
+
 // Every interleaving of a few actors at a service with a step gate, instead of a load (bench/explore). The length of the
 // lab's only phase bounds it.
 struct ExploreSpec {
-  std::vector<std::string> casts;        // "R W evict die", the smaller ones first
-  std::vector<std::string> quick_casts;  // of a quick run
+  struct Casts {
+    std::vector<std::string> full;   // "R W evict die", the smaller ones first
+    std::vector<std::string> quick;  // of a quick run
+  };
+  Casts casts;
+  std::map<std::string, Casts> own;  // of a variant, instead
   std::string matrix;                    // file beside the lab file: what is expected of each variant; "": nothing is
   int line = 0;
 };

@@ -1,4 +1,8 @@
+#include <algorithm>
+
 #include "bench/labfile/parsing.h"
+#include "services/runtime/base/nearest.h"
+#include "services/runtime/base/text.h"
 
 // explore: the casts whose interleavings a trial goes through, instead of a load.
 namespace lab::bench {
@@ -14,15 +18,36 @@ std::vector<std::string> ReadCasts(const yaml::Value& list) {
   return casts;
 }
 
+ExploreSpec::Casts ReadBoth(const yaml::Value& section) {
+  ExploreSpec::Casts casts;
+  casts.full = ReadCasts(section.Required("casts"));
+  const yaml::Value quick = section.Optional("quick");
+  casts.quick = quick.defined() ? ReadCasts(quick) : casts.full;
+  return casts;
+}
+
 }  // namespace
+
+const std::vector<std::string>& CastsOf(const ExploreSpec& explore, const std::string& variant, bool quick) {
+  const auto own = explore.own.find(variant);
+  const ExploreSpec::Casts& casts = own == explore.own.end() ? explore.casts : own->second;
+  return quick ? casts.quick : casts.full;
+}
 
 void ReadExplore(const yaml::Value& explore, Reading& reading) {
   if (!explore.defined()) return;
   ExploreSpec spec;
   spec.line = explore.line();
-  spec.casts = ReadCasts(explore.Required("casts"));
-  const yaml::Value quick = explore.Optional("quick");
-  spec.quick_casts = quick.defined() ? ReadCasts(quick) : spec.casts;
+  spec.casts = ReadBoth(explore);
+  for (const auto& [name, own] : explore.Optional("variants").Entries()) {
+    spec.own[name] = ReadBoth(own);
+    own.Finish();
+    const std::vector<std::string> known =
+        NamesOf(reading.lab.variants, [](const VariantSpec& variant) { return variant.name; });
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+      own.Error(Concat("unknown variant \"", name, "\"", Suggestion(name, known)));
+    }
+  }
   spec.matrix = explore.Optional("matrix").String();
   explore.Finish();
   reading.lab.explore = std::move(spec);

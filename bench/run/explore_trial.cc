@@ -117,7 +117,7 @@ class ExploreRun {
 
   absl::Status ExploreAll() {
     const ExploreSpec& spec = *request_.lab.explore;
-    absl::StatusOr<explore::Explored> explored = Prepare(request_.options.quick ? spec.quick_casts : spec.casts);
+    absl::StatusOr<explore::Explored> explored = Prepare(CastsOf(spec, request_.variant.name, request_.options.quick));
     if (!explored.ok()) return explored.status();
     progress_.PhaseStarts({phase_.name, 0, std::chrono::duration<double>(phase_.length).count()});
     const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -184,12 +184,16 @@ absl::StatusOr<Trial> RunExploreTrial(const TrialRequest& request, Spawner& spaw
 
 std::string CheckExplore(const Lab& lab) {
   if (ServiceOf(lab) == nullptr) return "needs a part cacheapi, whose gate is driven";
-  for (const std::vector<std::string>* casts : {&lab.explore->casts, &lab.explore->quick_casts}) {
-    for (const std::string& text : *casts) {
-      if (const absl::Status wrong = explore::ParseCast(text).status(); !wrong.ok()) {
-        return Concat("cast \"", text, "\": ", wrong.message());
-      }
-    }
+  std::vector<std::string> all;
+  const auto add = [&all](const ExploreSpec::Casts& casts) {
+    all.insert(all.end(), casts.full.begin(), casts.full.end());
+    all.insert(all.end(), casts.quick.begin(), casts.quick.end());
+  };
+  add(lab.explore->casts);
+  for (const auto& [variant, own] : lab.explore->own) add(own);
+  for (const std::string& text : all) {
+    const absl::Status wrong = explore::ParseCast(text).status();
+    if (!wrong.ok()) return Concat("cast \"", text, "\": ", wrong.message());
   }
   if (lab.explore->matrix.empty()) return "";
   const absl::StatusOr<explore::Matrix> matrix = explore::LoadMatrix(MatrixFile(lab));

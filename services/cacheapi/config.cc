@@ -144,7 +144,11 @@ absl::Status Check(Options& options) {
   options.origin.outbox = options.feeds.invalidation == Invalidation::kOutbox;
   CheckFeeds(options.feeds, options.reader.shared, options.writer.pattern == WritePattern::kWriteBehind, errors);
   // Who is held waits for whoever drives the gate, for as long as that one takes.
-  if (options.gate) options.request_deadline = options.reads.deadline = options.writes.deadline = minutes(10);
+  // And an operation that a busy host has delayed must not be made twice.
+  if (options.gate) {
+    options.request_deadline = options.reads.deadline = options.writes.deadline = minutes(10);
+    options.redis.deadline = minutes(1);
+  }
   if (options.reader.lease && !options.reader.shared) errors.emplace_back("fill: a lease is kept in l2, which is off");
   if (options.reader.stale_while_revalidate && options.shared.stale == Nanos(0) && options.reader.shared) {
     errors.emplace_back("stale.while_revalidate: nothing is ever stale with l2.stale: 0s; set it to some minutes");

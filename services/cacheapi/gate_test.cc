@@ -60,7 +60,7 @@ TEST_F(GateTest, AReadStopsAtEachOfItsEffectsOnce) {
 
 TEST_F(GateTest, AHitInTheProcessHasNoSteps) {
   Process& process = Start(Reader::Options{}, {});
-  EXPECT_THAT(StepsOfRead(process), ElementsAre("get", "select", "set"));
+  EXPECT_THAT(StepsOfRead(process), ElementsAre("get", "select", "load", "set"));
   EXPECT_THAT(StepsOfRead(process), IsEmpty());
 }
 
@@ -132,6 +132,7 @@ TEST_F(GateTest, WhoMovesAndWhoDoesNot) {
   gate_.Go("R1");
   EXPECT_FALSE(gate_.quiet()) << "Redis is asked";
   Go("R1", Step::kSelect);
+  Go("R1", Step::kLoad);
   ASSERT_TRUE(RunUntil([&] { return HeldAt("R1") == Step::kSet; }));
   EXPECT_TRUE(leads->ended && joins->ended) << "they are answered before the store";
   ASSERT_EQ(gate_.present().size(), 1u);

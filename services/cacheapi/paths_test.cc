@@ -136,13 +136,15 @@ TEST_F(PathsTest, WhoComesAfterTheWriteIsNotGivenALoadFromBefore) {
   Process& process = Start(reads, Writes(WritePattern::kDeleteAfterCommit));
   const auto before = Read(process, "R1");
   Go("R1", Step::kGet);
-  ASSERT_TRUE(RunUntil([&] { return HeldAt("R1") == Step::kSelect; }));
+  Go("R1", Step::kSelect);
+  ASSERT_TRUE(RunUntil([&] { return HeldAt("R1") == Step::kLoad; }));
   const auto writer = Write(process, "");
   Ended(writer);
   ASSERT_TRUE(writer->version.ok());
   EXPECT_EQ(VersionRead(process), 2u);
-  Go("R1", Step::kSelect);
+  Go("R1", Step::kLoad);
   ASSERT_TRUE(RunUntil([&] { return before->ended; }));
+  EXPECT_EQ(before->answer.value.version, 1u) << "it had asked before the write";
 }
 
 TEST_F(PathsTest, AWriteIsAcknowledgedThoughTheCacheIsAwayAndToldLater) {

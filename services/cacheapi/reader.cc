@@ -272,7 +272,13 @@ void Reader::AskOrigin(LoadPtr load) {
   At(Step::kSelect, now, [this, load = std::move(load)]() mutable {
     const Load& asked = *load;
     auto taken = [this, alive = alive_, load](absl::StatusOr<Insight> insight) mutable {
-      if (*alive) TakeOrigin(std::move(load), std::move(insight));
+      if (!*alive) return;
+      // Without these nobody sees when it comes.
+      if (!options_.local && !options_.single_flight) return TakeOrigin(std::move(load), std::move(insight));
+      Load& loaded = *load;
+      At(Step::kLoad, loaded, [this, load = std::move(load), insight = std::move(insight)]() mutable {
+        TakeOrigin(std::move(load), std::move(insight));
+      });
     };
     if (parts_.modes.queue == nullptr) return parts_.origin.Read(asked.brand, asked.window, std::move(taken));
     auto given_up = [load] { return Clock::now() >= load->deadline && !Wanted(*load); };

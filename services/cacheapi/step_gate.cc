@@ -10,6 +10,8 @@ std::string_view Name(Step step) {
       return "get";
     case Step::kSelect:
       return "select";
+    case Step::kLoad:
+      return "load";
     case Step::kSet:
       return "set";
     case Step::kWrite:

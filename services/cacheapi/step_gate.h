@@ -16,6 +16,7 @@ namespace lab::cacheapi {
 enum class Step : uint8_t {
   kGet,      // L2 is about to be read; again when somebody else has the lease
   kSelect,   // the database is about to be read
+  kLoad,     // what it has answered is about to be used, where others wait for it or L1 keeps it
   kSet,      // L2 is about to be written, by a fill or a write
   kWrite,    // the row is about to be written, uncommitted
   kCommit,   // the write is about to be committed
