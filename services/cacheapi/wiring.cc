@@ -49,10 +49,10 @@ Service::Service(app::Environment& environment, const Options& options)
 
 // Every store operation ends in its callback while what it calls is still there.
 Service::~Service() {
-  feeds_.Stop();
   if (redis_) redis_->Close();
   reads_.Close();
   writes_.Close();
+  feeds_.Stop();
 }
 
 absl::Status Service::Start() {
