@@ -99,11 +99,11 @@ void Feeds::Start(uint64_t seed) {
 }
 
 void Feeds::Stop() {
+  if (pool_) pool_->Close();  // what it executes is of those below
   queue_.reset();
   change_feed_.reset();
   relay_.reset();
   tracking_.reset();
-  if (pool_) pool_->Close();
 }
 
 void Feeds::Enqueue(const Correction& correction, absl::AnyInvocable<void(absl::Status)> done) {

@@ -64,6 +64,7 @@ class Feeds {
 
   // Once, when everything that they call is there.
   void Start(uint64_t seed);
+  // After Redis has been closed: what it executes may be of these.
   void Stop();
   // As WriteQueue::Append; UNAVAILABLE when there is no queue.
   void Enqueue(const Correction& correction, absl::AnyInvocable<void(absl::Status)> done);

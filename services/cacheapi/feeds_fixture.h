@@ -37,12 +37,12 @@ class FeedsTest : public PathsTest {
                   }},
                  writes, metrics) {}
     ~Node() {
+      redis.Close();  // what they execute is of those below
+      if (pool) pool->Close();
       queue.reset();
       feed.reset();
       relay.reset();
       tracking.reset();
-      redis.Close();
-      if (pool) pool->Close();
     }
 
     void Track(Tracking::Options options = {Millis(20), Millis(400)}) {

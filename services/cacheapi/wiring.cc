@@ -86,10 +86,10 @@ Reader::Modes Service::ReaderModes() {
 
 // Every store operation ends in its callback while what it calls is still there.
 Service::~Service() {
-  feeds_.Stop();
   if (redis_) redis_->Close();
   reads_.Close();
   writes_.Close();
+  feeds_.Stop();
 }
 
 absl::Status Service::Start() {
