@@ -19,7 +19,7 @@ absl::Status ReadBrand(const std::string& body, std::string& id, std::string& na
   if (!json.is_object()) return absl::InvalidArgumentError("the body is no JSON object, like {\"id\": \"acme\"}");
   for (const auto& [key, value] : json.items()) {
     if ((key != "id" && key != "name") || !value.is_string()) {
-      return absl::InvalidArgumentError(Concat("\"", key, "\": known are id and name, both texts"));
+      return absl::InvalidArgumentError(Concat(JsonString(key.substr(0, 32)), ": known are id and name, both texts"));
     }
     (key == "id" ? id : name) = value.get<std::string>();
   }
