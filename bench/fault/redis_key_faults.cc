@@ -1,6 +1,7 @@
 // Keys of a Redis that end before their time: expired, or deleted. Asked of the server itself; the receipt is by
 // another connection.
 
+#include <thread>
 #include <utility>
 
 #include "bench/fault/fault.h"
@@ -12,6 +13,8 @@ namespace {
 
 constexpr Millis kAnswer{50};
 constexpr Millis kCommand{500};
+constexpr Millis kComesBack{60};
+constexpr Millis kLookAgain{3};
 constexpr const char* kCanary = "lab:canary";
 constexpr const char* kAll = "*";
 constexpr size_t kMostKeys = 100'000;
@@ -39,6 +42,11 @@ class KeysEnd : public Fault {
       if (absl::Status set = StatusOf(probe_.Command({"SET", kCanary, "1"}, kAnswer)); !set.ok()) return set;
     }
     absl::StatusOr<std::vector<std::string>> keys = Keys(probe_);
+    // A key that was just deleted for a write is there again once somebody has read it.
+    for (const Clock::time_point end = Clock::now() + kComesBack; keys.ok() && keys->empty() && Clock::now() < end;) {
+      std::this_thread::sleep_for(kLookAgain);
+      keys = Keys(probe_);
+    }
     if (!keys.ok()) return keys.status();
     if (keys->empty()) return absl::FailedPreconditionError(Concat("there is no key ", pattern_, " to take away"));
     if (pattern_ == kAll) keys->insert(keys->begin(), kCanary);  // nobody else writes it
