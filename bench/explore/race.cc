@@ -54,13 +54,14 @@ class Steps {
     }
     return kNone;
   }
-  // The moves by which this writer, or who applies for it, tells the cache.
+  // The moves by which this writer, or any where it is "", tells the cache, or somebody applies for it.
   std::vector<int> Tellings(const std::string& writer) const {
     std::vector<int> all;
     for (int i = 0; i < end_; ++i) {
       const Move& move = at(i).move;
-      const bool tells = move.step == "delete" || move.step == "set";
-      if ((move.actor == writer && tells) || move.step == "apply") all.push_back(i);
+      const bool tells = move.step == "delete" || (move.step == "set" && move.actor[0] == 'W');
+      const bool its = writer.empty() || move.actor == writer;
+      if ((its && tells) || move.step == "apply") all.push_back(i);
     }
     return all;
   }
@@ -79,7 +80,7 @@ int OfFill(const Steps& steps, int select, int store, int commit, bool by_versio
   const std::string& writer = steps.at(commit).move.actor;
   const std::vector<int> tellings = steps.Tellings(writer);
   if (steps.First(writer, kDie) != kNone) return 4;  // one that dies with nothing left to do has ended before
-  const bool across = Within(tellings, select, store);
+  const bool across = Within(steps.Tellings(""), select, store);
   if (across && by_version && steps.Any(kCache, kEvict, select, store)) return 8;
   const int get = steps.Last(steps.at(store).move.actor, "get", select);
   if (across && get != kNone && steps.at(get).leased && steps.Any(kCache, kExpire, get, store)) return 6;
