@@ -33,7 +33,8 @@ std::string Told(const History& history, size_t index) {
     return leased_before ? "get: wait" : seen.leased ? "get: lease" : "get: miss";
   }
   if (step == "select") return Concat("select: v", seen.committed);
-  if (step == "set") return seen.stored == before && seen.leased == leased_before ? "set: no effect" : Concat("set ", Text(seen.stored));
+  if (step == "set")
+    return seen.stored == before && seen.leased == leased_before ? "set: no effect" : Concat("set ", Text(seen.stored));
   if (step == "commit") return Concat("commit v", seen.committed);
   return step == kDie ? "dies" : step;
 }
@@ -91,8 +92,8 @@ std::vector<std::string> Diagram(const History& history) {
     const Seen& seen = history.moves[i];
     std::string number = Concat(i + 1);
     number.insert(0, number.size() < 3 ? 3 - number.size() : 0, ' ');
-    lines.push_back(line_of(number, seen.move.actor, Cell(history, i), Text(seen.stored) + (seen.leased ? ", leased" : ""),
-                            Concat("v", seen.committed)));
+    lines.push_back(line_of(number, seen.move.actor, Cell(history, i),
+                            Text(seen.stored) + (seen.leased ? ", leased" : ""), Concat("v", seen.committed)));
   }
   return lines;
 }

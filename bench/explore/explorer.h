@@ -15,8 +15,8 @@ namespace lab::bench::explore {
 struct Explored {
   std::vector<Cast> casts;  // the smaller ones first, so that the shortest schedules are the simplest
   std::function<std::unique_ptr<World>(const Cast& cast)> world;
-  bool by_version = false;  // whether stores are compared by version (race.h)
-  std::function<bool()> go_on = [] { return true; };                  // asked before each schedule
+  bool by_version = false;                            // whether stores are compared by version (race.h)
+  std::function<bool()> go_on = [] { return true; };  // asked before each schedule
   std::function<void(const CastExplored&)> tell = [](const auto&) {};  // after each cast
 };
 

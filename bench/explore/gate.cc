@@ -16,7 +16,8 @@ absl::StatusOr<GateView> ViewOf(const std::string& text) {
   }
   GateView view;
   view.quiet = json.value("quiet", false);
-  for (const nlohmann::json& held : json["held"]) view.held.emplace_back(held.value("actor", ""), held.value("step", ""));
+  for (const nlohmann::json& held : json["held"])
+    view.held.emplace_back(held.value("actor", ""), held.value("step", ""));
   for (const nlohmann::json& one : json["present"]) {
     view.present[one.value("actor", "")] = {one.value("waits", false), one.value("answered", false)};
   }

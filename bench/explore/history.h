@@ -33,9 +33,9 @@ struct Ended {
   int asked = -1;     // its first move; what lies before has no effect that others could see
   int answered = -1;  // the move that brought its answer; -1: none, it died
   bool ok = false;
-  uint64_t version = 0;   // that it was given, or has written
-  std::string how;        // "hit", "miss", "coalesced", … of a reader; what went wrong of one that is not ok
-  bool applied = false;   // of a writer: the database knows its request
+  uint64_t version = 0;  // that it was given, or has written
+  std::string how;       // "hit", "miss", "coalesced", … of a reader; what went wrong of one that is not ok
+  bool applied = false;  // of a writer: the database knows its request
 };
 
 // How it looks once nobody moves any more: what would be served until the next write.

@@ -12,8 +12,8 @@ struct Cell {
   bool open = false;
   std::string because;
 };
-using Row = std::map<int, Cell>;                // by race
-using Matrix = std::map<std::string, Row>;      // by mode: the variant's name
+using Row = std::map<int, Cell>;            // by race
+using Matrix = std::map<std::string, Row>;  // by mode: the variant's name
 
 // modes:
 //   delete-before-update:

@@ -51,13 +51,18 @@ void DuringOf(const History& history, std::vector<Offence>& offences) {
       }
     }
     if (newest != nullptr) {
-      Offence offence{newest->writes ? Kind::kReadYourWrites : Kind::kMonotonicRead, reader.actor, reader.answered,
-                      reader.replica, false, reader.version, newest->version, ""};
-      offence.text = newest->writes
-                         ? Concat(reader.actor, " reads v", reader.version, " after ", newest->actor,
-                                  " was told that v", newest->version, " is written")
-                         : Concat(reader.actor, " reads v", reader.version, " after ", newest->actor, " has read v",
-                                  newest->version);
+      Offence offence{newest->writes ? Kind::kReadYourWrites : Kind::kMonotonicRead,
+                      reader.actor,
+                      reader.answered,
+                      reader.replica,
+                      false,
+                      reader.version,
+                      newest->version,
+                      ""};
+      offence.text = newest->writes ? Concat(reader.actor, " reads v", reader.version, " after ", newest->actor,
+                                             " was told that v", newest->version, " is written")
+                                    : Concat(reader.actor, " reads v", reader.version, " after ", newest->actor,
+                                             " has read v", newest->version);
       offences.push_back(std::move(offence));
     }
     if (reader.version > history.rest.version) {
@@ -92,9 +97,9 @@ std::vector<Offence> Offences(const History& history) {
   std::vector<Offence> offences;
   for (const Ended& writer : history.ended) {
     if (!writer.writes || !Known(writer) || writer.applied) continue;
-    offences.push_back({Kind::kLostWrite, writer.actor, -1, writer.replica, false, history.rest.version, writer.version,
-                        Concat(writer.actor, "'s write was acknowledged as v", writer.version,
-                               ", the database does not have it")});
+    offences.push_back(
+        {Kind::kLostWrite, writer.actor, -1, writer.replica, false, history.rest.version, writer.version,
+         Concat(writer.actor, "'s write was acknowledged as v", writer.version, ", the database does not have it")});
   }
   AtRestOf(history, offences);
   DuringOf(history, offences);

@@ -26,8 +26,8 @@ struct Offence {
   std::string text;       // "at rest L2 serves v1, the database has v2"
 };
 
-// All of them, what is left at rest first. All actors count as one client: who asks after another one was answered knows
-// what that one knows. Requests that overlap owe each other nothing.
+// All of them, what is left at rest first. All actors count as one client: who asks after another one was answered
+// knows what that one knows. Requests that overlap owe each other nothing.
 std::vector<Offence> Offences(const History& history);
 
 }  // namespace lab::bench::explore

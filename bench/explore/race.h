@@ -9,7 +9,7 @@ namespace lab::bench::explore {
 
 // The known races between a cache and its database, by the numbers under which the lab's README tells them.
 struct Race {
-  int number = 0;     // 0: none of them; an explorer's find
+  int number = 0;  // 0: none of them; an explorer's find
   const char* name = "";
 };
 // Those that a schedule of this explorer can be, by number.

@@ -47,14 +47,13 @@ TEST(RaceTest, TheSchedulesOfTheTable) {
   EXPECT_EQ(RaceOfSchedule(DeleteBefore(Fill::kLease), "W:delete R:get R:select R:set W:commit"), 2);
   EXPECT_EQ(RaceOfSchedule(DeleteBefore(Fill::kPlain), "R:get R:select W:delete W:commit R:set"), 1);
   EXPECT_EQ(RaceOfSchedule(Inside(Fill::kLease), "W:write W:delete R:get R:select R:set W:commit"), 2);
-  EXPECT_EQ(RaceOfSchedule(SetAfter(Fill::kLease),
-                           "W1:commit W1:select W2:commit W2:select W2:set W1:set"), 3);
+  EXPECT_EQ(RaceOfSchedule(SetAfter(Fill::kLease), "W1:commit W1:select W2:commit W2:select W2:set W1:set"), 3);
   EXPECT_EQ(RaceOfSchedule(SetAfter(Fill::kLease), "R:get R:select W:commit W:select W:set R:set"), 1);
   EXPECT_EQ(RaceOfSchedule(DeleteAfter(Fill::kLease), "R:get R:select R:set W:commit W:die"), 4);
   EXPECT_EQ(RaceOfSchedule(Versioned(Fill::kNewerOnly), "R:get R:select W:commit W:select W:set C:evict R:set"), 8);
   EXPECT_EQ(RaceOfSchedule(Bury(Fill::kNewerOnly), "R:get R:select W:commit W:delete C:evict R:set"), 8);
-  EXPECT_EQ(RaceOfSchedule(Versioned(Fill::kLease),
-                           "W1:commit W1:select W2:commit W2:select W2:set C:evict W1:set"), 8);
+  EXPECT_EQ(RaceOfSchedule(Versioned(Fill::kLease), "W1:commit W1:select W2:commit W2:select W2:set C:evict W1:set"),
+            8);
   EXPECT_EQ(RaceOfSchedule(Through(Fill::kPlain), "W:write W:set W:die"), 18);
   EXPECT_EQ(RaceOfSchedule(Twice(Fill::kPlain), "R:get W:delete R:select W:commit W:delete R:set"), 24);
   EXPECT_EQ(RaceOfSchedule(Twice(Fill::kPlain), "R:get R:select W:delete W:commit W:delete R:set"), 24);
@@ -99,8 +98,8 @@ TEST(RaceTest, WhatIsLeftNowhere) {
 }
 
 std::set<int> RacesIn(const Options& options) {
-  const Exploration found = Explore(
-      In(options, {"R W evict die", "W1 W2 evict die", "R W1 W2 evict", "R1 R2 W expire"}));
+  const Exploration found =
+      Explore(In(options, {"R W evict die", "W1 W2 evict die", "R W1 W2 evict", "R1 R2 W expire"}));
   EXPECT_EQ(found.problem, "");
   std::set<int> races;
   for (const RaceFound& race : found.races) {

@@ -60,8 +60,8 @@ absl::StatusOr<Schedule> ParseSchedule(std::string_view text) {
     const size_t colon = word.find(':');
     Move move{word.substr(0, colon), colon == std::string::npos ? "" : word.substr(colon + 1)};
     if (!IsWord(move.actor, true) || !IsWord(move.step, false)) {
-      return absl::InvalidArgumentError(
-          Concat("\"", word.substr(0, kMostWord), "\" is no move; one is written actor:step, like R1:get or W1:commit"));
+      return absl::InvalidArgumentError(Concat("\"", word.substr(0, kMostWord),
+                                               "\" is no move; one is written actor:step, like R1:get or W1:commit"));
     }
     schedule.push_back(std::move(move));
     if (schedule.size() > kMostMoves) {

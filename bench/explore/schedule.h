@@ -11,7 +11,8 @@ namespace lab::bench::explore {
 // One move of a schedule: an actor takes its next step, or the environment does something.
 struct Move {
   std::string actor;  // "R1", a reader; "W1", a writer; "W1@1", one at replica 1; kCache, what happens to the cache
-  std::string step;   // "get", "select", "load", "set", "write", "commit", "delete", "apply", "ask"; "die"; of kCache below
+  std::string
+      step;  // "get", "select", "load", "set", "write", "commit", "delete", "apply", "ask"; "die"; of kCache below
   bool operator==(const Move& other) const { return actor == other.actor && step == other.step; }
   bool operator!=(const Move& other) const { return !(*this == other); }
 };
@@ -19,7 +20,7 @@ inline constexpr char kCache[] = "C";
 inline constexpr char kEvict[] = "evict";    // the entry goes before its time
 inline constexpr char kExpire[] = "expire";  // the lease ends before its holder has stored
 inline constexpr char kDie[] = "die";        // the actor dies at the step that it is held before
-inline constexpr char kAsk[] = "ask";        // the request arrives; a move of its own where that has an effect by itself
+inline constexpr char kAsk[] = "ask";  // the request arrives; a move of its own where that has an effect by itself
 
 using Schedule = std::vector<Move>;
 

@@ -98,9 +98,9 @@ absl::StatusOr<History> Replay(World& world, const Schedule& schedule) {
     if (enabled.empty() && at >= schedule.size()) return world.Finish();
     const Move move = at < schedule.size() ? schedule[at] : enabled.front();
     if (std::find(enabled.begin(), enabled.end(), move) == enabled.end()) {
-      return absl::FailedPreconditionError(Concat(
-          "move ", at + 1, ", ", Format({move}), ", cannot be made there; ",
-          enabled.empty() ? "everybody has ended" : Concat("what can: ", Format(enabled))));
+      return absl::FailedPreconditionError(
+          Concat("move ", at + 1, ", ", Format({move}), ", cannot be made there; ",
+                 enabled.empty() ? "everybody has ended" : Concat("what can: ", Format(enabled))));
     }
     const absl::StatusOr<World::Taken> taken = world.Take(move);
     if (!taken.ok()) return taken.status();

@@ -39,11 +39,11 @@ struct SearchCounts {
 };
 
 // All interleavings, each carried out once: depth-first search over the tree of enabled moves, by replay from the
-// beginning (stateless search: Godefroid, "Model Checking for Programming Languages using VeriSoft", POPL 1997). What an
-// actor does next is known only once it has done what comes before: a read that hits stops there, one that misses goes
-// on. So schedules are not merges of fixed lists; but the moves enabled after a prefix depend on the prefix alone, and
-// every maximal path of that tree is walked exactly once, so the enumeration is exhaustive. No partial-order reduction:
-// the counts stay those of a table.
+// beginning (stateless search: Godefroid, "Model Checking for Programming Languages using VeriSoft", POPL 1997). What
+// an actor does next is known only once it has done what comes before: a read that hits stops there, one that misses
+// goes on. So schedules are not merges of fixed lists; but the moves enabled after a prefix depend on the prefix alone,
+// and every maximal path of that tree is walked exactly once, so the enumeration is exhaustive. No partial-order
+// reduction: the counts stay those of a table.
 //
 // A path ends where a move blocks on a lock: the one who blocks takes its step when the lock is freed, which is the
 // schedule in which it moves then, and that is walked too. That a deadlock is not overlooked the rest is let go on to

@@ -83,8 +83,8 @@ TEST(SearchTest, AnOrderThatBlocksIsNoScheduleOfItsOwn) {
   ListWorld world({{"lock", "x", "free"}, {"lock", "y", "free"}});
   const Found found = All(world);
   // One after the other, both ways round; of each, the other's lock is tried at two places.
-  EXPECT_EQ(found.schedules, (std::set<std::string>{"A:lock A:x A:free B:lock B:y B:free",
-                                                   "B:lock B:y B:free A:lock A:x A:free"}));
+  EXPECT_EQ(found.schedules,
+            (std::set<std::string>{"A:lock A:x A:free B:lock B:y B:free", "B:lock B:y B:free A:lock A:x A:free"}));
   EXPECT_EQ(found.counts.infeasible, 4u);
   EXPECT_EQ(found.counts.deadlocks, 0u);
   world.deadlocks = true;
@@ -94,7 +94,8 @@ TEST(SearchTest, AnOrderThatBlocksIsNoScheduleOfItsOwn) {
 TEST(SearchTest, AWorldThatIsNotTheSameTwiceIsRefused) {
   ListWorld world({{"a", "b"}, {"a", "b"}});
   world.forgets = true;
-  const absl::StatusOr<SearchCounts> counts = Search(world, [](const History&) {}, [] { return true; });
+  const absl::StatusOr<SearchCounts> counts = Search(
+      world, [](const History&) {}, [] { return true; });
   EXPECT_EQ(counts.status().code(), absl::StatusCode::kInternal);
   EXPECT_THAT(std::string(counts.status().message()), HasSubstr("does not do the same twice: after A:a"));
 }
@@ -102,7 +103,8 @@ TEST(SearchTest, AWorldThatIsNotTheSameTwiceIsRefused) {
 TEST(SearchTest, EndsWhenItIsTold) {
   ListWorld world({{"a", "b"}, {"a", "b"}});
   int left = 3;
-  const absl::StatusOr<SearchCounts> counts = Search(world, [](const History&) {}, [&] { return left-- > 0; });
+  const absl::StatusOr<SearchCounts> counts = Search(
+      world, [](const History&) {}, [&] { return left-- > 0; });
   ASSERT_TRUE(counts.ok());
   EXPECT_EQ(counts->schedules, 3u);
   EXPECT_FALSE(counts->all);
@@ -127,7 +129,8 @@ TEST(ReplayTest, SaysWhatCanBeDoneInstead) {
   ListWorld world({{"a", "b"}, {"a", "b"}});
   const absl::StatusOr<History> history = Replay(world, *ParseSchedule("B:a B:c"));
   EXPECT_EQ(history.status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(history.status().message()), HasSubstr("move 2, B:c, cannot be made there; what can: A:a B:b"));
+  EXPECT_THAT(std::string(history.status().message()),
+              HasSubstr("move 2, B:c, cannot be made there; what can: A:a B:b"));
   ListWorld locks({{"lock", "free"}, {"lock", "free"}});
   EXPECT_EQ(Replay(locks, *ParseSchedule("A:lock B:lock")).status().code(), absl::StatusCode::kAborted);
 }

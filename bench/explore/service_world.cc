@@ -13,8 +13,8 @@ namespace {
 
 constexpr uint64_t kBrandsAtOnce = 500;
 constexpr std::chrono::seconds kPatience{10};
-constexpr Millis kSoon{20};          // within it a move has taken effect, unless it waits for a lock
-constexpr Millis kDeadlock{700};     // nobody moves, and somebody waits for a lock
+constexpr Millis kSoon{20};       // within it a move has taken effect, unless it waits for a lock
+constexpr Millis kDeadlock{700};  // nobody moves, and somebody waits for a lock
 constexpr Micros kLookAgain{200};
 
 int64_t NumberOf(const nlohmann::json& json, const char* key) {
@@ -151,16 +151,16 @@ absl::Status ServiceWorld::AwaitArrival(Actor& actor, bool held) {
   while (Clock::now() < end) {
     absl::StatusOr<GateView> view = gates_[replica]->Look(Millis(0));
     if (!view.ok()) return view.status();
-    const bool there = held ? !view->StepOf(actor.spec.name).empty()
-                            : view->present.count(actor.spec.name) > 0 && view->quiet;
+    const bool there =
+        held ? !view->StepOf(actor.spec.name).empty() : view->present.count(actor.spec.name) > 0 && view->quiet;
     views_[replica] = *std::move(view);
     if (there) return absl::OkStatus();
     const absl::StatusOr<std::optional<HttpReply>> reply = actor.line.TryReceive(Clock::now() + kLookAgain);
     if (!reply.ok()) return reply.status();
     if (!*reply) continue;
     if (held) {
-      return absl::InternalError(Concat(actor.spec.name, " is answered ", (*reply)->status,
-                                        " before its first step: ", (*reply)->body));
+      return absl::InternalError(
+          Concat(actor.spec.name, " is answered ", (*reply)->status, " before its first step: ", (*reply)->body));
     }
     actor.answered = true;
     actor.ended.ok = (*reply)->status == 200;
@@ -203,7 +203,8 @@ std::vector<Move> ServiceWorld::Enabled() {
       continue;
     }
     moves.push_back({actor->spec.name, step});
-    if (options_.cast.die && actor->spec.writes && actor->moves > 0 && !died_) deaths.push_back({actor->spec.name, kDie});
+    if (options_.cast.die && actor->spec.writes && actor->moves > 0 && !died_)
+      deaths.push_back({actor->spec.name, kDie});
   }
   // Who is no request: an invalidation that is to be applied.
   for (const GateView& view : views_) {

@@ -21,14 +21,14 @@ namespace lab::bench::explore {
 //   C:expire   the lease goes, where somebody has it; also, whatever the cast says, where nobody else can move any more
 //   W:die      a writer that has taken a step is held for ever
 // A reader that waits for the lease of another one looks again only when there is something else to see: it would find
-// what it found before. Not among the moves: what happens between the end of a command at a store and the arrival of its
-// answer; there the safety of a mode rests on its tokens (services/cacheapi/README.md).
+// what it found before. Not among the moves: what happens between the end of a command at a store and the arrival of
+// its answer; there the safety of a mode rests on its tokens (services/cacheapi/README.md).
 class ServiceWorld final : public World {
  public:
   struct Options {
     std::vector<int> http_ports;  // of the replicas
     int redis_port = 0, postgres_port = 0;
-    PgLogin login;                // with which the service's database is read, and brands are made in it
+    PgLogin login;  // with which the service's database is read, and brands are made in it
     Cast cast;
     // Whether the arrival of a read is a move of its own: where it has an effect before the first step (a look into L1,
     // joining a load). Otherwise requests are sent at the beginning, and count as asked with their first step.

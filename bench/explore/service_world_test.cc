@@ -33,14 +33,23 @@ int FreePort() {
 // The built program, with a gate.
 class Api {
  public:
-  Api(int redis_port, const pg::TestServer& postgres, const std::map<std::string, std::string>& set) : port_(FreePort()) {
+  Api(int redis_port, const pg::TestServer& postgres, const std::map<std::string, std::string>& set)
+      : port_(FreePort()) {
     folder_ = (std::filesystem::temp_directory_path() / "lab-explore-XXXXXX").string();
     if (mkdtemp(folder_.data()) == nullptr) throw std::runtime_error("cannot make a temporary folder");
     std::map<std::string, std::string> config = {
-        {"http.port", Concat(port_)},        {"redis.port", Concat(redis_port)}, {"postgres.port", Concat(postgres.port())},
-        {"postgres.user", postgres.user()},        {"postgres.database", postgres.database()}, {"gate.enabled", "true"},
-        {"l1.enabled", "false"},             {"fill", "plain"},                    {"l2.ttl", "1h"},
-        {"l2.lease", "1h"},                  {"l2.tombstone", "1h"},               {"writes.connections", "4"},
+        {"http.port", Concat(port_)},
+        {"redis.port", Concat(redis_port)},
+        {"postgres.port", Concat(postgres.port())},
+        {"postgres.user", postgres.user()},
+        {"postgres.database", postgres.database()},
+        {"gate.enabled", "true"},
+        {"l1.enabled", "false"},
+        {"fill", "plain"},
+        {"l2.ttl", "1h"},
+        {"l2.lease", "1h"},
+        {"l2.tombstone", "1h"},
+        {"writes.connections", "4"},
         {"write.second_delete", "1ms"},
     };
     for (const auto& [key, value] : set) config[key] = value;

@@ -11,9 +11,9 @@
 
 namespace lab::bench::explore {
 
-// The two stores as an explorer sees them: with connections of its own, past the service. It knows where the cache-aside
-// API keeps things (services/cacheapi: window.h, entry.h, shared_cache.h; deploy/sql/insights). Each call takes a
-// millisecond at most on stores at rest; errors as of PgConnection and RespConnection. One thread at a time.
+// The two stores as an explorer sees them: with connections of its own, past the service. It knows where the
+// cache-aside API keeps things (services/cacheapi: window.h, entry.h, shared_cache.h; deploy/sql/insights). Each call
+// takes a millisecond at most on stores at rest; errors as of PgConnection and RespConnection. One thread at a time.
 class Stores {
  public:
   Stores(int redis_port, int postgres_port, PgLogin login);

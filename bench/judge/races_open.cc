@@ -4,9 +4,9 @@
 #include "bench/judge/judge.h"
 #include "services/runtime/base/text.h"
 
-// no-open-race{except=4}: no schedule of any cast ends with something wrong, but for those of the race that is left out.
-// races-as-expected: the races that schedules ran into are just those that the lab's matrix says are open.
-// Both need all schedules: a search that was broken off is a problem of its trial, and so inconclusive.
+// no-open-race{except=4}: no schedule of any cast ends with something wrong, but for those of the race that is left
+// out. races-as-expected: the races that schedules ran into are just those that the lab's matrix says are open. Both
+// need all schedules: a search that was broken off is a problem of its trial, and so inconclusive.
 namespace lab::bench {
 namespace {
 
@@ -29,7 +29,8 @@ void CheckDeadlocks(const Exploration& explored, InvariantResult& result) {
   }
 }
 
-void Conclude(const Exploration& explored, const std::string& broken, const std::string& held, InvariantResult& result) {
+void Conclude(const Exploration& explored, const std::string& broken, const std::string& held,
+              InvariantResult& result) {
   result.state = result.broken > 0 ? State::kFail : State::kPass;
   result.measured = Concat(result.broken > 0 ? broken : held, " in ", Counted(explored));
 }
@@ -41,8 +42,8 @@ std::string Contradiction(const Exploration& explored) {
     const bool found = std::any_of(explored.races.begin(), explored.races.end(),
                                    [&](const RaceFound& race) { return race.race == cell.race; });
     if (found != cell.open) {
-      return Concat(NameOf(cell.race, cell.name), " is ", found ? "open" : "closed", ", against what was derived: ",
-                    cell.because);
+      return Concat(NameOf(cell.race, cell.name), " is ", found ? "open" : "closed",
+                    ", against what was derived: ", cell.because);
     }
   }
   return "";

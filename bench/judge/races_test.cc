@@ -22,7 +22,8 @@ Trial Explored() {
   explored.casts = {{"R W", 60, 5, 0, 3, 0.1, true}, {"R W die", 2, 0, 0, 1, 0.1, true}};
   explored.races = {{2, "delete before update", 3, "R W", "W:delete R:get R:select R:set W:commit", "stale", {}},
                     {4, "writer dies", 1, "R W die", "R:get R:select R:set W:commit W:die", "stale", {}}};
-  explored.expected = {{1, "fill", false, "the lease"}, {2, "delete before update", true, "by its order"},
+  explored.expected = {{1, "fill", false, "the lease"},
+                       {2, "delete before update", true, "by its order"},
                        {4, "writer dies", true, "nobody tells"}};
   trial.exploration = explored;
   return trial;

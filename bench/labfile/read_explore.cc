@@ -60,7 +60,7 @@ void CheckExplore(const yaml::Value& explore, const Reading& reading) {
   }
   if (!reading.lab.faults.empty()) explore.Error("faults need a load; what may happen to a cast is part of the cast");
   if (reading.lab.phases.size() > 1) explore.Error("takes one phase, whose length bounds it");
-  if (reading.catalogue.check_explore == nullptr) return;
+  if (reading.catalogue.check_explore == nullptr || reading.lab.explore->casts.full.empty()) return;
   if (const std::string wrong = reading.catalogue.check_explore(reading.lab); !wrong.empty()) explore.Error(wrong);
 }
 

@@ -60,7 +60,8 @@ const RaceExpected* FindExpected(const Exploration& explored, int number) {
 std::string CellText(const Exploration& explored, int race) {
   const bool open = FindRace(explored, race) != nullptr;
   const RaceExpected* expected = FindExpected(explored, race);
-  const bool contrary = !explored.replay && !explored.expected.empty() && open != (expected != nullptr && expected->open);
+  const bool contrary =
+      !explored.replay && !explored.expected.empty() && open != (expected != nullptr && expected->open);
   return absl::StrCat(open ? "open" : explored.replay ? "" : "-", contrary ? "!" : "");
 }
 
@@ -72,7 +73,8 @@ std::string CountText(const Exploration& explored) {
 }
 
 std::string RaceTitle(int number, const std::string& name) {
-  return number == 0 ? absl::StrCat("an offence without a number (", name, ")") : absl::StrCat("race ", number, ", ", name);
+  return number == 0 ? absl::StrCat("an offence without a number (", name, ")")
+                     : absl::StrCat("race ", number, ", ", name);
 }
 
 std::string Table(const Overview& overview, const Ansi& ansi) {
@@ -140,8 +142,9 @@ std::string ExplorationLines(const Report& report, int width, const Ansi& ansi) 
 std::string ExplorationMarkdown(const Report& report) {
   const Overview overview = OverviewOf(report);
   if (overview.modes.empty()) return "";
-  std::string out = "\n## Races\n\nWhich race is open in which variant, over all interleavings of the casts; \"!\": the "
-                    "matrix says otherwise.\n\n| variant |";
+  std::string out =
+      "\n## Races\n\nWhich race is open in which variant, over all interleavings of the casts; \"!\": the "
+      "matrix says otherwise.\n\n| variant |";
   std::string rule = "|---|";
   for (const auto& [race, name] : overview.races) {
     absl::StrAppend(&out, " ", race, " |");
@@ -161,7 +164,8 @@ std::string ExplorationMarkdown(const Report& report) {
     if (!mode.explored->races.empty() || mode.explored->replay) {
       absl::StrAppend(&out, "\n### ", EscapeMarkdown(mode.variant->name), "\n");
     }
-    if (mode.explored->replay) absl::StrAppend(&out, "\n```\n", absl::StrJoin(mode.explored->replayed, "\n"), "\n```\n");
+    if (mode.explored->replay)
+      absl::StrAppend(&out, "\n```\n", absl::StrJoin(mode.explored->replayed, "\n"), "\n```\n");
     for (const RaceFound& race : mode.explored->races) {
       const RaceExpected* expected = FindExpected(*mode.explored, race.race);
       absl::StrAppend(&out, "\n", EscapeMarkdown(Heading(race)),

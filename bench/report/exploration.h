@@ -5,8 +5,8 @@
 #include "bench/report/report.h"
 #include "bench/report/summary.h"
 
-// What the race explorer found, as a reader gets it: which race is open in which variant, and the shortest schedule that
-// shows it. "" where nothing was explored.
+// What the race explorer found, as a reader gets it: which race is open in which variant, and the shortest schedule
+// that shows it. "" where nothing was explored.
 namespace lab::bench {
 
 // The table, a line for each open race, and the diagrams: all of them where one variant ran, else those of broken ones.

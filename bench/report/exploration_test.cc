@@ -26,7 +26,12 @@ Report Explored(size_t variants) {
     explored.expected = {{2, "delete before update", variant.broken, "by its order"},
                          {4, "writer dies", !variant.broken, "nobody tells"}};
     if (variant.broken) {
-      explored.races = {{2, "delete before update", 3, "R W", "W:delete R:get", "at rest L2 serves v1",
+      explored.races = {{2,
+                         "delete before update",
+                         3,
+                         "R W",
+                         "W:delete R:get",
+                         "at rest L2 serves v1",
                          {"     R         W", "  1            delete"}}};
     }
     trial.exploration = explored;

@@ -199,7 +199,8 @@ std::string CheckExplore(const Lab& lab) {
   const absl::StatusOr<explore::Matrix> matrix = explore::LoadMatrix(MatrixFile(lab));
   if (!matrix.ok()) return std::string(matrix.status().message());
   for (const VariantSpec& variant : lab.variants) {
-    if (matrix->count(variant.name) == 0) return Concat(lab.explore->matrix, " has no row for the variant ", variant.name);
+    if (matrix->count(variant.name) == 0)
+      return Concat(lab.explore->matrix, " has no row for the variant ", variant.name);
   }
   return "";
 }

@@ -12,8 +12,9 @@
 
 namespace lab::bench {
 
-// The trial of a lab that explores: boots the system as RunTrial does, and goes through all schedules of the lab's casts,
-// or through the one of --schedule. Errors as of RunTrial; INVALID_ARGUMENT: that schedule cannot be carried out.
+// The trial of a lab that explores: boots the system as RunTrial does, and goes through all schedules of the lab's
+// casts, or through the one of --schedule. Errors as of RunTrial; INVALID_ARGUMENT: that schedule cannot be carried
+// out.
 absl::StatusOr<Trial> RunExploreTrial(const TrialRequest& request, Spawner& spawner, Journal& journal,
                                       Progress& progress);
 

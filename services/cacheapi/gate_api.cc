@@ -21,8 +21,7 @@ const char* Bool(bool value) { return value ? "true" : "false"; }
 
 }  // namespace
 
-GateApi::GateApi(StepGate& gate, async::Loop& loop)
-    : gate_(gate), loop_(loop), alive_(std::make_shared<bool>(true)) {
+GateApi::GateApi(StepGate& gate, async::Loop& loop) : gate_(gate), loop_(loop), alive_(std::make_shared<bool>(true)) {
   gate_.OnChange([this] { Look(); });
 }
 

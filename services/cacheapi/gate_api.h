@@ -12,7 +12,8 @@
 
 namespace lab::cacheapi {
 
-// How the race explorer drives the gate (bench/explore). Only with `gate.enabled`; then no deadline of a request counts.
+// How the race explorer drives the gate (bench/explore). Only with `gate.enabled`; then no deadline of a request
+// counts.
 //   GET  /gate                 how things stand
 //   POST /gate/go?actor=R1     R1 takes the step before which it is held; 404 when it is not held
 //   POST /gate/die?actor=R1    R1 dies there: no further step; its transaction is rolled back, its lease stays

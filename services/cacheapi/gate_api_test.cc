@@ -46,9 +46,8 @@ class GateApiTest : public http::ServerTest {
 TEST_F(GateApiTest, SaysWhoIsHeldWhere) {
   EXPECT_THAT(Call("GET", "/gate"), HasSubstr(R"({"quiet":true,"held":[],"present":[]})"));
   Hold(Step::kSelect);
-  EXPECT_THAT(Call("GET", "/gate"),
-              HasSubstr(R"({"quiet":true,"held":[{"actor":"R1","step":"select"}],)"
-                        R"("present":[{"actor":"R1","waits":false,"answered":false}]})"));
+  EXPECT_THAT(Call("GET", "/gate"), HasSubstr(R"({"quiet":true,"held":[{"actor":"R1","step":"select"}],)"
+                                              R"("present":[{"actor":"R1","waits":false,"answered":false}]})"));
 }
 
 TEST_F(GateApiTest, LetsGoAndTellsWhenItIsQuietAgain) {
@@ -61,13 +60,15 @@ TEST_F(GateApiTest, LetsGoAndTellsWhenItIsQuietAgain) {
     }));
     Hold(Step::kSelect);
   });
-  EXPECT_THAT(Call("POST", "/gate/go?actor=R1&wait_ms=10000"), HasSubstr(R"("quiet":true,"held":[{"actor":"R1","step":"select"}])"));
+  EXPECT_THAT(Call("POST", "/gate/go?actor=R1&wait_ms=10000"),
+              HasSubstr(R"("quiet":true,"held":[{"actor":"R1","step":"select"}])"));
   later.join();
 }
 
 TEST_F(GateApiTest, WaitsNoLongerThanItIsTold) {
   Hold(Step::kGet);
-  EXPECT_THAT(Call("POST", "/gate/go?actor=R1&wait_ms=20"), HasSubstr(R"("quiet":false,"held":[],"present":[{"actor":"R1")"));
+  EXPECT_THAT(Call("POST", "/gate/go?actor=R1&wait_ms=20"),
+              HasSubstr(R"("quiet":false,"held":[],"present":[{"actor":"R1")"));
 }
 
 TEST_F(GateApiTest, WhoDiesIsGone) {

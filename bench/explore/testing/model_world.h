@@ -51,10 +51,12 @@ class ModelWorld : public World {
         continue;
       }
       moves.push_back({actor.ended.actor, actor.next});
-      if (cast_.die && actor.ended.writes && actor.ended.asked >= 0 && !died_) deaths.push_back({actor.ended.actor, kDie});
+      if (cast_.die && actor.ended.writes && actor.ended.asked >= 0 && !died_)
+        deaths.push_back({actor.ended.actor, kDie});
     }
     if (moves.empty()) return vain ? std::vector<Move>{{kCache, kExpire}} : moves;
-    if (!moves_.empty() && cast_.evict && !evicted_ && stored_.kind != Stored::Kind::kNone) moves.push_back({kCache, kEvict});
+    if (!moves_.empty() && cast_.evict && !evicted_ && stored_.kind != Stored::Kind::kNone)
+      moves.push_back({kCache, kEvict});
     if (!moves_.empty() && cast_.expire && !expired_ && !lease_.empty()) moves.push_back({kCache, kExpire});
     moves.insert(moves.end(), deaths.begin(), deaths.end());
     return moves;
@@ -154,8 +156,9 @@ class ModelWorld : public World {
     } else if (step == "set") {
       Store(actor.value, options_.newer_only);
     } else if (step == "delete") {
-      stored_ = options_.bury && actor.value > 0 ? Stored{Stored::Kind::kTombstone, std::max(stored_.version, actor.value)}
-                                                 : Stored{};
+      stored_ = options_.bury && actor.value > 0
+                    ? Stored{Stored::Kind::kTombstone, std::max(stored_.version, actor.value)}
+                    : Stored{};
       lease_ = "";
     }
     if (step == "commit") wrote_[actor.ended.actor] = actor.value;
