@@ -60,6 +60,7 @@ Trial Bad() {
     Op& op = trial.ops[i];
     const bool in_fault = i >= 5'000 && i < 13'000;
     op.answer = i % 2 == 0 ? Answer::kAdmitted : Answer::kLimited;
+    op.attempts = 3;
     if (in_fault) {
       op.sent_ns += 30 * kMs;
       op.done_ns = op.sent_ns + 200 * kMs;
@@ -134,6 +135,7 @@ std::map<std::string, Case> Cases() {
       {"admitted_rate", {"admitted_rate", "<= 200/s"}},
       {"limited_rate", {"limited_rate", ">= 850/s"}},
       {"error_ratio", {"error_ratio", "<= 1%"}},
+      {"amplification", {"amplification", "<= 1.5x"}},
       {"dropped_ratio", {"dropped_ratio", "<= 0"}},
       {"limited_ratio", {"limited_ratio", ">= 0.85"}},
       {"lag_p99", {"lag_p99", "<= 1ms"}},

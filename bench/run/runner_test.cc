@@ -315,8 +315,8 @@ TEST(TrialFilesTest, OperationsKeepWhatWasAskedAndWhatCame) {
   trial.at_rest = AtRest{1, 1, {{"cacheapi-1", "brand-7 window=24h", 3, 2, Answer::kHitLocal}}, ""};
   ASSERT_TRUE(WriteTrialFiles(trial, folder.path()).ok());
   EXPECT_EQ(folder.Read("ops.csv"),
-            "stream,key,intended_us,sent_us,done_us,outcome,answer,code,ask,session,version\n"
-            "main,7,0,0,0,ok,written,200,write,12,3\n");
+            "stream,key,intended_us,sent_us,done_us,outcome,answer,code,ask,session,version,attempts\n"
+            "main,7,0,0,0,ok,written,200,write,12,3,1\n");
   EXPECT_EQ(folder.Read("at_rest.csv"), "place,key,there,version,how\ncacheapi-1,brand-7 window=24h,3,2,l1\n");
 }
 

@@ -192,6 +192,7 @@ TEST_F(ChangeFeedTest, AFlushTakesTheLeasesOfThoseWhoFill) {
   const auto reader = ReadAt(node, "R");
   Go("R", Step::kGet);
   Go("R", Step::kSelect);
+  Go("R", Step::kLoad);
   ASSERT_TRUE(RunUntil([&] { return HeldAt("R") == Step::kSet; }));
   WriteByHand();
   for (int i = 0; i < 1500; ++i) redis_server_->Command({"SET", "insights:{b" + std::to_string(i) + "}:w=24h", "x"});

@@ -100,6 +100,7 @@ class FeedsServiceTest : public FeedsTest {
   }
   Process& Serve(const Sets& sets, int redis_port = 0) {
     cacheapi::Options options;
+    options.edge.grpc_enabled = false;  // several processes share the loop here, which has one source of events
     options.redis.port = redis_port != 0 ? redis_port : redis_server_->port();
     options.redis.deadline = Millis(2000);
     options.redis.connect_timeout = Millis(1000);

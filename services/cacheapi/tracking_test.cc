@@ -95,6 +95,7 @@ TEST_F(TrackingTest, L1HoldsOnlyWhatL2HasTaken) {
   const auto reader = ReadAt(here, "R");
   Go("R", Step::kGet);
   Go("R", Step::kSelect);
+  Go("R", Step::kLoad);
   ASSERT_TRUE(RunUntil([&] { return HeldAt("R") == Step::kSet; }));
   Ended(WriteAt(there));
   Go("R", Step::kSet);
