@@ -39,6 +39,7 @@ class Api {
     if (mkdtemp(folder_.data()) == nullptr) throw std::runtime_error("cannot make a temporary folder");
     std::map<std::string, std::string> config = {
         {"http.port", Concat(port_)},
+        {"grpc.enabled", "false"},
         {"redis.port", Concat(redis_port)},
         {"postgres.port", Concat(postgres.port())},
         {"postgres.user", postgres.user()},

@@ -13,7 +13,7 @@ constexpr std::chrono::seconds kPatience{5};
 
 // Of the window that is read when none is named.
 std::string KeyOf(const std::string& brand) { return Concat("insights:{", brand, "}:w=24h"); }
-std::string LeaseOf(const std::string& brand) { return KeyOf(brand) + ":lease"; }
+std::string LeaseOf(const std::string& brand) { return "lease:" + KeyOf(brand); }
 
 uint64_t LittleEndian(std::string_view bytes) {
   uint64_t number = 0;

@@ -218,7 +218,7 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"request: {main:", "request: {mein:", "unknown load \"mein\"; did you mean \"main\"?"},
         Wrong{"key: hot", "key: none", "no such key in outage"},
         Wrong{"target: ratelimit.grpc", "target: ratelimit.grcp", "did you mean \"ratelimit.grpc\"?"},
-        Wrong{"rate: 4000/s", "rate: 4000/s, retries: {attempts: 11}", "out of range; allowed: 1 … 10"},
+        Wrong{"rate: 4000/s", "rate: 4000/s, retries: {attempts: 11}", "a whole number in 1 … 10"},
         Wrong{"rate: 4000/s", "rate: 4000/s, retries: {budget: 10%}", "attempts"},
         Wrong{"rate: 4000/s", "rate: 4000/s, retries: {attempts: 3, budget: 200%}", "write a share from 0 to 100%"},
         Wrong{"request: {main:", "retries: {mein: {attempts: 2}}, request: {main:",
