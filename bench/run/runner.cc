@@ -122,7 +122,7 @@ class Trials {
          size_t trials)
       : lab_(lab), journal_(journal), spawner_(spawner), progress_(progress), trials_(trials) {
     // A generator that is starved on purpose would be so again.
-    if (options.repeat_disturbed && options.starve_load <= 0) repetitions_left_ = std::max<size_t>(1, trials / 2);
+    if (options.repeat_disturbed && options.starve_load <= 0) repetitions_left_ = (trials + 1) / 2;
   }
 
   absl::Status Run(const Arm& arm, int repeat, size_t index) {
