@@ -106,6 +106,16 @@ TEST(NoStaleAtRestTest, AnAcknowledgedWriteIsInTheDatabase) {
   EXPECT_THAT(finding.offenders[0], HasSubstr("version 76 was acknowledged, the database has only version 75"));
 }
 
+TEST(NoStaleAtRestTest, ABrandThatIsAgainAsItBeganHasLostItsWrites) {
+  Trial trial = CacheTrial();
+  std::erase_if(trial.at_rest->reads, [](const RestRead& read) { return read.key == "brand-2 window=24h"; });
+  trial.at_rest->written = trial.at_rest->asked = trial.at_rest->asked - 1;
+  const Finding finding = FindingOf("no-stale-at-rest", trial);
+  EXPECT_EQ(finding.state, State::kFail);
+  ASSERT_FALSE(finding.offenders.empty());
+  EXPECT_THAT(finding.offenders[0], HasSubstr("was acknowledged, the database has only version 1"));
+}
+
 TEST(NoStaleAtRestTest, WhatWasNotReadIsNoEvidence) {
   Trial trial = CacheTrial();
   trial.at_rest->why = "not all could be read within 5 s";

@@ -81,6 +81,7 @@ class Origin {
     obs::Histogram& duration;
   };
   pg::Client::Callback Taking(std::string_view brand, Window window, ReadDone done);
+  void Execute(const Correction& correction, bool again, WriteDone done);
   absl::StatusOr<uint64_t> Written(const absl::StatusOr<pg::Results>& results);
   absl::StatusOr<uint64_t> WrittenRow(const pg::Result& row);
 

@@ -99,6 +99,20 @@ TEST_F(OriginTest, AWriteMakesANewVersionOnce) {
   EXPECT_EQ(server_->Query("SELECT version FROM outbox ORDER BY id"), "2\n3\n4");
 }
 
+TEST_F(OriginTest, SentTwiceAtOnceIsOneWrite) {
+  for (int i = 0; i < 20; ++i) {
+    std::vector<absl::StatusOr<uint64_t>> versions;
+    const Correction correction = {"acme", 1, "", Concat("twice-", i)};
+    for (int sent = 0; sent < 2; ++sent) {  // each on a connection of its own
+      origin_->Write(correction, [&](absl::StatusOr<uint64_t> version) { versions.push_back(std::move(version)); });
+    }
+    ASSERT_TRUE(RunUntil([&] { return versions.size() == 2; }));
+    ASSERT_TRUE(versions[0].ok() && versions[1].ok()) << versions[0].status() << ", " << versions[1].status();
+    EXPECT_EQ(*versions[0], static_cast<uint64_t>(2 + i));
+    EXPECT_EQ(*versions[1], *versions[0]);
+  }
+}
+
 TEST_F(OriginTest, SeveralWritesInTheirOrder) {
   std::optional<absl::StatusOr<std::vector<absl::StatusOr<uint64_t>>>> written;
   const Correction writes[] = {

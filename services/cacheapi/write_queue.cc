@@ -27,9 +27,12 @@ bool Has(const absl::Status& status, std::string_view text) {
   return std::string_view(status.message().data(), status.message().size()).find(text) != std::string_view::npos;
 }
 
-// Of a write for what it is, so that it never will be applied: bad values, or a constraint (SQLSTATE class 23).
+// Of a write for what it is, so that it never will be applied: bad values (SQLSTATE class 22), a constraint (23), or a
+// request id of another brand. Whatever else the server says, of a lock, a right, a table that is not there yet, may
+// change: what was acknowledged waits for it.
 bool IsOfTheWrite(const absl::Status& status) {
-  return absl::IsInvalidArgument(status) || absl::IsAlreadyExists(status) || Has(status, "(SQLSTATE 23");
+  if (Has(status, "(SQLSTATE ")) return Has(status, "(SQLSTATE 22") || Has(status, "(SQLSTATE 23");
+  return absl::IsAlreadyExists(status);
 }
 
 // What CONFIG GET *append* has to say: pairs of names and values.
