@@ -6,6 +6,7 @@
 
 #include "services/runtime/async/loop_fixture.h"
 #include "services/runtime/base/file.h"
+#include "services/runtime/base/text.h"
 #include "services/runtime/pg/test_server.h"
 
 namespace lab::cacheapi {
