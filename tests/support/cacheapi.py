@@ -50,7 +50,7 @@ class Postgres:
                   "--no-sync", "--no-instructions")
         self._single("postgres", "CREATE ROLE lab LOGIN;\n\nCREATE DATABASE lab;\n\n")
         schema = ""
-        for name in sorted(os.listdir(SCHEMA)):
+        for name in sorted(name for name in os.listdir(SCHEMA) if name[:3].isdigit()):
             with open(os.path.join(SCHEMA, name)) as file:
                 schema += file.read() + "\n\n"
         self._single("lab", schema + seed + ";\n\nGRANT ALL ON ALL TABLES IN SCHEMA public TO lab;\n\n"
