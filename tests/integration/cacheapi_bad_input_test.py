@@ -113,7 +113,7 @@ class OtherThingsInTheCache(ServiceTest):
     def check(self, service, why, put):
         series = f'cacheapi_shared_unreadable_total{{why="{why}"}}'
         before = service.metric(series)
-        self.redis.command("DEL", KEY, KEY + ":lease")
+        self.redis.command("DEL", KEY, "lease:" + KEY)
         put()
         status, headers, body = service.insights("acme")
         self.assertEqual((status, headers["x-cache"]), (200, "miss"), body)
@@ -139,8 +139,8 @@ class OtherThingsInTheCache(ServiceTest):
 
     def test_a_lease_of_another_program_holds_nobody_back(self):
         service = self.start("l1.enabled=false")
-        for words in (("SET", KEY + ":lease", "somebody's"), ("LPUSH", KEY + ":lease", "a")):
-            self.redis.command("DEL", KEY, KEY + ":lease")
+        for words in (("SET", "lease:" + KEY, "somebody's"), ("LPUSH", "lease:" + KEY, "a")):
+            self.redis.command("DEL", KEY, "lease:" + KEY)
             self.redis.command(*words)
             self.assertEqual(service.insights("acme")[1]["x-cache"], "miss")
 
@@ -151,7 +151,7 @@ class OtherThingsInTheCache(ServiceTest):
             service = self.start("l1.enabled=false", f"fill={fill}")
             for written in (now + hour, now + 20 * 365 * 24 * hour, now - 2 * hour, 0):
                 with self.subTest(fill, written=written):
-                    self.redis.command("DEL", KEY, KEY + ":lease")
+                    self.redis.command("DEL", KEY, "lease:" + KEY)
                     self.redis.command("SET", KEY, entry(written=written, fresh=written + hour, stale=written + hour))
                     status, headers, body = service.insights("acme")
                     self.assertEqual((status, headers["x-cache"]), (200, "miss"))

@@ -53,8 +53,12 @@ class Answers(ServiceTest):
         self.assertEqual((insight["brand"], insight["window"], insight["authors"]), ("acme", "7d", 3))
         self.assertEqual(headers["x-version"], str(insight["version"]))
         self.assertEqual((headers["x-cache"], "x-cache-tier" in headers), ("miss", False))
-        _, headers, again = service.insights("acme", "7d")
-        self.assertEqual((headers["x-cache"], headers["x-cache-tier"], again), ("hit", "l1", body))
+        for _ in range(100):  # L1 holds it once Redis has taken it
+            _, headers, again = service.insights("acme", "7d")
+            self.assertEqual((headers["x-cache"], again), ("hit", body))
+            if headers["x-cache-tier"] == "l1":
+                break
+        self.assertEqual(headers["x-cache-tier"], "l1")
         second = self.start()
         _, headers, again = second.insights("acme", "7d")
         self.assertEqual((headers["x-cache"], headers["x-cache-tier"], again), ("hit", "l2", body))
@@ -216,7 +220,7 @@ class Ending(ServiceTest):
         service = self.start(*ports, "origin.delay=1s", "l2.lease=500ms")
         files = set(os.listdir(self.folder))
         busy = self.begin(service, "/v1/brands/b7/insights")
-        wait_until("it has the lease", lambda: self.redis.command("EXISTS", "insights:{b7}:w=24h:lease"))
+        wait_until("it has the lease", lambda: self.redis.command("EXISTS", "lease:insights:{b7}:w=24h"))
         with open(f"/proc/{service.popen.pid}/task/{service.popen.pid}/children") as file:
             self.assertEqual(file.read(), "", "it has no children that could be left")
         service.kill()
@@ -227,7 +231,7 @@ class Ending(ServiceTest):
         self.assertEqual(set(os.listdir(self.folder)), files, "no file of its own")
         again = self.start(*ports, "l2.lease=500ms")
         self.assertEqual(again.insights("b7")[0], 200, "the lease of the dead has an end")
-        wait_until("and it ends", lambda: self.redis.command("EXISTS", "insights:{b7}:w=24h:lease") == 0)
+        wait_until("and it ends", lambda: self.redis.command("EXISTS", "lease:insights:{b7}:w=24h") == 0)
 
 
 if __name__ == "__main__":
