@@ -154,6 +154,7 @@ TEST_F(PostgresTest, TakesSettingsAsLabsWriteThem) {
 }
 
 TEST_F(PostgresTest, EveryFallbackIsWhatTheServerDoes) {
+  synced_ = true;
   Start();
   const PartKind& kind = *FindPartKind("postgres");
   const std::vector<Catalogue::Knob> knobs = *kind.Knobs(Build{root_->path()});
