@@ -1,11 +1,8 @@
 // Two whole processes with their feeds, over HTTP; and what their configuration says no to.
-#include <arpa/inet.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <future>
 
 #include "services/cacheapi/feeds_fixture.h"
+#include "services/cacheapi/settings_testing.h"
 #include "services/cacheapi/wiring.h"
 #include "services/runtime/obs/trace.h"
 
@@ -13,22 +10,6 @@ namespace lab::cacheapi {
 namespace {
 
 using ::testing::HasSubstr;
-using Sets = std::vector<std::pair<std::string, std::string>>;
-
-absl::Status Configure(Options& options, const Sets& sets) {
-  app::Schema schema;
-  Declare(schema, options);
-  for (const auto& [path, value] : sets) {
-    if (absl::Status wrong = schema.Set(path, value); !wrong.ok()) return wrong;
-  }
-  return Check(options);
-}
-
-std::string Wrong(const Sets& sets) {
-  Options options;
-  return std::string(Configure(options, sets).message());
-}
-
 TEST(FeedsConfigTest, WhatDoesNotGoTogetherIsSaid) {
   EXPECT_EQ(Wrong({}), "");
   const Sets alone = {{"l2.enabled", "false"}, {"fill", "singleflight"}};
@@ -54,26 +35,6 @@ TEST(FeedsConfigTest, WhoTellsFollowsFromOneField) {
   ASSERT_TRUE(Configure(options, {{"invalidation", "outbox"}}).ok());
   EXPECT_FALSE(options.writer.tells_cache);
   EXPECT_TRUE(options.origin.outbox);
-}
-
-// By a plain socket, from another thread: the whole answer as text.
-std::string Http(int port, const std::string& method, const std::string& path, const std::string& body) {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  std::string answer;
-  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
-    const std::string request = method + " " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: " +
-                                std::to_string(body.size()) + "\r\n\r\n" + body;
-    if (write(fd, request.data(), request.size()) == static_cast<ssize_t>(request.size())) {
-      char buffer[4096];
-      for (ssize_t got; (got = read(fd, buffer, sizeof(buffer))) > 0;) answer.append(buffer, static_cast<size_t>(got));
-    }
-  }
-  close(fd);
-  return answer;
 }
 
 class FeedsServiceTest : public FeedsTest {

@@ -159,15 +159,20 @@ absl::StatusOr<uint64_t> Origin::WrittenRow(const pg::Result& row) {
   return static_cast<uint64_t>(row.integer(0, 0));
 }
 
+// Views of the correction.
+std::array<pg::Param, 6> Origin::ParamsOf(const Correction& correction) const {
+  return {correction.brand,
+          correction.posts,
+          correction.note,
+          correction.request_id,
+          correction.remove ? "true" : "false",
+          options_.outbox ? "true" : "false"};
+}
+
 void Origin::Write(const Correction& correction, WriteDone done) { Execute(correction, false, std::move(done)); }
 
 void Origin::Execute(const Correction& correction, bool again, WriteDone done) {
-  const pg::Param params[] = {correction.brand,
-                              correction.posts,
-                              correction.note,
-                              correction.request_id,
-                              correction.remove ? "true" : "false",
-                              options_.outbox ? "true" : "false"};
+  const auto params = ParamsOf(correction);
   writes_.Execute(write_, params,
                   [this, correction, again, done = std::move(done)](absl::StatusOr<pg::Results> results) mutable {
                     // The same request, sent twice at once: it waited for the row, which the other one has written
@@ -179,12 +184,7 @@ void Origin::Execute(const Correction& correction, bool again, WriteDone done) {
 }
 
 void Origin::WriteIn(pg::Transaction& transaction, const Correction& correction, WriteDone done) {
-  const pg::Param params[] = {correction.brand,
-                              correction.posts,
-                              correction.note,
-                              correction.request_id,
-                              correction.remove ? "true" : "false",
-                              options_.outbox ? "true" : "false"};
+  const auto params = ParamsOf(correction);
   transaction.Execute(write_, params, [this, done = std::move(done)](absl::StatusOr<pg::Results> results) mutable {
     done(Written(results));
   });
@@ -195,8 +195,7 @@ void Origin::WriteAll(absl::Span<const Correction> corrections, WriteAllDone don
   params.reserve(corrections.size());  // the steps view them
   std::vector<pg::Step> steps;
   for (const Correction& each : corrections) {
-    params.push_back({each.brand, each.posts, each.note, each.request_id, each.remove ? "true" : "false",
-                      options_.outbox ? "true" : "false"});
+    params.push_back(ParamsOf(each));
     steps.push_back({write_, params.back()});
   }
   writes_.Transact(steps, [this, done = std::move(done)](absl::StatusOr<pg::Results> results) mutable {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -81,6 +82,7 @@ class Origin {
     obs::Histogram& duration;
   };
   pg::Client::Callback Taking(std::string_view brand, Window window, ReadDone done);
+  std::array<pg::Param, 6> ParamsOf(const Correction& correction) const;
   void Execute(const Correction& correction, bool again, WriteDone done);
   absl::StatusOr<uint64_t> Written(const absl::StatusOr<pg::Results>& results);
   absl::StatusOr<uint64_t> WrittenRow(const pg::Result& row);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "services/cacheapi/doubled.h"
+
 namespace lab::cacheapi {
 namespace {
 
@@ -11,12 +13,6 @@ constexpr char kTake[] = R"sql(
 DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT $1::int FOR UPDATE SKIP LOCKED)
 RETURNING brand_id, version, (extract(epoch FROM clock_timestamp() - created_at) * 1000000)::bigint
 )sql";
-
-constexpr int kMostDoublings = 20;
-
-Nanos Doubled(Nanos first, int times, Nanos most) {
-  return std::min(first * (int64_t{1} << std::min(times, kMostDoublings)), most);
-}
 
 }  // namespace
 

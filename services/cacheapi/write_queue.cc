@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "absl/strings/numbers.h"
+#include "services/cacheapi/doubled.h"
 #include "services/cacheapi/scripts.h"
 #include "services/runtime/base/random.h"
 #include "services/runtime/base/text.h"
@@ -17,11 +18,6 @@ namespace {
 constexpr std::string_view kGroup = "appliers";
 constexpr std::string_view kConsumer = "applier";  // one for all: only who has the turn takes entries
 constexpr Nanos kTend = std::chrono::seconds(1);
-constexpr int kMostDoublings = 20;
-
-Nanos Doubled(Nanos first, int times, Nanos most) {
-  return std::min(first * (int64_t{1} << std::min(times, kMostDoublings)), most);
-}
 
 bool Has(const absl::Status& status, std::string_view text) {
   return std::string_view(status.message().data(), status.message().size()).find(text) != std::string_view::npos;

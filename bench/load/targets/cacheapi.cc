@@ -4,6 +4,7 @@
 #include <array>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -212,12 +213,17 @@ Reading Read(const Reply& reply) {
   return answer != Answer::kNone && version > 0 ? Reading{Outcome::kOk, answer, version} : Reading{Outcome::kFailed};
 }
 
-Target Common(Kind kind) {
+template <Kind kKind>
+Target MakeTarget(std::string name, std::string doc) {
   Target target;
+  target.name = std::move(name);
+  target.doc = std::move(doc);
   target.part = "cacheapi";
   target.port = "http";
   target.protocol = Protocol::kHttp;
-  target.fields = FieldsOf(kind);
+  target.fields = FieldsOf(kKind);
+  target.prepare = Prepare<kKind>;
+  target.mix = MixtureOf<kKind>;
   target.read = Read;
   return target;
 }
@@ -225,30 +231,17 @@ Target Common(Kind kind) {
 }  // namespace
 
 Target CacheApiGetTarget() {
-  Target target = Common(Kind::kGet);
-  target.name = "cacheapi.get";
-  target.doc = "GET of a brand's insights over HTTP/1.1; key i is brand i of the seed";
-  target.prepare = Prepare<Kind::kGet>;
-  target.mix = MixtureOf<Kind::kGet>;
-  return target;
+  return MakeTarget<Kind::kGet>("cacheapi.get",
+                                "GET of a brand's insights over HTTP/1.1; key i is brand i of the seed");
 }
 
 Target CacheApiPutTarget() {
-  Target target = Common(Kind::kPut);
-  target.name = "cacheapi.put";
-  target.doc = "PUT of a brand's correction over HTTP/1.1, each with a key of its own";
-  target.prepare = Prepare<Kind::kPut>;
-  target.mix = MixtureOf<Kind::kPut>;
-  return target;
+  return MakeTarget<Kind::kPut>("cacheapi.put",
+                                "PUT of a brand's correction over HTTP/1.1, each with a key of its own");
 }
 
 Target CacheApiMixedTarget() {
-  Target target = Common(Kind::kMixed);
-  target.name = "cacheapi.mixed";
-  target.doc = "reads and writes of the same brands by the same sessions";
-  target.prepare = Prepare<Kind::kMixed>;
-  target.mix = MixtureOf<Kind::kMixed>;
-  return target;
+  return MakeTarget<Kind::kMixed>("cacheapi.mixed", "reads and writes of the same brands by the same sessions");
 }
 
 }  // namespace lab::bench
