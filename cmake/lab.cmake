@@ -1,6 +1,7 @@
 # lab_library(<module> SOURCES … DEPS … PRIVATE_DEPS …)   a static library `lab_<module>` with alias `lab::<module>`
 # lab_binary(<name> SOURCES … DEPS …)                     an executable
-# lab_test(<name> LABEL unit|integration|… SOURCES … DEPS …)   a GoogleTest binary and its CTest entry
+# lab_test(<name> LABEL unit|integration|… [SOURCE_DIR] SOURCES … DEPS …)   a GoogleTest binary and its CTest entry; with
+#                                                         SOURCE_DIR it finds this repository by LAB_SOURCE_DIR
 # lab_proto(<name> PROTOS …)                              generated C++ messages, warnings off
 
 set(LAB_SANITIZE "" CACHE STRING "Value of -fsanitize= for all our code; empty for none")
@@ -41,12 +42,15 @@ function(lab_binary name)
 endfunction()
 
 function(lab_test name)
-  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "SOURCE_DIR" "LABEL;TIMEOUT" "SOURCES;DEPS" ${ARGN})
   if(NOT TARGET GTest::gmock_main)
     return()
   endif()
   add_executable(${name} EXCLUDE_FROM_ALL ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE lab_options lab_warnings lab_test_options GTest::gmock_main ${ARG_DEPS})
+  if(ARG_SOURCE_DIR)
+    target_compile_definitions(${name} PRIVATE LAB_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  endif()
   lab_take_headers(${name} lab_test_headers)
   add_test(NAME ${name} COMMAND ${name})
   if(NOT ARG_TIMEOUT)

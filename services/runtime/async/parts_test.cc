@@ -1,4 +1,9 @@
+#include <memory>
+#include <vector>
+
+#include "services/runtime/async/alive.h"
 #include "services/runtime/async/backoff.h"
+#include "services/runtime/async/deadline_list.h"
 #include "services/runtime/async/host_resolver.h"
 #include "services/runtime/async/loop_fixture.h"
 #include "services/runtime/async/probed_breaker.h"
@@ -26,6 +31,72 @@ TEST(BackoffTest, OnlyAConnectionThatStoodBeginsAnew) {
   for (int i = 0; i < 20; ++i) longest = std::max(longest, backoff.Next(now - Millis(5), now));
   EXPECT_GT(longest, Millis(50));
   EXPECT_LE(backoff.Next(now - Millis(5000), now), Millis(1));
+}
+
+TEST(AliveTest, AGuardedCallbackOutlivesItsObjectAndDoesNothing) {
+  int calls = 0;
+  auto alive = std::make_unique<Alive>();
+  auto guarded = alive->Guard([&calls](int add) { calls += add; });
+  guarded(1);
+  guarded(2);
+  EXPECT_EQ(calls, 3);
+  alive.reset();
+  guarded(4);
+  EXPECT_EQ(calls, 3);
+}
+
+class DeadlineListTest : public LoopTest {
+ protected:
+  struct Waiting {
+    Clock::time_point start{};
+    Waiting* previous = nullptr;
+    Waiting* next = nullptr;
+  };
+  Waiting& Add(DeadlineList<Waiting>& list) {
+    all_.push_back(std::make_unique<Waiting>());
+    all_.back()->start = Clock::now();
+    list.Add(all_.back().get());
+    return *all_.back();
+  }
+  std::vector<std::unique_ptr<Waiting>> all_;
+  std::vector<Waiting*> expired_;
+};
+
+TEST_F(DeadlineListTest, TellsOfThoseThatAreLeftInTheirOrder) {
+  DeadlineList<Waiting> list(loop_.io(), Millis(20), [&](Waiting* waiting, Clock::time_point now) {
+    EXPECT_GE(now, waiting->start + Millis(20));
+    expired_.push_back(waiting);
+  });
+  for (int i = 0; i < 3; ++i) Add(list);
+  DeadlineList<Waiting>::Remove(all_[1].get());
+  ASSERT_TRUE(RunUntil([&] { return expired_.size() == 2; }));
+  EXPECT_EQ(expired_, (std::vector<Waiting*>{all_[0].get(), all_[2].get()}));
+  EXPECT_EQ(list.front(), nullptr);
+  Add(list);
+  ASSERT_TRUE(RunUntil([&] { return expired_.size() == 3; })) << "armed again";
+}
+
+TEST_F(DeadlineListTest, OneThatExpiresMayAddAndStop) {
+  DeadlineList<Waiting>* itself = nullptr;
+  DeadlineList<Waiting> list(loop_.io(), Millis(5), [&](Waiting* waiting, Clock::time_point) {
+    expired_.push_back(waiting);
+    expired_.size() < 3 ? void(Add(*itself)) : itself->Stop();
+  });
+  itself = &list;
+  Add(list);
+  Add(list);
+  ASSERT_TRUE(RunUntil([&] { return expired_.size() == 3; }));
+  RunFor(Millis(30));
+  EXPECT_EQ(expired_.size(), 3u);
+  EXPECT_NE(list.front(), nullptr);
+}
+
+TEST_F(DeadlineListTest, WithoutADeadlineNoneExpires) {
+  DeadlineList<Waiting> list(loop_.io(), Nanos(0),
+                             [&](Waiting* waiting, Clock::time_point) { expired_.push_back(waiting); });
+  Add(list);
+  RunFor(Millis(20));
+  EXPECT_TRUE(expired_.empty());
 }
 
 class HostResolverTest : public LoopTest {};
@@ -61,7 +132,9 @@ class ProbedBreakerTest : public LoopTest {
     Breaker::Options options;
     options.failures = 3;
     options.open_for = open_for;
-    return {loop_, options, metrics_.AddGauge("state", "State"),
+    return {loop_,
+            options,
+            metrics_.AddGauge("state", "State"),
             {[this] {
                ++probes_;
                return connected_;

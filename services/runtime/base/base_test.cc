@@ -15,6 +15,7 @@
 #include "services/runtime/base/json.h"
 #include "services/runtime/base/nearest.h"
 #include "services/runtime/base/random.h"
+#include "services/runtime/base/temporary_folder.h"
 #include "services/runtime/base/time.h"
 
 namespace lab {
@@ -24,20 +25,6 @@ using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "lab_base_XXXXXX").string();
-    path_ = mkdtemp(pattern.data());
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  size_t files() const { return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(path_), {})); }
-
- private:
-  std::string path_;
-};
 
 TEST(ParseDurationTest, TakesNumbersWithUnits) {
   EXPECT_EQ(*ParseDuration("250us"), Micros(250));

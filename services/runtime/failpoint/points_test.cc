@@ -6,6 +6,7 @@
 
 #include "services/runtime/base/file.h"
 #include "services/runtime/failpoint/point.h"
+#include "services/runtime/pg/client.h"
 #include "services/runtime/redis/client.h"
 #include "services/runtime/rpc/client.h"
 #include "services/runtime/rpc/queue.h"
@@ -20,11 +21,14 @@ TEST(PointsTest, AreThoseOfTheAdaptersInUse) {
   async::Loop loop;
   obs::Metrics metrics;
   obs::Tracer tracer;
+  pg::Client pg(loop, {}, metrics);
   redis::Client redis(loop, {}, metrics);
   rpc::Queue queue(loop);
   const rpc::Client rpc(queue, "127.0.0.1:1", tracer);
+  EXPECT_TRUE(FindPoint("pg.commit.before").ok());
   EXPECT_TRUE(FindPoint("redis.script.after").ok());
   EXPECT_TRUE(FindPoint("rpc.call.before").ok());
+  pg.Close();
   redis.Close();
 }
 

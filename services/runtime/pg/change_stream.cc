@@ -57,7 +57,8 @@ struct ChangeStream::Impl : std::enable_shared_from_this<ChangeStream::Impl> {
       : loop(l),
         options(std::move(o)),
         listener(std::move(w)),
-        changes(m.AddCounter("pg_changes_total", "Rows that committed transactions have changed, as told by the server")),
+        changes(
+            m.AddCounter("pg_changes_total", "Rows that committed transactions have changed, as told by the server")),
         transactions(m.AddCounter("pg_change_transactions_total", "Committed transactions that the server has told")),
         reconnects(m.AddCounter("pg_change_reconnects_total", "Times that the stream stood again after a loss")),
         lag(m.AddGauge("pg_change_lag_seconds", "From the last commit that was told, on the server's clock, to here")),
@@ -65,7 +66,8 @@ struct ChangeStream::Impl : std::enable_shared_from_this<ChangeStream::Impl> {
         connector(std::make_shared<Connector>(l)),
         descriptor(l.io()),
         timer(l.io()),
-        confirm_timer(l.io()) {}
+        tick_timer(l.io()),
+        output(options.most_bytes) {}
 
   void Connect();
   void Begin();
@@ -76,10 +78,13 @@ struct ChangeStream::Impl : std::enable_shared_from_this<ChangeStream::Impl> {
   void Stand();
   void TakeCopied();
   bool TakeMessage(std::string_view message);
+  void TakeKeepalive(std::string_view message);
   void TakeTransaction();
-  bool TakeIdle();
-  void Confirm();
-  void ConfirmLater();
+  void Give(const CommittedTransaction& transaction);
+  void Resume();
+  bool SendStatus(bool ask);
+  void Confirm(bool ask);
+  void Tick();
   void Flush();
   void Drop(const absl::Status& why);
   void Close();
@@ -95,18 +100,22 @@ struct ChangeStream::Impl : std::enable_shared_from_this<ChangeStream::Impl> {
   async::Backoff backoff;
   const std::shared_ptr<Connector> connector;
   stream_descriptor descriptor;
-  boost::asio::steady_timer timer, confirm_timer;
+  boost::asio::steady_timer timer, tick_timer;
 
   State state = State::kIdle;
   ConnectionPtr connection;
   uint64_t generation = 0;  // of the connection: handlers of an older one do nothing
   PgOutput output;
-  Lsn seen = 0;       // behind the last message
-  Lsn told = 0;       // behind the last transaction that the listener was given
-  Lsn confirmed = 0;  // behind the last transaction that was taken care of
+  Lsn seen = 0;            // behind the last message
+  Lsn told = 0;            // behind the last transaction that the listener was given
+  Lsn confirmed = 0;       // behind the last transaction that was taken care of
   bool held_back = false;  // one was not: nothing is confirmed until it comes again
   bool ever = false;
+  bool paused = false;
+  bool unwatched = false;  // while it is paused: nobody waits for what can be read
+  bool waiting_write = false;
   Clock::time_point stood_at{};
+  Nanos silent{};  // time of the loop, tick by tick, since the server was heard or began to be asked
 };
 
 void ChangeStream::Impl::Connect() {
@@ -128,6 +137,8 @@ void ChangeStream::Impl::Connect() {
 
 // From what was confirmed last: of that the slot itself keeps the place.
 void ChangeStream::Impl::Begin() {
+  silent = Nanos(0);
+  Tick();
   Send(State::kStarting,
        absl::StrFormat("START_REPLICATION SLOT %s LOGICAL %X/%X (proto_version '1', publication_names '%s')",
                        Quoted(options.slot), confirmed >> 32, confirmed & 0xffffffffu, Quoted(options.publication)));
@@ -140,12 +151,16 @@ void ChangeStream::Impl::Send(State next, const std::string& sql) {
 }
 
 void ChangeStream::Impl::Flush() {
+  if (waiting_write) return;
   const int left = PQflush(connection.get());
   if (left < 0) return Drop(Broken());
   if (left == 0) return;
+  waiting_write = true;
   descriptor.async_wait(stream_descriptor::wait_write,
                         [self = shared_from_this(), at = generation](const boost::system::error_code& error) {
-                          if (!error && at == self->generation) self->Flush();
+                          if (error || at != self->generation) return;
+                          self->waiting_write = false;
+                          self->Flush();
                         });
 }
 
@@ -158,11 +173,27 @@ void ChangeStream::Impl::Watch() {
 
 void ChangeStream::Impl::OnReadable() {
   const uint64_t at = generation;
+  silent = Nanos(0);
   if (PQconsumeInput(connection.get()) != 1) return Drop(Broken());
   while (at == generation && state != State::kStreaming && PQisBusy(connection.get()) == 0 && TakeResult()) {
   }
   if (at == generation && state == State::kStreaming) TakeCopied();
-  if (at == generation) Watch();
+  if (at != generation) return;
+  unwatched = paused;
+  if (!paused) Watch();
+}
+
+// A turn later: it may be called from within what is being told. libpq may have read more than has been told.
+void ChangeStream::Impl::Resume() {
+  paused = false;
+  if (!unwatched) return;
+  unwatched = false;
+  silent = Nanos(0);
+  loop.Post([self = shared_from_this(), at = generation] {
+    if (at != self->generation) return;
+    self->unwatched = self->paused;
+    if (!self->paused) self->OnReadable();
+  });
 }
 
 // False when there is nothing more to take before the server says something.
@@ -187,19 +218,18 @@ bool ChangeStream::Impl::TakeResult() {
 void ChangeStream::Impl::Stand() {
   state = State::kStreaming;
   stood_at = Clock::now();
-  held_back = false;
+  held_back = paused = unwatched = false;
   seen = told = 0;
-  output = PgOutput();
+  output = PgOutput(options.most_bytes);
   if (ever) reconnects.Increment();
   ever = true;
   obs::Log(obs::Level::kInfo, "pg_change_stream_stands", {{"slot", options.slot}});
-  ConfirmLater();
   if (listener.on_connected) listener.on_connected();
 }
 
 void ChangeStream::Impl::TakeCopied() {
   const uint64_t at = generation;
-  while (at == generation) {
+  while (at == generation && !paused) {
     char* bytes = nullptr;
     const int size = PQgetCopyData(connection.get(), &bytes, 1);
     const std::unique_ptr<char, FreeCopied> owner(bytes);
@@ -213,17 +243,7 @@ void ChangeStream::Impl::TakeCopied() {
 
 bool ChangeStream::Impl::TakeMessage(std::string_view message) {
   if (!message.empty() && message[0] == 'k' && message.size() >= kKeepaliveSize) {
-    seen = std::max(seen, ReadNumber(message, 1));
-    // Nothing of ours was in what lies between: confirming it lets the server forget it.
-    const bool answer = message[kKeepaliveSize - 1] != 0;
-    if (!held_back && !output.open()) {
-      if (options.confirm_by_hand) {
-        if (!TakeIdle()) return false;
-      } else {
-        confirmed = std::max(confirmed, seen);
-      }
-    }
-    if (answer) Confirm();
+    TakeKeepalive(message);
     return true;
   }
   if (message.empty() || message[0] != 'w' || message.size() < kDataHeader) return false;
@@ -233,12 +253,30 @@ bool ChangeStream::Impl::TakeMessage(std::string_view message) {
   return true;
 }
 
+void ChangeStream::Impl::TakeKeepalive(std::string_view message) {
+  const uint64_t at = generation;
+  seen = std::max(seen, ReadNumber(message, 1));
+  // Nothing of ours was in what lies between: confirming it lets the server forget it.
+  if (!held_back && !output.open() && seen > told) {
+    CommittedTransaction nothing;
+    nothing.end = seen;
+    if (options.confirm_by_hand) Give(nothing);
+    if (at != generation) return;
+    if (!options.confirm_by_hand) confirmed = std::max(confirmed, seen);
+  }
+  const bool answer = message[kKeepaliveSize - 1] != 0;
+  if (answer) Confirm(false);
+}
+
 void ChangeStream::Impl::TakeTransaction() {
   const CommittedTransaction transaction = std::move(output.transaction());
   transactions.Increment();
   changes.Increment(static_cast<double>(transaction.changes.size()));
   lag.Set(static_cast<double>(NowUnixUs() - transaction.committed_unix_us) / 1e6);
-  if (held_back) return;
+  if (!held_back) Give(transaction);
+}
+
+void ChangeStream::Impl::Give(const CommittedTransaction& transaction) {
   const uint64_t at = generation;
   const bool done = listener.on_transaction(transaction);
   if (at != generation) return;
@@ -251,32 +289,33 @@ void ChangeStream::Impl::TakeTransaction() {
   }
 }
 
-// False when the listener has ended the stream, or cannot take it.
-bool ChangeStream::Impl::TakeIdle() {
-  if (seen <= told) return true;
-  told = seen;
-  CommittedTransaction nothing;
-  nothing.end = seen;
-  const uint64_t at = generation;
-  return listener.on_transaction(nothing) && at == generation;
-}
-
-// Standby status update: what was written, flushed and applied here; all of it is what was confirmed.
-void ChangeStream::Impl::Confirm() {
+// Standby status update: what was written, flushed and applied here; all of it is what was confirmed. `ask`: the server
+// is to answer at once.
+bool ChangeStream::Impl::SendStatus(bool ask) {
   std::string message = "r";
   for (int i = 0; i < 3; ++i) AppendNumber(message, confirmed);
   AppendNumber(message, static_cast<uint64_t>(NowUnixUs() - kEpochUs));
-  message += '\0';
-  if (PQputCopyData(connection.get(), message.data(), static_cast<int>(message.size())) < 0) return Drop(Broken());
+  message += ask ? '\1' : '\0';
+  return PQputCopyData(connection.get(), message.data(), static_cast<int>(message.size())) >= 0;
+}
+
+void ChangeStream::Impl::Confirm(bool ask) {
+  if (!SendStatus(ask)) return Drop(Broken());
   Flush();
 }
 
-void ChangeStream::Impl::ConfirmLater() {
-  confirm_timer.expires_after(options.confirm_every);
-  confirm_timer.async_wait([self = shared_from_this(), at = generation](const boost::system::error_code& error) {
-    if (error || at != self->generation || self->state != State::kStreaming) return;
-    self->Confirm();
-    if (at == self->generation) self->ConfirmLater();
+// The server sends keepalives of its own only to who says nothing, and we do: so it is asked for one.
+void ChangeStream::Impl::Tick() {
+  tick_timer.expires_after(options.confirm_every);
+  tick_timer.async_wait([self = shared_from_this(), at = generation](const boost::system::error_code& error) {
+    if (error || at != self->generation) return;
+    // Not by the clock: what came while this process stood still is yet to be read.
+    if (!self->paused) self->silent += self->options.confirm_every;
+    if (self->silent > self->options.silence) {
+      return self->Drop(absl::DeadlineExceededError("the server has said nothing for too long"));
+    }
+    if (self->state == State::kStreaming) self->Confirm(self->silent > self->options.silence / 4);
+    if (at == self->generation) self->Tick();
   });
 }
 
@@ -285,6 +324,7 @@ void ChangeStream::Impl::Drop(const absl::Status& why) {
   const bool stood = state == State::kStreaming;
   state = State::kIdle;
   ++generation;
+  waiting_write = false;
   connector->Cancel();
   if (descriptor.is_open()) descriptor.release();
   connection.reset();
@@ -300,11 +340,12 @@ void ChangeStream::Impl::Drop(const absl::Status& why) {
 
 void ChangeStream::Impl::Close() {
   if (state == State::kClosed) return;
-  if (state == State::kStreaming) Confirm();  // as far as the socket takes it
+  // As far as the socket takes it. Who has gone wants to hear nothing of what becomes of it.
+  if (state == State::kStreaming && SendStatus(false)) PQflush(connection.get());
   state = State::kClosed;
   ++generation;
   timer.cancel();
-  confirm_timer.cancel();
+  tick_timer.cancel();
   connector->Cancel();
   if (descriptor.is_open()) descriptor.release();
   connection.reset();
@@ -321,6 +362,8 @@ ChangeStream::~ChangeStream() { Close(); }
 bool ChangeStream::connected() const { return impl_->state == Impl::State::kStreaming; }
 Lsn ChangeStream::confirmed() const { return impl_->confirmed; }
 void ChangeStream::Confirm(Lsn upto) { impl_->confirmed = std::max(impl_->confirmed, upto); }
+void ChangeStream::Pause() { impl_->paused = impl_->state == Impl::State::kStreaming; }
+void ChangeStream::Resume() { impl_->Resume(); }
 void ChangeStream::Close() { impl_->Close(); }
 
 }  // namespace lab::pg

@@ -18,7 +18,8 @@ namespace lab::pg {
 // disk, so cap it (max_slot_wal_keep_size) and drop it (DropSlot) when it is not needed any more. Needs
 // wal_level=logical and a role that may replicate. On the loop's thread.
 //
-// Connects again after any loss, and begins at what was confirmed last: transactions after that come again.
+// Connects again after any loss, and begins at what was confirmed last: transactions after that come again. A server
+// that says nothing for `silence`, though it is asked for a sign of life, is lost too.
 //   pg_changes_total, pg_change_transactions_total, pg_change_reconnects_total
 //   pg_change_lag_seconds   from the commit, on the server's clock, to here, of the last transaction
 class ChangeStream {
@@ -38,11 +39,16 @@ class ChangeStream {
     bool confirm_by_hand = false;
     Nanos connect_timeout = Millis(2000);
     Nanos confirm_every = Millis(1000);
+    // Not while it makes a slot, which waits for transactions that are open. Longer than half of the server's
+    // wal_sender_timeout (60 s): for so long it may be busy with a transaction that has nothing of ours. Counted in
+    // confirm_every.
+    Nanos silence = std::chrono::seconds(60);
+    size_t most_bytes = PgOutput::kMostBytes;  // of a transaction; a larger one comes without its changes (too_large)
     async::Backoff::Options reconnect;
   };
   struct Listener {
     // Returns whether it has been taken care of: then it is confirmed, and does not come again. False, also by hand: the
-    // stream begins again at what was confirmed.
+    // stream begins again at what was confirmed. Who only needs time pauses the stream.
     std::function<bool(const CommittedTransaction&)> on_transaction;
     // The stream stands (again): from here on nothing is missed. With a temporary slot what happened before may have been.
     std::function<void()> on_connected;
@@ -55,9 +61,14 @@ class ChangeStream {
   ChangeStream& operator=(const ChangeStream&) = delete;
 
   bool connected() const;
+  // Nothing more is read until Resume, beyond what is being told at this moment: it waits in the socket and with the
+  // server. Both may be called from within the listener; a stream that stands anew is not paused.
+  void Pause();
+  void Resume();
   // By hand: everything up to here has been taken care of. Told to the server within confirm_every.
   void Confirm(Lsn upto);
   Lsn confirmed() const;
+  // The listener hears nothing more.
   void Close();
 
  private:

@@ -23,6 +23,7 @@ class ChangeStreamTest : public ClientTest {
   }
   ~ChangeStreamTest() override {
     stream_.reset();
+    if (server_ != nullptr) server_->Continue();
     const std::string slots = "SELECT count(*) FROM pg_replication_slots";
     for (int tries = 0; server_ != nullptr && tries < 100 && server_->Admin(slots) != "0"; ++tries) {
       server_->Admin("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active",
@@ -32,7 +33,7 @@ class ChangeStreamTest : public ClientTest {
   }
 
   void Open(bool temporary = false, bool by_hand = false) {
-    ChangeStream::Options options;
+    ChangeStream::Options options = options_;
     options.make_slot = !by_hand;
     options.confirm_by_hand = by_hand;
     options.port = server_->port();
@@ -43,30 +44,36 @@ class ChangeStreamTest : public ClientTest {
     options.temporary = temporary;
     options.confirm_every = Millis(20);
     options.reconnect = {Millis(10), Millis(50)};
-    stream_.emplace(loop_, options,
-                    ChangeStream::Listener{[this](const CommittedTransaction& transaction) {
-                                             if (refuse_ > 0) return --refuse_, false;
-                                             for (const Change& change : transaction.changes) {
-                                               const auto key = change.columns.find("key");
-                                               if (key != change.columns.end()) keys_.push_back(key->second);
-                                             }
-                                             if (transaction.changes.empty()) {
-                                               ++idle_;
-                                             } else {
-                                               ends_.push_back(transaction.end);
-                                             }
-                                             last_ = transaction;
-                                             return true;
-                                           },
-                                           [this] { ++connected_; }, nullptr},
-                    metrics_);
+    stream_.emplace(
+        loop_, options,
+        ChangeStream::Listener{[this](const CommittedTransaction& transaction) {
+                                 if (refuse_ > 0) return --refuse_, false;
+                                 if (refuse_idle_ && transaction.changes.empty()) return refuse_idle_ = false;
+                                 if (pause_) stream_->Pause();
+                                 for (const Change& change : transaction.changes) {
+                                   const auto key = change.columns.find("key");
+                                   if (key != change.columns.end()) keys_.push_back(key->second);
+                                 }
+                                 if (transaction.changes.empty()) {
+                                   ++idle_;
+                                 } else {
+                                   ends_.push_back(transaction.end);
+                                 }
+                                 last_ = transaction;
+                                 return true;
+                               },
+                               [this] { ++connected_; }, [this](const absl::Status& why) { lost_.push_back(why); }},
+        metrics_);
   }
 
+  ChangeStream::Options options_;
   std::optional<ChangeStream> stream_;
   std::vector<std::string> keys_;
   CommittedTransaction last_;
   std::vector<Lsn> ends_;
+  std::vector<absl::Status> lost_;
   int connected_ = 0, refuse_ = 0, idle_ = 0;
+  bool refuse_idle_ = false, pause_ = false;
 };
 
 TEST_F(ChangeStreamTest, TellsWhatHasCommittedInOrder) {
@@ -74,7 +81,8 @@ TEST_F(ChangeStreamTest, TellsWhatHasCommittedInOrder) {
   ASSERT_TRUE(RunUntil([&] { return connected_ == 1; }));
   server_->Query("INSERT INTO counter VALUES ('a', 1)");
   server_->Query("BEGIN; INSERT INTO counter VALUES ('never', 1); ROLLBACK");
-  server_->Query("BEGIN; INSERT INTO counter VALUES ('b', 1), ('c', 2); UPDATE counter SET n = 9 WHERE key = 'a'; COMMIT");
+  server_->Query(
+      "BEGIN; INSERT INTO counter VALUES ('b', 1), ('c', 2); UPDATE counter SET n = 9 WHERE key = 'a'; COMMIT");
   ASSERT_TRUE(RunUntil([&] { return keys_.size() == 4; }));
   EXPECT_THAT(keys_, ElementsAre("a", "b", "c", "a"));
   EXPECT_EQ(last_.changes.back().kind, Change::Kind::kUpdate);
@@ -164,6 +172,69 @@ TEST_F(ChangeStreamTest, ByHandPlacesWithoutChangesComeToo) {
   ASSERT_TRUE(RunUntil([&] { return idle_ > before; }));
   EXPECT_GT(last_.end, ends_[0]);
   EXPECT_EQ(stream_->confirmed(), 0u);
+}
+
+TEST_F(ChangeStreamTest, ByHandAPlaceThatIsRefusedIsNoBrokenMessage) {
+  server_->Query("SELECT pg_create_logical_replication_slot('test_slot', 'pgoutput')");
+  refuse_idle_ = true;
+  Open(false, true);
+  server_->Query("CREATE TABLE not_ours (x int)");
+  server_->Query("DROP TABLE not_ours");
+  ASSERT_TRUE(RunUntil([&] { return !lost_.empty(); }));
+  EXPECT_EQ(lost_.front().code(), absl::StatusCode::kUnavailable) << lost_.front();
+  server_->Query("INSERT INTO counter VALUES ('a', 1)");
+  ASSERT_TRUE(RunUntil([&] { return keys_.size() == 1; }));
+}
+
+// More than the buffers between us hold: it waits with the server, and the connection stands.
+TEST_F(ChangeStreamTest, WhilePausedNothingIsToldAndNothingIsLost) {
+  options_.silence = Millis(1000);
+  pause_ = true;
+  Open();
+  ASSERT_TRUE(RunUntil([&] { return connected_ == 1; }));
+  for (int i = 0; i < 20; ++i) {
+    server_->Query("INSERT INTO counter SELECT '" + std::to_string(i) +
+                   "/' || n || repeat('x', 400), 1 FROM "
+                   "generate_series(1, 1000) AS n");
+  }
+  ASSERT_TRUE(RunUntil([&] { return keys_.size() == 1000; }));
+  RunFor(Millis(1500));
+  EXPECT_EQ(keys_.size(), 1000u) << "one transaction, and then no more";
+  stream_->Resume();
+  ASSERT_TRUE(RunUntil([&] { return keys_.size() == 2000; }));
+  pause_ = false;
+  stream_->Resume();
+  ASSERT_TRUE(RunUntil([&] { return keys_.size() == 20'000; }));
+  EXPECT_TRUE(std::is_sorted(ends_.begin(), ends_.end()));
+  EXPECT_EQ(Metric("pg_change_reconnects_total"), 0);
+  EXPECT_TRUE(lost_.empty());
+}
+
+TEST_F(ChangeStreamTest, PausedAndResumedWithinTheCallItGoesOn) {
+  pause_ = true;
+  Open();
+  ASSERT_TRUE(RunUntil([&] { return connected_ == 1; }));
+  for (int i = 0; i < 50; ++i) server_->Query("INSERT INTO counter VALUES ('" + std::to_string(i) + "', 1)");
+  ASSERT_TRUE(RunUntil([&] {
+    stream_->Resume();
+    return keys_.size() == 50;
+  }));
+}
+
+// Without a word: no connection is closed, nothing is refused.
+TEST_F(ChangeStreamTest, AServerThatSaysNothingIsLost) {
+  options_.silence = Millis(1000);
+  Open();
+  ASSERT_TRUE(RunUntil([&] { return connected_ == 1; }));
+  RunFor(Millis(2500));
+  EXPECT_TRUE(lost_.empty()) << "one that has nothing to tell is alive when it is asked";
+  server_->Pause();
+  ASSERT_TRUE(RunUntil([&] { return !lost_.empty(); }));
+  EXPECT_EQ(lost_.front().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_FALSE(stream_->connected());
+  server_->Continue();
+  server_->Query("INSERT INTO counter VALUES ('a', 1)");
+  ASSERT_TRUE(RunUntil([&] { return keys_.size() == 1; }));
 }
 
 }  // namespace

@@ -64,16 +64,17 @@ Client::Client(async::Loop& loop, Options options, obs::Metrics& metrics, failpo
 
 Client::~Client() { Close(); }
 
-void Client::Execute(const Statement& statement, absl::Span<const Param> params, Callback callback) {
+void Client::Execute(const Statement& statement, absl::Span<const Param> params, Callback callback,
+                     std::string_view order) {
   const Step step{statement, params};
-  Transact(absl::MakeConstSpan(&step, 1), std::move(callback));
+  Transact(absl::MakeConstSpan(&step, 1), std::move(callback), order);
 }
 
-void Client::Transact(absl::Span<const Step> steps, Callback callback) {
+void Client::Transact(absl::Span<const Step> steps, Callback callback, std::string_view order) {
   if (absl::Status wrong = Check(steps); !wrong.ok()) return impl_->Fail(std::move(callback), wrong);
   Steps stored;
   for (const Step& step : steps) stored.emplace_back(step.statement, step.params);
-  impl_->Issue(std::move(stored), std::move(callback));
+  impl_->Issue(std::move(stored), std::move(callback), order);
 }
 
 void Client::Begin(absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<Transaction>>)> callback) {

@@ -112,6 +112,8 @@ struct Step {
   absl::Span<const Param> params;
 };
 
+class Transaction;
+
 // A pool of connections to one PostgreSQL server on the loop (libpq in pipeline mode). Single-threaded: call it on the
 // loop's thread, and callbacks run there; a callback never runs inside the call that issued it.
 //
@@ -121,22 +123,23 @@ struct Step {
 // again, so that each operation succeeds or fails by itself. Operations of one turn may be executed in any order; one
 // operation is atomic.
 //
-// Groups of several connections that write the same rows in different orders can deadlock: PostgreSQL ends one after
-// its deadlock_timeout, and that group is sent again, one operation at a time. Better to let one connection write, or to
-// write rows in one order.
+// Groups of several connections, of any process, that write the same rows in different orders can deadlock: PostgreSQL
+// ends one after its deadlock_timeout, which is longer than most deadlines, and that group is sent again, one operation
+// at a time. So whoever shares groups for writes gives each operation an `order`, the key of the row that it locks: a
+// group executes its operations in the order of these, and equal ones as they were issued.
 //
 // Every operation ends in exactly one callback, at its deadline at the latest:
 //   UNAVAILABLE          not sent: no connection, or the breaker is open                 (definite: it did not happen)
-//   RESOURCE_EXHAUSTED   not sent: max_outstanding reached, or no connection was free until the deadline    (definite)
+//   RESOURCE_EXHAUSTED   not sent: max_outstanding reached, or no connection was free until the deadline; or rolled back
+//                        by others of its group, and not sent again until then                            (definite)
 //   DEADLINE_EXCEEDED    sent, no answer in time; a late one is dropped                  (unknown: it may have happened)
 //   ABORTED              the connection was lost before the answer, or Close             (unknown)
 //   ALREADY_EXISTS       a unique or exclusion constraint                                (definite; as all below)
 //   FAILED_PRECONDITION  other constraints; a server that refuses: read-only, starting, shutting down, out of disk
 //   INVALID_ARGUMENT     any other error of the statement or its parameters
 // Errors carry the server's text and its SQLSTATE. The breaker counts DEADLINE_EXCEEDED, ABORTED and refusals as
-// failures (async/probed_breaker.h).
-class Transaction;
-
+// failures (async/probed_breaker.h). A conflict with others (deadlock, serialization failure, lock_timeout) is none: the
+// operation is sent again a few times, and then, as at once what belongs to a Transaction, ends in FAILED_PRECONDITION.
 class Client {
  public:
   using Callback = absl::AnyInvocable<void(absl::StatusOr<Results>)>;
@@ -149,9 +152,10 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  void Execute(const Statement& statement, absl::Span<const Param> params, Callback callback);
+  void Execute(const Statement& statement, absl::Span<const Param> params, Callback callback,
+               std::string_view order = {});
   // Several statements as one operation: all of them happen, or none. At most kMaxSteps.
-  void Transact(absl::Span<const Step> steps, Callback callback);
+  void Transact(absl::Span<const Step> steps, Callback callback, std::string_view order = {});
   static constexpr size_t kMaxSteps = 16;
 
   // A transaction over several turns, which has a connection for itself until it ends. It waits for one that is idle;

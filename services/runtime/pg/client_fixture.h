@@ -1,8 +1,10 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "services/runtime/async/loop_fixture.h"
@@ -85,6 +87,34 @@ class ClientTest : public async::LoopTest {
   const Statement add_{"add", "INSERT INTO counter VALUES ($1, $2::bigint)"};
   const Statement raise_{"raise", "UPDATE counter SET n = n + 1 WHERE key = $1"};
   const Statement read_{"read", "SELECT n FROM counter WHERE key = $1"};
+};
+
+// The same with transactions over several turns.
+class TransactionTest : public ClientTest {
+ protected:
+  std::unique_ptr<Transaction> Begun() {
+    absl::StatusOr<std::unique_ptr<Transaction>> begun = absl::UnknownError("not yet");
+    bool told = false;
+    client_->Begin([&](absl::StatusOr<std::unique_ptr<Transaction>> transaction) {
+      begun = std::move(transaction);
+      told = true;
+    });
+    EXPECT_TRUE(RunUntil([&] { return told; }));
+    EXPECT_TRUE(begun.ok()) << begun.status();
+    return begun.ok() ? *std::move(begun) : nullptr;
+  }
+  absl::StatusCode In(Transaction& transaction, const Statement& statement, std::vector<Param> params) {
+    ++issued_;
+    transaction.Execute(statement, params, Record());
+    EXPECT_TRUE(AllEnded());
+    return last_status_.code();
+  }
+  absl::Status Commit(Transaction& transaction) {
+    std::optional<absl::Status> ended;
+    transaction.Commit([&](absl::Status status) { ended = std::move(status); });
+    EXPECT_TRUE(RunUntil([&] { return ended.has_value(); }));
+    return ended.value_or(absl::UnknownError("never told"));
+  }
 };
 
 }  // namespace lab::pg

@@ -9,6 +9,9 @@
 namespace lab::pg {
 namespace {
 
+using Ended = async::ProbedBreaker::Result;
+using Stage = Operation::Stage;
+
 // How often an operation whose group was rolled back by another one shares a group again.
 constexpr int kMaxShared = 3;
 // How often it is sent in all: conflicts with others may go on.
@@ -43,8 +46,8 @@ ClientMetrics::ClientMetrics(obs::Metrics& m, const std::string& pool)
       timeout(Outcome(m, pool, "timeout")),
       rejected(Outcome(m, pool, "rejected")),
       lost(Outcome(m, pool, "lost")),
-      resent(m.AddCounter("pg_operations_resent_total", "Operations sent again because another one rolled back their group",
-                          {{"pool", pool}})),
+      resent(m.AddCounter("pg_operations_resent_total",
+                          "Operations sent again because another one rolled back their group", {{"pool", pool}})),
       late(m.AddCounter("pg_late_results_total", "Results of expired operations, dropped", {{"pool", pool}})),
       duration(m.AddHistogram("pg_operation_duration_seconds", "From the call of an operation that was sent to its end",
                               obs::LatencyBuckets(), {{"pool", pool}})),
@@ -68,7 +71,9 @@ Client::Impl::Impl(async::Loop& l, Options o, obs::Metrics& m, failpoint::Contro
                  obs::Log(obs::Level::kWarn, opened ? "pg_breaker_opened" : "pg_breaker_closed",
                           {{"pool", options.name}, {"host", options.host}, {"events_not_logged", not_logged}});
                }}),
-      deadline_timer(l.io()) {}
+      unanswered(l.io(), options.deadline,
+                 [this](Operation* operation, Clock::time_point now) { Expire(operation, now); }),
+      turn_end(l) {}
 
 void Client::Impl::Start() {
   loop.AtTurnEnd(async::Loop::Phase::kStoreWrite, [weak = weak_from_this()] {
@@ -94,7 +99,7 @@ const absl::Status* Client::Impl::WhyNot() const {
   return connected() ? nullptr : &not_connected;
 }
 
-void Client::Impl::Issue(Steps steps, Callback callback) {
+void Client::Impl::Issue(Steps steps, Callback callback, std::string_view order) {
   if (const absl::Status* why = WhyNot(); why != nullptr) {
     metrics.rejected.Increment();
     return Fail(std::move(callback), *why);
@@ -102,17 +107,17 @@ void Client::Impl::Issue(Steps steps, Callback callback) {
   Operation* operation = pool.Take();
   operation->callback = std::move(callback);
   operation->steps = std::move(steps);
+  operation->order = order;
   operation->start = Clock::now();
-  unanswered.PushBack(operation);
-  if (!deadline_armed) ArmDeadline();
-  EnsureTurnEnd();
+  unanswered.Add(operation);
+  turn_end.Ensure();
   if (failpoints != nullptr && TakenBefore(operation)) return;
   Enqueue(operation);
 }
 
 void Client::Impl::Enqueue(Operation* operation) {
-  queue.push_back(operation);
-  EnsureTurnEnd();
+  (operation->part == Operation::Part::kWhole ? queue : of_transactions).push_back(operation);
+  turn_end.Ensure();
 }
 
 bool Client::Impl::SendProbe() {
@@ -122,10 +127,9 @@ bool Client::Impl::SendProbe() {
   operation->steps.emplace_back(ProbeStatement(), absl::Span<const Param>());
   operation->start = Clock::now();
   operation->probe = operation->alone = true;
-  unanswered.PushBack(operation);
-  if (!deadline_armed) ArmDeadline();
+  unanswered.Add(operation);
   queue.push_front(operation);
-  EnsureTurnEnd();
+  turn_end.Ensure();
   return true;
 }
 
@@ -134,33 +138,16 @@ void Client::Impl::Fail(Callback callback, const absl::Status& status) {
     // No end of a turn will look after it: the client may be gone by then.
     return loop.Post([callback = std::move(callback), status]() mutable { callback(status); });
   }
-  failed.push_back({std::move(callback), status});
-  EnsureTurnEnd();
-}
-
-// What is issued after our hook, by a later hook of the same turn, must not wait for the next event.
-void Client::Impl::EnsureTurnEnd() {
-  if (turn_requested || flushed_turn != loop.turn_time()) return;
-  turn_requested = true;
-  loop.Post([] {});
+  turn_end.Fail(std::move(callback), status);
 }
 
 void Client::Impl::EndTurn() {
-  flushed_turn = loop.turn_time();
-  turn_requested = false;
-  // Failures first: what their callbacks issue leaves in the same groups.
-  if (!failed.empty()) RunFailed();
+  turn_end.Begin();
   if (!of_transactions.empty()) DispatchTransactions();
   if (!queue.empty()) Dispatch();
   metrics.outstanding.Set(static_cast<double>(pool.taken()));
   metrics.waiting.Set(static_cast<double>(queue.size() + of_transactions.size()));
-  if (!failed.empty()) EnsureTurnEnd();
-}
-
-void Client::Impl::RunFailed() {
-  failing.swap(failed);
-  for (Failed& each : failing) each.callback(each.status);
-  failing.clear();
+  turn_end.End();
 }
 
 // Shares what waits among the connections that can take more, in groups.
@@ -186,23 +173,26 @@ void Client::Impl::Dispatch() {
   if (sent) loop.ExpectReply();
 }
 
-// The next `most` of those that wait; null when all that are left have expired.
+// The next `most` of those that wait, in the order in which they lock; null when all that are left have expired.
 std::unique_ptr<Group> Client::Impl::NextGroup(size_t most) {
   auto group = std::make_unique<Group>();
   while (!queue.empty() && group->operations.size() < most) {
     Operation* operation = queue.front();
-    if (!operation->callback && !operation->delayed) {  // expired while it waited
+    if (!operation->callback && operation->stage == Stage::kWaiting) {  // expired while it waited
       queue.pop_front();
       Release(operation);
       continue;
     }
     if (operation->alone && !group->operations.empty()) break;
     queue.pop_front();
-    operation->sent = true;
+    operation->stage = Stage::kSent;
     group->operations.push_back(operation);
     if (operation->alone) break;
   }
-  return group->operations.empty() ? nullptr : std::move(group);
+  if (group->operations.empty()) return nullptr;
+  std::stable_sort(group->operations.begin(), group->operations.end(),
+                   [](const Operation* a, const Operation* b) { return a->order < b->order; });
+  return group;
 }
 
 // ---- ending ----
@@ -212,9 +202,10 @@ void Client::Impl::OnEnd(Connection& connection, std::unique_ptr<Group> group) {
   if (group->error != nullptr) return RolledBack(*group);
   for (Operation* operation : group->operations) {
     if (closed) return;  // by a callback; Close has ended the rest
+    if (operation->ends()) GiveBack(operation->connection, operation->epoch, true);
     Committed(operation);
   }
-  EnsureTurnEnd();  // a connection is free again
+  turn_end.Ensure();  // a connection is free again
 }
 
 void Client::Impl::Committed(Operation* operation) {
@@ -223,12 +214,14 @@ void Client::Impl::Committed(Operation* operation) {
     metrics.late.Increment();
     const bool alive = operation->probe;
     // Nobody has the transaction that has begun.
-    if (operation->begins) EndTransaction(operation->connection, operation->epoch, false, nullptr);
+    if (operation->part == Operation::Part::kBegin) {
+      EndTransaction(operation->connection, operation->epoch, false, nullptr);
+    }
     Release(operation);
     if (alive) breaker.Probe();
     return;
   }
-  async::WaitList<Operation>::Remove(operation);
+  unanswered.Remove(operation);
   Callback callback = std::exchange(operation->callback, nullptr);
   const Clock::time_point now = Clock::now();
   if (!operation->probe) {
@@ -247,117 +240,104 @@ void Client::Impl::Committed(Operation* operation) {
 void Client::Impl::RolledBack(Group& group) {
   const char* const field = PQresultErrorField(group.error.get(), PG_DIAG_SQLSTATE);
   const std::string sqlstate = field == nullptr ? "" : field;
-  const bool conflict = FaultOf(sqlstate) == Fault::kConflict;
+  const Fault fault = FaultOf(sqlstate);
+  const bool conflict = fault == Fault::kConflict;
+  const Ended ended = fault == Fault::kTooLate   ? Ended::kNoAnswer
+                      : fault == Fault::kRefusal ? Ended::kRefusal
+                                                 : Ended::kAnswer;
   const bool only = group.operations.size() == 1;
   for (auto it = group.operations.rbegin(); it != group.operations.rend(); ++it) {  // back to the front of the queue
     Operation* operation = *it;
     const bool prepares = group.unprepared != nullptr &&
-                          std::any_of(operation->steps.begin(), operation->steps.end(), [&](const StoredStep& step) {
-                            return &step.statement() == group.unprepared;
-                          });
+                          std::any_of(operation->steps.begin(), operation->steps.end(),
+                                      [&](const StoredStep& step) { return &step.statement() == group.unprepared; });
     const bool culprit = operation == group.culprit || only || prepares;
-    const bool again = conflict && operation->resends < kMaxResends && operation->connection == Operation::kAny;
+    const bool again = conflict && operation->resends < kMaxResends && operation->part == Operation::Part::kWhole;
     if (culprit && !again) {
-      EndWithError(operation, StatusOf(sqlstate, PQresultErrorMessage(group.error.get()),
-                                       operation->steps.front().statement().name()));
+      const absl::Status status =
+          StatusOf(sqlstate, PQresultErrorMessage(group.error.get()), operation->steps.front().statement().name());
+      EndWithError(operation, status, ended);
     } else {
       SendAgain(operation, conflict || group.culprit == nullptr || operation->resends >= kMaxShared);
     }
   }
-  EnsureTurnEnd();
+  turn_end.Ensure();
 }
 
 void Client::Impl::SendAgain(Operation* operation, bool alone) {
   if (!operation->callback) return Release(operation);
   ++operation->resends;
+  operation->stage = Stage::kWaiting;
   operation->alone = operation->alone || alone;
   operation->results.clear();
   metrics.resent.Increment();
   queue.push_front(operation);
 }
 
-void Client::Impl::EndWithError(Operation* operation, const absl::Status& status) {
-  const bool probe = operation->probe;
-  if (operation->begins && operation->connection != Operation::kAny) {
+void Client::Impl::EndWithError(Operation* operation, const absl::Status& status, Ended ended) {
+  // Where BEGIN has failed nothing has begun; after what should have ended it, nobody knows.
+  if (operation->part == Operation::Part::kBegin && operation->connection != Operation::kAny) {
     GiveBack(operation->connection, operation->epoch, true);
+  } else if (operation->ends()) {
+    GiveBack(operation->connection, operation->epoch, false);
   }
   if (!operation->callback) {
     metrics.late.Increment();
     return Release(operation);
   }
-  async::WaitList<Operation>::Remove(operation);
+  unanswered.Remove(operation);
   Callback callback = std::exchange(operation->callback, nullptr);
   const Clock::time_point now = Clock::now();
-  const bool lost = absl::IsAborted(status);
-  if (!probe) {
-    (lost ? metrics.lost : metrics.error).Increment();
+  if (!operation->probe) {
+    (absl::IsAborted(status) ? metrics.lost : metrics.error).Increment();
     metrics.duration.Observe(Seconds(now - operation->start));
-    using Ended = async::ProbedBreaker::Result;
-    const bool refusal = absl::IsFailedPrecondition(status) && status.message().find("(SQLSTATE 23") == std::string::npos;
-    breaker.Count(lost || absl::IsDeadlineExceeded(status) ? Ended::kNoAnswer
-                  : refusal                                ? Ended::kRefusal
-                                                           : Ended::kAnswer,
-                  now);
+    breaker.Count(ended, now);
   }
   Release(operation);
   Fail(std::move(callback), status);
 }
 
 void Client::Impl::OnLost(std::unique_ptr<Group> group, const std::string& why) {
-  const absl::Status lost =
-      absl::AbortedError("the connection to PostgreSQL was lost before its answer: " + why);
-  for (Operation* operation : group->operations) EndWithError(operation, lost);
+  const absl::Status lost = absl::AbortedError("the connection to PostgreSQL was lost before its answer: " + why);
+  for (Operation* operation : group->operations) EndWithError(operation, lost, Ended::kNoAnswer);
 }
 
 void Client::Impl::Release(Operation* operation) { pool.Return(operation); }
 
-void Client::Impl::ArmDeadline() {
-  if (unanswered.front() == nullptr || closed) return;
-  deadline_armed = true;
-  deadline_timer.expires_at(unanswered.front()->start + options.deadline);
-  deadline_timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
-    const auto self = weak.lock();
-    if (self == nullptr || error) return;
-    self->deadline_armed = false;
-    self->Expire();
-    if (!self->deadline_armed) self->ArmDeadline();
-  });
-}
-
-void Client::Impl::Expire() {
-  const Clock::time_point now = Clock::now();
-  while (Operation* operation = unanswered.front()) {
-    if (operation->start + options.deadline > now) return;
-    async::WaitList<Operation>::Remove(operation);
-    Callback callback = std::exchange(operation->callback, nullptr);
-    const bool sent = operation->sent;
-    if (!operation->probe) {
-      (sent ? metrics.timeout : metrics.rejected).Increment();
-      if (sent) metrics.duration.Observe(Seconds(now - operation->start));
-      if (sent) breaker.Count(async::ProbedBreaker::Result::kNoAnswer, now);
-    }
-    if (operation->swallowed) Release(operation);  // nothing more comes
-    for (const auto& connection : connections) connection->Suspect(now);
-    callback(sent ? timed_out : never_sent);
+void Client::Impl::Expire(Operation* operation, Clock::time_point now) {
+  Callback callback = std::exchange(operation->callback, nullptr);
+  const Stage stage = operation->stage;
+  const bool known = stage == Stage::kWaiting;  // not to have happened
+  if (!operation->probe) {
+    (known ? metrics.rejected : metrics.timeout).Increment();
+    if (!known) metrics.duration.Observe(Seconds(now - operation->start));
+    if (!known) breaker.Count(Ended::kNoAnswer, now);
   }
+  if (stage == Stage::kSwallowed) {
+    Release(operation);
+  } else if (operation->connection != Operation::kAny && (known || (operation->ends() && stage == Stage::kSent))) {
+    // A transaction that misses one of its parts, or does not come to its end. May release the operation.
+    GiveBack(operation->connection, operation->epoch, false);
+  }
+  for (const auto& connection : connections) connection->Suspect(now);
+  callback(known ? never_sent : timed_out);
 }
 
 void Client::Impl::Close() {
   if (closed) return;
   closed = true;
   breaker.Stop();
-  deadline_timer.cancel();
+  unanswered.Stop();
   for (const auto& connection : connections) connection->Close();
   while (Operation* operation = unanswered.front()) {
-    async::WaitList<Operation>::Remove(operation);
+    unanswered.Remove(operation);
     Callback callback = std::exchange(operation->callback, nullptr);
     if (!operation->probe) metrics.lost.Increment();
     callback(closing);
   }
   queue.clear();
   of_transactions.clear();
-  std::vector<Failed> rest = std::exchange(failed, {});
-  for (Failed& each : rest) each.callback(each.status);
+  turn_end.Close();
   auto settled = std::exchange(when_ready, {});
   for (auto& callback : settled) callback(closing);
   metrics.outstanding.Set(0);
@@ -368,7 +348,7 @@ void Client::Impl::OnReady() {
   refused_us = absl::OkStatus();
   breaker.Connected();
   SettleReady(refused_us);
-  EnsureTurnEnd();
+  turn_end.Ensure();
 }
 
 void Client::Impl::OnRefused(const absl::Status& refused) {

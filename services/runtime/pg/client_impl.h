@@ -1,12 +1,14 @@
 #pragma once
 
-#include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "services/runtime/async/deadline_list.h"
 #include "services/runtime/async/probed_breaker.h"
+#include "services/runtime/async/turn_end.h"
 #include "services/runtime/failpoint/controller.h"
 #include "services/runtime/pg/client.h"
 #include "services/runtime/pg/connection.h"
@@ -38,19 +40,17 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
   void Close();
 
   // Issuing.
-  void Issue(Steps steps, Callback callback);
+  void Issue(Steps steps, Callback callback, std::string_view order);
   const absl::Status* WhyNot() const;
   void Enqueue(Operation* operation);
   void Fail(Callback callback, const absl::Status& status);
-  void RunFailed();
-  void EnsureTurnEnd();
   void EndTurn();
   void Dispatch();
   std::unique_ptr<Group> NextGroup(size_t most);
 
   // Transactions (transaction.cc).
   void Begin(absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<Transaction>>)> callback);
-  void IssueIn(size_t connection, uint64_t epoch, StoredStep step, Callback callback);
+  void IssueIn(Operation::Part part, size_t connection, uint64_t epoch, StoredStep step, Callback callback);
   void EndTransaction(size_t connection, uint64_t epoch, bool commit, absl::AnyInvocable<void(absl::Status)> callback);
   void DispatchTransactions();
   void GiveBack(size_t connection, uint64_t epoch, bool in_order);
@@ -65,14 +65,14 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
   void Committed(Operation* operation);
   void RolledBack(Group& group);
   void SendAgain(Operation* operation, bool alone);
-  void EndWithError(Operation* operation, const absl::Status& status);
+  void EndWithError(Operation* operation, const absl::Status& status, async::ProbedBreaker::Result ended);
   void Release(Operation* operation);
-  void ArmDeadline();
-  void Expire();
+  void Expire(Operation* operation, Clock::time_point now);
   void SettleReady(const absl::Status& status);
   bool connected() const;
 
   // Failpoints (failpoints.cc). True when one has taken the operation over.
+  bool ActOn(const Operation& operation) const;
   bool TakenBefore(Operation* operation);
   bool TakenAfter(Operation* operation);
 
@@ -86,21 +86,10 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
   bool closed = false;
 
   OperationPool pool;
-  async::WaitList<Operation> unanswered;  // those whose callback is still to be called
-  std::deque<Operation*> queue;           // to be sent, in order
-  std::deque<Operation*> of_transactions; // the same of those that have, or want, a connection for themselves
-  boost::asio::steady_timer deadline_timer;
-  bool deadline_armed = false;
-  
-  // Callbacks that end at the end of the turn, because they may not run where their end was found.
-  struct Failed {
-    Callback callback;
-    absl::Status status;
-  };
-  std::vector<Failed> failed;
-  std::vector<Failed> failing;  // kept for its capacity
-  Clock::time_point flushed_turn{};
-  bool turn_requested = false;
+  async::DeadlineList<Operation> unanswered;  // those whose callback is still to be called
+  std::deque<Operation*> queue;               // to be sent, in order
+  std::deque<Operation*> of_transactions;     // the same of those that have, or want, a connection for themselves
+  async::TurnEnd<Callback> turn_end;
 
   absl::Status refused_us;
   std::vector<absl::AnyInvocable<void(absl::Status)>> when_ready;

@@ -85,6 +85,33 @@ TEST_F(ClientOutageTest, TheBreakerOpensAndClosesByItsOwnProbe) {
   EXPECT_EQ(Outcome(read_, {"a"}), absl::StatusCode::kOk);
 }
 
+// Transactions are not sent again, and others' rows are no reason to refuse everybody's reads.
+TEST_F(ClientOutageTest, ConflictsOfTransactionsDoNotOpenTheBreaker) {
+  constexpr int kAtOnce = 5;
+  Options options = Defaults();
+  options.connections = kAtOnce;
+  options.breaker.failures = 3;  // in a row
+  Client& client = Connected(options);
+  for (const char* const code : {"40P01", "40001", "55P03"}) {
+    const Statement conflict("conflict", std::string("DO $$ BEGIN RAISE SQLSTATE '") + code + "'; END $$");
+    std::vector<std::unique_ptr<Transaction>> begun;
+    for (int i = 0; i < kAtOnce; ++i) {
+      client.Begin([&](absl::StatusOr<std::unique_ptr<Transaction>> transaction) {
+        ASSERT_TRUE(transaction.ok()) << transaction.status();
+        begun.push_back(*std::move(transaction));
+      });
+    }
+    ASSERT_TRUE(RunUntil([&] { return begun.size() == kAtOnce; }));
+    for (const auto& transaction : begun) {
+      ++issued_;
+      transaction->Execute(conflict, {}, Record());
+    }
+    ASSERT_TRUE(AllEnded());
+    EXPECT_EQ(last_status_.code(), absl::StatusCode::kFailedPrecondition) << last_status_;
+    EXPECT_EQ(client.breaker_state(), Breaker::State::kClosed) << code;
+  }
+}
+
 TEST_F(ClientOutageTest, AKillAbortsWhatIsOutstandingAndARestartReconnects) {
   Options options = Defaults();
   Client& client = Connected(options);

@@ -128,37 +128,6 @@ TEST_F(ClientTest, AnOperationOfSeveralStatementsIsAtomic) {
   EXPECT_THAT(texts_, ElementsAre("2"));
 }
 
-class TransactionTest : public ClientTest {
- protected:
-  std::unique_ptr<Transaction> Begun() {
-    absl::StatusOr<std::unique_ptr<Transaction>> begun = absl::UnknownError("not yet");
-    bool told = false;
-    client_->Begin([&](absl::StatusOr<std::unique_ptr<Transaction>> transaction) {
-      begun = std::move(transaction);
-      told = true;
-    });
-    EXPECT_TRUE(RunUntil([&] { return told; }));
-    EXPECT_TRUE(begun.ok()) << begun.status();
-    return begun.ok() ? *std::move(begun) : nullptr;
-  }
-  absl::StatusCode In(Transaction& transaction, const Statement& statement, std::vector<Param> params) {
-    ++issued_;
-    transaction.Execute(statement, params, Record());
-    EXPECT_TRUE(AllEnded());
-    return last_status_.code();
-  }
-  absl::Status Commit(Transaction& transaction) {
-    absl::Status ended;
-    bool told = false;
-    transaction.Commit([&](absl::Status status) {
-      ended = std::move(status);
-      told = true;
-    });
-    EXPECT_TRUE(RunUntil([&] { return told; }));
-    return ended;
-  }
-};
-
 TEST_F(TransactionTest, IsSeenByOthersOnlyOnceItHasCommitted) {
   Connected();
   const auto transaction = Begun();

@@ -15,7 +15,8 @@ bool StartsWith(std::string_view text, std::string_view start) { return text.sub
 
 Fault FaultOf(std::string_view sqlstate) {
   constexpr std::array<std::string_view, 4> kRefusing = {"25006", "57P01", "57P02", "57P03"};
-  if (sqlstate == "40P01" || sqlstate == "40001" || sqlstate == "26000") return Fault::kConflict;
+  constexpr std::array<std::string_view, 4> kConflicting = {"40P01", "40001", "55P03", "26000"};
+  if (std::find(kConflicting.begin(), kConflicting.end(), sqlstate) != kConflicting.end()) return Fault::kConflict;
   if (sqlstate == "57014") return Fault::kTooLate;
   // 53: insufficient resources; 58: system error; 08: connection
   if (StartsWith(sqlstate, "53") || StartsWith(sqlstate, "58") || StartsWith(sqlstate, "08")) return Fault::kRefusal;

@@ -18,6 +18,7 @@ TEST(ErrorsTest, BySqlstate) {
 TEST(ErrorsTest, WhatMayPassWhenItIsSentAgain) {
   EXPECT_EQ(FaultOf("40P01"), Fault::kConflict);
   EXPECT_EQ(FaultOf("40001"), Fault::kConflict);
+  EXPECT_EQ(FaultOf("55P03"), Fault::kConflict) << "lock_timeout";
   EXPECT_EQ(FaultOf("23505"), Fault::kStatement);
   EXPECT_EQ(FaultOf("57P03"), Fault::kRefusal);
   EXPECT_EQ(FaultOf(""), Fault::kStatement);

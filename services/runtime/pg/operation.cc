@@ -34,11 +34,13 @@ void OperationPool::Return(Operation* operation) {
   operation->callback = nullptr;
   operation->steps.clear();
   operation->results.clear();
+  operation->order.clear();
   operation->resends = 0;
   operation->connection = Operation::kAny;
-  operation->begins = false;
   operation->place.reset();
-  operation->sent = operation->alone = operation->delayed = operation->probe = operation->held = operation->swallowed = false;
+  operation->stage = Operation::Stage::kWaiting;
+  operation->part = Operation::Part::kWhole;
+  operation->alone = operation->probe = false;
   free_.push_back(operation);
 }
 

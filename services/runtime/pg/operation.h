@@ -2,6 +2,8 @@
 
 #include <libpq-fe.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <string>
@@ -31,7 +33,7 @@ class StoredStep {
  private:
   static constexpr size_t kNull = static_cast<size_t>(-1);
   const Statement* statement_;
-  std::string text_;            // all parameters, each with a NUL behind it
+  std::string text_;                       // all parameters, each with a NUL behind it
   absl::InlinedVector<size_t, 4> places_;  // of each in `text_`
 };
 
@@ -46,19 +48,29 @@ struct Operation {
   Operation* next = nullptr;
   Steps steps;
   absl::InlinedVector<ResultPtr, 1> results;  // one a step, as they come
+  std::string order;      // within its group
   int resends = 0;
-  bool sent = false;      // at least once
-  bool alone = false;     // shares its group with none
-  bool delayed = false;   // by a failpoint: it is sent even when its caller has been told meanwhile
-  bool probe = false;     // the client's own
-  // Of a transaction: the index of its connection and that connection's epoch.
+  // Where it is. What waits is known not to have happened: it was never sent, or was rolled back.
+  enum class Stage : uint8_t {
+    kWaiting,    // to be sent; not any more when its deadline has come
+    kDelayed,    // by a failpoint: it is sent even when its caller has been told meanwhile
+    kSent,       // the server has yet to answer
+    kHeld,       // it has answered, and a failpoint holds that back
+    kSwallowed,  // it has answered, and a failpoint has swallowed that: nothing more comes
+  };
+  Stage stage = Stage::kWaiting;
+  // Of a transaction over several turns: which part of it.
+  enum class Part : uint8_t { kWhole, kBegin, kStatement, kCommit, kRollback };  // kWhole: of none
+  Part part = Part::kWhole;
+  bool ends() const { return part == Part::kCommit || part == Part::kRollback; }
+  bool alone = false;  // shares its group with none
+  bool probe = false;  // the client's own
+  // Of a part: the index of its connection and that connection's epoch. A transaction begins on any that is idle, and
+  // tells which in `place`.
   static constexpr size_t kAny = static_cast<size_t>(-1);
   size_t connection = kAny;
   uint64_t epoch = 0;
-  bool begins = false;    // a transaction: it takes any connection that is idle, and tells which in `place`
   std::shared_ptr<std::pair<size_t, uint64_t>> place;
-  bool held = false;      // a failpoint holds its answer back
-  bool swallowed = false; // a failpoint has swallowed it
 };
 
 // Grows to the most operations ever outstanding at once, which max_outstanding bounds.

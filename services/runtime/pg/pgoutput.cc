@@ -79,9 +79,13 @@ absl::Status PgOutput::Read(std::string_view message, bool& committed) {
     case 'U':
     case 'D':
     case 'T':
-      taken_ += message.size();
       if (!open_) return Broken("a change outside of a transaction");
-      if (taken_ > kMostBytes) return Broken("a transaction larger than 64 MiB");
+      taken_ += message.size();
+      if (taken_ > most_bytes_) {
+        transaction_.too_large = true;
+        transaction_.changes = std::vector<Change>();
+        return absl::OkStatus();
+      }
       return type == 'T' ? ReadTruncate(bytes) : ReadChange(type, bytes);
     case 'O':  // origin
     case 'Y':  // type
@@ -114,9 +118,7 @@ absl::Status PgOutput::ReadChange(char type, Bytes& bytes) {
   if (table == tables_.end()) return Broken("a change of an unknown table");
   Change change;
   change.table = table->second.name;
-  change.kind = type == 'I'   ? Change::Kind::kInsert
-                : type == 'U' ? Change::Kind::kUpdate
-                              : Change::Kind::kDelete;
+  change.kind = type == 'I' ? Change::Kind::kInsert : type == 'U' ? Change::Kind::kUpdate : Change::Kind::kDelete;
   char row = bytes.Letter();
   if (type == 'U' && (row == 'K' || row == 'O')) {  // what was there before is of no interest
     std::map<std::string, std::string> before;

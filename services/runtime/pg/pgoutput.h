@@ -27,6 +27,7 @@ struct CommittedTransaction {
   Lsn end = 0;  // behind its commit: what is confirmed when it has been taken care of
   int64_t committed_unix_us = 0;  // on the server's clock
   std::vector<Change> changes;    // in the order in which they were made
+  bool too_large = false;         // more than is kept of one: `changes` is empty, though there were some
 };
 
 // Reads the messages of the output plugin pgoutput, protocol version 1 (PostgreSQL documentation, "Logical Replication
@@ -34,12 +35,15 @@ struct CommittedTransaction {
 // applies it compares versions.
 class PgOutput {
  public:
+  // `most_bytes`: of one transaction, as messages; in memory they take several times as much. A larger one is read to its
+  // end and told without its changes.
+  explicit PgOutput(size_t most_bytes = kMostBytes) : most_bytes_(most_bytes) {}
   // One message. True when it ended a transaction, which is then in `transaction()`. INVALID_ARGUMENT for bytes that are
-  // no message, of a table that was not described, or of a transaction beyond kMostBytes.
+  // no message, or of a table that was not described.
   absl::Status Read(std::string_view message, bool& committed);
   CommittedTransaction& transaction() { return transaction_; }
   bool open() const { return open_; }  // a transaction has begun and not ended
-  static constexpr size_t kMostBytes = 64 << 20;  // of a transaction, as messages
+  static constexpr size_t kMostBytes = 64 << 20;
 
  private:
   struct Table {
@@ -52,6 +56,7 @@ class PgOutput {
   absl::Status ReadTruncate(Bytes& bytes);
   absl::Status ReadRow(Bytes& bytes, const Table& table, std::map<std::string, std::string>& columns);
 
+  size_t most_bytes_;
   std::map<uint32_t, Table> tables_;
   CommittedTransaction transaction_;
   size_t taken_ = 0;  // bytes of the transaction so far

@@ -18,9 +18,9 @@ std::string Text(const std::string& text) { return text + '\0'; }
 std::string Begin() { return "B" + Number(100, 8) + Number(0, 8) + Number(7, 4); }
 std::string Commit(Lsn end) { return "C" + Number(0, 1) + Number(end - 8, 8) + Number(end, 8) + Number(1'000'000, 8); }
 std::string Brands() {
-  return "R" + Number(5, 4) + Text("public") + Text("brand_state") + "d" + Number(3, 2) + Number(1, 1) + Text("brand_id") +
-         Number(25, 4) + Number(0, 4) + Number(0, 1) + Text("version") + Number(20, 4) + Number(0, 4) + Number(0, 1) +
-         Text("note") + Number(25, 4) + Number(0, 4);
+  return "R" + Number(5, 4) + Text("public") + Text("brand_state") + "d" + Number(3, 2) + Number(1, 1) +
+         Text("brand_id") + Number(25, 4) + Number(0, 4) + Number(0, 1) + Text("version") + Number(20, 4) +
+         Number(0, 4) + Number(0, 1) + Text("note") + Number(25, 4) + Number(0, 4);
 }
 std::string Value(const std::string& text) { return "t" + Number(text.size(), 4) + text; }
 std::string Row(const std::string& brand, const std::string& version) {
@@ -73,6 +73,30 @@ TEST_F(PgOutputTest, EachTransactionStandsForItself) {
   Read(Begin());
   ASSERT_TRUE(Read(Commit(20)));
   EXPECT_TRUE(output_.transaction().changes.empty());
+}
+
+TEST_F(PgOutputTest, ALargeTransactionIsReadToItsEndAndToldWithoutItsChanges) {
+  const std::string insert = "I" + Number(5, 4) + "N" + Row("acme", "1");
+  output_ = PgOutput(3 * insert.size());
+  Read(Brands());
+  Read(Begin());
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(Read(insert));
+  ASSERT_TRUE(Read(Commit(10)));
+  EXPECT_FALSE(output_.transaction().too_large) << "just as much as is kept";
+  EXPECT_EQ(output_.transaction().changes.size(), 3u);
+  Read(Begin());
+  for (int i = 0; i < 4; ++i) EXPECT_FALSE(Read(insert));
+  EXPECT_TRUE(output_.transaction().changes.empty()) << "nothing is kept meanwhile";
+  EXPECT_FALSE(Read("T" + Number(1, 4) + Number(0, 1) + Number(5, 4)));
+  ASSERT_TRUE(Read(Commit(20)));
+  EXPECT_TRUE(output_.transaction().too_large);
+  EXPECT_TRUE(output_.transaction().changes.empty());
+  EXPECT_EQ(output_.transaction().end, 20u);
+  Read(Begin());
+  EXPECT_FALSE(Read(insert));
+  ASSERT_TRUE(Read(Commit(30)));
+  EXPECT_FALSE(output_.transaction().too_large) << "the next one stands for itself";
+  EXPECT_EQ(output_.transaction().changes.size(), 1u);
 }
 
 TEST_F(PgOutputTest, WhatIsCutShortIsRefused) {

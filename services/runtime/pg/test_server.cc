@@ -21,6 +21,7 @@
 #include <iterator>
 #include <memory>
 #include <set>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -333,6 +334,11 @@ void TestServer::Signal(int signal) {
   for (const pid_t child : ChildrenOf(pid_)) kill(child, signal);
   kill(pid_, signal);
   if (signal != SIGSTOP && signal != SIGKILL) kill(pid_, SIGCONT);
+}
+
+void TestServer::SignalPool(const std::string& name, int signal) {
+  std::istringstream pids(Admin("SELECT pid FROM pg_stat_activity WHERE application_name = '" + name + "'"));
+  for (pid_t pid = 0; pids >> pid;) kill(pid, signal);
 }
 
 void TestServer::Pause() { Signal(SIGSTOP); }

@@ -30,6 +30,8 @@ class TestServer {
   const std::string& database() const { return database_; }
 
   void Signal(int signal);  // to the postmaster and all its processes; SIGSTOP has taken effect when it returns
+  // To the processes that serve the connections of this application_name, which is the name of a client's pool.
+  void SignalPool(const std::string& name, int signal);
   void Pause();             // SIGSTOP
   void Continue();          // SIGCONT
   void Kill();              // SIGKILL to all, waits for the end

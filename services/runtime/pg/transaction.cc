@@ -42,42 +42,40 @@ void Client::Impl::Begin(absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<
   operation->place = place;
   operation->steps.push_back(Bare(BeginStatement()));
   operation->start = Clock::now();
-  operation->begins = operation->alone = true;
-  unanswered.PushBack(operation);
-  if (!deadline_armed) ArmDeadline();
-  of_transactions.push_back(operation);
-  EnsureTurnEnd();
+  operation->part = Operation::Part::kBegin;
+  operation->alone = true;
+  unanswered.Add(operation);
+  Enqueue(operation);
 }
 
-void Client::Impl::IssueIn(size_t connection, uint64_t epoch, StoredStep step, Callback callback) {
+void Client::Impl::IssueIn(Operation::Part part, size_t connection, uint64_t epoch, StoredStep step,
+                           Callback callback) {
   if (closed || connections[connection]->epoch() != epoch) return Fail(std::move(callback), Lost());
   Operation* operation = pool.Take();
   operation->callback = std::move(callback);
   operation->steps.push_back(std::move(step));
   operation->start = Clock::now();
+  operation->part = part;
   operation->connection = connection;
   operation->epoch = epoch;
   operation->alone = true;
-  unanswered.PushBack(operation);
-  if (!deadline_armed) ArmDeadline();
-  of_transactions.push_back(operation);
-  EnsureTurnEnd();
+  unanswered.Add(operation);
+  turn_end.Ensure();
+  if (failpoints != nullptr && part == Operation::Part::kCommit && TakenBefore(operation)) return;
+  Enqueue(operation);
 }
 
 void Client::Impl::EndTransaction(size_t connection, uint64_t epoch, bool commit,
                                   absl::AnyInvocable<void(absl::Status)> callback) {
-  auto ended = [weak = weak_from_this(), connection, epoch, commit,
-                callback = std::move(callback)](const absl::StatusOr<Results>& results) mutable {
-    if (const auto self = weak.lock(); self != nullptr && !self->closed) {
-      self->GiveBack(connection, epoch, results.ok());
-    }
+  auto ended = [commit, callback = std::move(callback)](const absl::StatusOr<Results>& results) mutable {
     if (!callback) return;
     if (!results.ok()) return callback(results.status());
     const bool committed = !commit || (*results)[0].tag() == "COMMIT";
     callback(committed ? absl::OkStatus()
                        : absl::FailedPreconditionError("rolled back: a statement of the transaction had failed"));
   };
-  IssueIn(connection, epoch, Bare(commit ? CommitStatement() : RollbackStatement()), std::move(ended));
+  const Operation::Part part = commit ? Operation::Part::kCommit : Operation::Part::kRollback;
+  IssueIn(part, connection, epoch, Bare(commit ? CommitStatement() : RollbackStatement()), std::move(ended));
 }
 
 // What did not end in order ends with its connection.
@@ -85,7 +83,7 @@ void Client::Impl::GiveBack(size_t connection, uint64_t epoch, bool in_order) {
   Connection& used = *connections[connection];
   if (used.epoch() != epoch) return;
   in_order ? used.Reserve(false) : used.Replace("a transaction did not end in order");
-  EnsureTurnEnd();
+  turn_end.Ensure();
 }
 
 // In order, and before the groups of others, so that one that begins gets the connection that has just become idle.
@@ -93,12 +91,14 @@ void Client::Impl::DispatchTransactions() {
   std::deque<Operation*> waiting;
   waiting.swap(of_transactions);
   for (Operation* operation : waiting) {
-    if (operation->connection != Operation::kAny) {
-      if (!SendAlone(operation, operation->connection)) EndWithError(operation, Lost());
+    if (!operation->callback && operation->stage == Operation::Stage::kWaiting) {  // expired while it waited
+      Release(operation);
       continue;
     }
-    if (!operation->callback) {  // expired while it waited
-      Release(operation);
+    if (operation->part != Operation::Part::kBegin) {
+      if (!SendAlone(operation, operation->connection)) {
+        EndWithError(operation, Lost(), async::ProbedBreaker::Result::kNoAnswer);
+      }
       continue;
     }
     const auto idle = std::find_if(connections.begin(), connections.end(),
@@ -118,7 +118,7 @@ void Client::Impl::DispatchTransactions() {
 bool Client::Impl::SendAlone(Operation* operation, size_t connection) {
   Connection& to = *connections[connection];
   if (!to.ready() || to.epoch() != operation->epoch) return false;
-  operation->sent = true;
+  operation->stage = Operation::Stage::kSent;
   auto group = std::make_unique<Group>();
   group->operations.push_back(operation);
   to.Send(std::move(group));
@@ -133,7 +133,7 @@ Transaction::~Transaction() {
 void Transaction::Execute(const Statement& statement, absl::Span<const Param> params, Client::Callback callback) {
   const auto client = client_.lock();
   if (client == nullptr || ended_) return callback(Lost());
-  client->IssueIn(connection_, epoch_, StoredStep(statement, params), std::move(callback));
+  client->IssueIn(Operation::Part::kStatement, connection_, epoch_, StoredStep(statement, params), std::move(callback));
 }
 
 void Transaction::Commit(absl::AnyInvocable<void(absl::Status)> callback) {

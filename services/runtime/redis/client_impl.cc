@@ -60,7 +60,9 @@ Client::Impl::Impl(async::Loop& l, Options o, obs::Metrics& m, failpoint::Contro
                  obs::Log(obs::Level::kWarn, opened ? "redis_breaker_opened" : "redis_breaker_closed",
                           {{"host", options.host}, {"port", options.port}, {"events_not_logged", not_logged}});
                }}),
-      deadline_timer(l.io()) {}
+      waiting(l.io(), options.deadline,
+              [this](Operation* operation, Clock::time_point now) { Expire(operation, now); }),
+      turn_end(l) {}
 
 void Client::Impl::Start() {
   loop.AtTurnEnd(async::Loop::Phase::kStoreWrite, [weak = weak_from_this()] {
@@ -111,9 +113,8 @@ Operation* Client::Impl::NewOperation(Connection* connection, Callback callback)
 }
 
 void Client::Impl::Send(Operation* operation, std::string_view command, std::string_view name) {
-  waiting.PushBack(operation);
-  if (!deadline_armed) ArmDeadline();
-  EnsureTurnEnd();
+  waiting.Add(operation);
+  turn_end.Ensure();
   if (failpoints != nullptr && TakenBefore(operation, command, name)) return;
   operation->connection->Send(command, operation);
 }
@@ -123,22 +124,11 @@ void Client::Impl::Fail(Callback callback, const absl::Status& status) {
     // No end of a turn will look after it: the client may be gone by then.
     return loop.Post([callback = std::move(callback), status]() mutable { callback(status); });
   }
-  failed.push_back({std::move(callback), status});
-  EnsureTurnEnd();
-}
-
-// What is issued after our hook, by a later hook of the same turn, must not wait for the next event.
-void Client::Impl::EnsureTurnEnd() {
-  if (turn_requested || flushed_turn != loop.turn_time()) return;
-  turn_requested = true;
-  loop.Post([] {});
+  turn_end.Fail(std::move(callback), status);
 }
 
 void Client::Impl::EndTurn() {
-  flushed_turn = loop.turn_time();
-  turn_requested = false;
-  // Failures first: what their callbacks issue leaves in the same write.
-  if (!failed.empty()) RunFailed();
+  turn_end.Begin();
   bool wrote = false;
   for (const auto& connection : connections) wrote = connection->Flush() || wrote;
   if (wrote) loop.ExpectReply();
@@ -146,13 +136,7 @@ void Client::Impl::EndTurn() {
     shown_outstanding = pool.taken();
     metrics.outstanding.Set(static_cast<double>(shown_outstanding));
   }
-  if (!failed.empty()) EnsureTurnEnd();
-}
-
-void Client::Impl::RunFailed() {
-  failing.swap(failed);
-  for (Failed& each : failing) each.callback(each.status);
-  failing.clear();
+  turn_end.End();
 }
 
 // ---- ending ----
@@ -174,7 +158,7 @@ void Client::Impl::OnReply(Connection& connection, void* token, const redisReply
 
 // Ends an operation whose answer has come, or whose connection was lost (null).
 void Client::Impl::Deliver(Operation* operation, const redisReply* reply, Clock::time_point now) {
-  WaitList::Remove(operation);
+  waiting.Remove(operation);
   Callback callback = std::exchange(operation->callback, nullptr);
   const bool probe = operation->probe;
   if (!probe) metrics.duration.Observe(Seconds(now - operation->start));
@@ -208,53 +192,34 @@ bool Client::Impl::SendAgain(Operation* operation, std::string_view error) {
   return true;
 }
 
-void Client::Impl::ArmDeadline() {
-  if (options.deadline <= Nanos(0) || waiting.front() == nullptr || closed) return;
-  deadline_armed = true;
-  deadline_timer.expires_at(waiting.front()->start + options.deadline);
-  deadline_timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
-    const auto self = weak.lock();
-    if (self == nullptr || error) return;
-    self->deadline_armed = false;
-    self->Expire();
-    if (!self->deadline_armed) self->ArmDeadline();
-  });
-}
-
-void Client::Impl::Expire() {
-  const Clock::time_point now = Clock::now();
-  while (Operation* operation = waiting.front()) {
-    if (operation->start + options.deadline > now) return;
-    WaitList::Remove(operation);
-    Callback callback = std::exchange(operation->callback, nullptr);
-    if (!operation->probe) {
-      metrics.timeout.Increment();
-      metrics.duration.Observe(Seconds(now - operation->start));
-      breaker.Count(Result::kNoAnswer, now);
-    }
-    if (operation->answer == Operation::Answer::kSwallowed) {
-      pool.Return(operation);  // nothing more comes
-    } else {
-      operation->connection->Suspect(now);  // may lose the connection, and the operation with it
-    }
-    callback(timed_out);
+void Client::Impl::Expire(Operation* operation, Clock::time_point now) {
+  Callback callback = std::exchange(operation->callback, nullptr);
+  if (!operation->probe) {
+    metrics.timeout.Increment();
+    metrics.duration.Observe(Seconds(now - operation->start));
+    breaker.Count(Result::kNoAnswer, now);
   }
+  if (operation->answer == Operation::Answer::kSwallowed) {
+    pool.Return(operation);  // nothing more comes
+  } else {
+    operation->connection->Suspect(now);  // may lose the connection, and the operation with it
+  }
+  callback(timed_out);
 }
 
 void Client::Impl::Close() {
   if (closed) return;
   closed = true;
-  deadline_timer.cancel();
+  waiting.Stop();
   breaker.Stop();
   for (const auto& connection : connections) connection->Close();
   while (Operation* operation = waiting.front()) {
-    WaitList::Remove(operation);
+    waiting.Remove(operation);
     Callback callback = std::exchange(operation->callback, nullptr);
     if (!operation->probe) metrics.lost.Increment();
     callback(closing);
   }
-  const std::vector<Failed> rest = std::exchange(failed, {});
-  for (const Failed& each : rest) const_cast<Callback&>(each.callback)(each.status);
+  turn_end.Close();
   auto settled = std::exchange(when_ready, {});
   for (auto& callback : settled) callback(closing);
   metrics.outstanding.Set(0);

@@ -1,13 +1,14 @@
 #pragma once
 
-#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "services/runtime/async/deadline_list.h"
 #include "services/runtime/async/probed_breaker.h"
+#include "services/runtime/async/turn_end.h"
 #include "services/runtime/failpoint/controller.h"
 #include "services/runtime/redis/client.h"
 #include "services/runtime/redis/connection.h"
@@ -42,8 +43,6 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
   Operation* NewOperation(Connection* connection, Callback callback);
   void Send(Operation* operation, std::string_view command, std::string_view name);
   void Fail(Callback callback, const absl::Status& status);
-  void RunFailed();
-  void EnsureTurnEnd();
   void EndTurn();
 
   // Ending.
@@ -54,8 +53,7 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
   void OnReply(Connection& connection, void* token, const redisReply* reply) override;
   void Deliver(Operation* operation, const redisReply* reply, Clock::time_point now);
   bool SendAgain(Operation* operation, std::string_view error);
-  void ArmDeadline();
-  void Expire();
+  void Expire(Operation* operation, Clock::time_point now);
   void SettleReady(const absl::Status& status);
 
   // Failpoints (failpoints.cc). True when one has taken the operation over.
@@ -75,21 +73,11 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl>, Connection::Li
   bool closed = false;
 
   OperationPool pool;
-  WaitList waiting;
-  std::string scratch;  // the command that is being formatted
-  boost::asio::steady_timer deadline_timer;
-  bool deadline_armed = false;
+  async::DeadlineList<Operation> waiting;  // those whose callback is still to be called
+  std::string scratch;                     // the command that is being formatted
   size_t shown_outstanding = 0;
 
-  // Callbacks that end at the end of the turn, because they may not run where their end was found.
-  struct Failed {
-    Callback callback;
-    absl::Status status;
-  };
-  std::vector<Failed> failed;
-  std::vector<Failed> failing;  // kept for its capacity
-  Clock::time_point flushed_turn{};
-  bool turn_requested = false;
+  async::TurnEnd<Callback> turn_end;
 
   absl::Status refusal;
   std::vector<std::function<void(bool)>> on_connection;

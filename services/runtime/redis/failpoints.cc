@@ -45,7 +45,7 @@ bool Client::Impl::TakenBefore(Operation* operation, std::string_view command, s
     return true;
   }
   if (decision.action != Action::kError) return false;
-  WaitList::Remove(operation);
+  waiting.Remove(operation);
   metrics.rejected.Increment();
   Fail(std::exchange(operation->callback, nullptr), failed_by_failpoint);
   pool.Return(operation);
@@ -56,13 +56,13 @@ bool Client::Impl::TakenBefore(Operation* operation, std::string_view command, s
 void Client::Impl::SendLate(Operation* operation) {
   Connection* connection = NextReady();
   if (connection != nullptr) {
-    EnsureTurnEnd();
+    turn_end.Ensure();
     operation->connection = connection;
     connection->Send(operation->command, operation);
     return;
   }
   if (operation->callback) {
-    WaitList::Remove(operation);
+    waiting.Remove(operation);
     metrics.rejected.Increment();
     Fail(std::exchange(operation->callback, nullptr), not_connected);
   }

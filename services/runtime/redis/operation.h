@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "services/runtime/async/wait_list.h"
 #include "services/runtime/redis/client.h"
 
 namespace lab::redis {
@@ -29,8 +28,6 @@ struct Operation {
   std::string name;  // of the command or script; only where there are failpoints
   Connection* connection = nullptr;
 };
-
-using WaitList = async::WaitList<Operation>;
 
 // Grows to the most operations ever outstanding at once, which max_outstanding bounds.
 class OperationPool {

@@ -53,6 +53,7 @@ struct Call::State final : Queue::Event {
 
   size_t request_bytes = 0;
   Clock::time_point start;
+  Clock::time_point sent_at;  // of kSent
   obs::TraceContext trace;
   std::array<uint8_t, 8> parent_span_id{};
   int64_t start_unix_ns = 0;

@@ -52,6 +52,8 @@ ServerMetrics::ServerMetrics(obs::Metrics& metrics)
       connections(metrics.AddGauge("rpc_server_connections", "Open connections.")),
       refused_connections(
           metrics.AddCounter("rpc_server_refused_connections_total", "Connections refused at the bound.")),
+      unread_replies(
+          metrics.AddCounter("rpc_server_unread_replies_total", "Calls given up because the reply was not taken.")),
       received_bytes(metrics.AddCounter("rpc_server_received_bytes_total", "Bytes of request messages.")),
       sent_bytes(metrics.AddCounter("rpc_server_sent_bytes_total", "Bytes of response messages.")) {
   for (size_t code = 0; code < kCodeNames.size(); ++code) {
@@ -71,6 +73,7 @@ Server::Impl::Impl(std::unique_ptr<Queue> own, Queue& shared, Options with, obs:
       connections(
           loop, options.max_connections, [this](int fd) { grpc::AddInsecureChannelFromFd(server.get(), fd); },
           [this] { metrics.refused_connections.Increment(); }),
+      unread(loop.io()),
       goaway(loop.io()),
       self(std::make_shared<Impl*>(this)) {
   AddHealth();
@@ -126,6 +129,7 @@ absl::Status Server::Impl::Start() {
   for (Method& method : methods) {
     for (int i = 0; i < method.pre_posted; ++i) Request(method);
   }
+  WatchReplies();
   return absl::OkStatus();
 }
 
@@ -201,12 +205,33 @@ void Server::Impl::SendReplies() {
   for (Call::State* state : answered) {
     if (!state->method->internal) Record(*state, now);
     state->phase = Call::State::Phase::kSent;
+    state->sent_at = now;
     state->writer->Finish(state->reply, state->status, static_cast<Queue::Event*>(state));
   }
   if (cork) connections.Uncork();
   answered.clear();
   metrics.received_bytes.Increment(std::exchange(received_bytes, 0));
   metrics.sent_bytes.Increment(std::exchange(sent_bytes, 0));
+}
+
+void Server::Impl::WatchReplies() {
+  unread.expires_after(options.reply_timeout / 2);
+  unread.async_wait([impl = self](boost::system::error_code error) {
+    if (error || *impl == nullptr) return;
+    (*impl)->GiveUpUnread();
+    (*impl)->WatchReplies();
+  });
+}
+
+// Looks at all calls that there ever were at once, which costs next to nothing; a list of them would cost each call.
+void Server::Impl::GiveUpUnread() {
+  const Clock::time_point taken_by = Clock::now() - options.reply_timeout;
+  for (const auto& state : states) {
+    if (state->phase != Call::State::Phase::kSent || state->sent_at > taken_by) continue;
+    state->sent_at = Clock::time_point::max();  // once
+    state->context->TryCancel();
+    metrics.unread_replies.Increment();
+  }
 }
 
 void Server::Impl::Record(const Call::State& state, Clock::time_point now) {

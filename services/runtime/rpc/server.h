@@ -62,6 +62,7 @@ class Call {
 //   rpc_server_in_flight              calls not yet done with, those waiting for the transport included
 //   rpc_server_connections            open ones
 //   rpc_server_refused_connections_total
+//   rpc_server_unread_replies_total   calls given up because their client did not take the reply
 //   rpc_server_received_bytes_total, rpc_server_sent_bytes_total   messages, without HTTP/2
 class Server {
  public:
@@ -73,6 +74,9 @@ class Server {
     int max_in_flight = 4096;          // more: RESOURCE_EXHAUSTED at once
     int max_connections = 1024;        // more: closed, which is UNAVAILABLE to a client
     bool cork = true;                  // one segment a burst of replies
+    // A client that has not taken its reply by then (a window of HTTP/2 that stays shut) has its call reset: else it
+    // would be in flight for ever. Looked at twice in that time.
+    Nanos reply_timeout = std::chrono::seconds(30);
   };
   // Takes the call and may keep it until it is answered. Never sees a call whose deadline was over on arrival: that one
   // ends with DEADLINE_EXCEEDED.

@@ -33,6 +33,7 @@ struct ServerMetrics {
   obs::Gauge& in_flight;
   obs::Gauge& connections;
   obs::Counter& refused_connections;
+  obs::Counter& unread_replies;
   obs::Counter& received_bytes;
   obs::Counter& sent_bytes;
 };
@@ -51,6 +52,8 @@ struct Server::Impl {
   // The reply hook of the loop.
   void EndTurn();
   void SendReplies();
+  void WatchReplies();
+  void GiveUpUnread();
   void Record(const Call::State& state, Clock::time_point now);
   void BeginDrain(Clock::time_point deadline, absl::AnyInvocable<void()> done);
   // Goes on with the drain where it can: gives up what is left after the deadline, ends when nothing is alive.
@@ -83,6 +86,7 @@ struct Server::Impl {
   bool draining = false;
   bool ending = false;  // in the destructor: what the handlers use may be gone
   bool drained = false;
+  boost::asio::steady_timer unread;  // until replies are looked at that nobody may be taking
   boost::asio::steady_timer goaway;  // while it runs, clients may answer the GOAWAY by closing
   bool hung_up = false;
   bool given_up = false;  // on calls that outlasted the drain's deadline

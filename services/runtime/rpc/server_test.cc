@@ -208,7 +208,7 @@ class RawConnection {
   void Send(const std::string& bytes) { EXPECT_EQ(send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL), bytes.size()); }
   using Header = std::pair<std::string, std::string>;
   // HTTP/2: preface, SETTINGS, and one request with an empty message on stream 1.
-  void SendRequest(const std::string& path, const std::vector<Header>& more = {}) {
+  void SendRequest(const std::string& path, const std::vector<Header>& more = {}, const std::string& settings = "") {
     std::vector<Header> all = {{":method", "POST"},    {":scheme", "http"}, {":path", path},
                                {":authority", "test"}, {"te", "trailers"},  {"content-type", "application/grpc"}};
     all.insert(all.end(), more.begin(), more.end());
@@ -218,7 +218,7 @@ class RawConnection {
       headers += static_cast<char>(name.size()) + name;
       headers += static_cast<char>(value.size()) + value;
     }
-    Send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + Frame(4, 0, 0, "") + Frame(1, 4, 1, headers) +
+    Send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + Frame(4, 0, 0, settings) + Frame(1, 4, 1, headers) +
          Frame(0, 1, 1, std::string(5, '\0')));
   }
   // With a RST instead of a FIN.
@@ -251,6 +251,18 @@ TEST(ServerTest, SurvivesAConnectionThatBreaksInACall) {
     EXPECT_TRUE(WaitUntil([&] { return echo.in_flight() == 0; }));
   }
   EXPECT_TRUE(PlainClient(echo.target()).Echo("still here").ok());
+}
+
+// A call is over once its reply has been sent, and a client may shut the window that it is sent through.
+TEST(ServerTest, GivesUpACallWhoseReplyIsNotTaken) {
+  EchoServer echo({.reply_timeout = Millis(50)});
+  RawConnection raw(echo.port);
+  const std::string no_window("\0\4\0\0\0\0", 6);  // SETTINGS_INITIAL_WINDOW_SIZE: 0
+  raw.SendRequest(kEcho, {}, no_window);
+  EXPECT_TRUE(WaitUntil([&] { return echo.MetricsShow("rpc_server_unread_replies_total 1"); }));
+  EXPECT_TRUE(WaitUntil([&] { return echo.in_flight() == 0; }));
+  EXPECT_TRUE(PlainClient(echo.target()).Echo("still here").ok());
+  EXPECT_TRUE(echo.MetricsShow("rpc_server_unread_replies_total 1"));
 }
 
 // A handler that charged for it would charge for nothing: its caller is gone.
