@@ -48,6 +48,8 @@ void DeclareOrigin(app::Schema& schema, Options& options) {
              "Failures in a row that open the breaker");
   schema.Int("writes.connections", &options.writes.connections, 1, 64, "Connections for writes");
   schema.Duration("writes.deadline", &options.writes.deadline, Millis(1), minutes(10), "Bound on every write");
+  schema.Duration("writes.remember", &options.requests.remember, minutes(10), hours(24 * 365),
+                  "For how long an Idempotency-Key is known: a write that is sent again later is another one");
 }
 
 void DeclareCaches(app::Schema& schema, Options& options) {
@@ -60,10 +62,10 @@ void DeclareCaches(app::Schema& schema, Options& options) {
   schema.Duration("l2.lease", &shared.lease, Millis(1), hours(1), "Longest fill; then another process may");
   schema.Duration("l2.tombstone", &shared.tombstone, Millis(1), hours(24), "How long nothing older may come back");
   schema.Bool("l1.enabled", &options.reader.local, "The cache in this process");
-  schema.Int("l1.mib", &options.local_mib, 1, 65536, "Its size");
+  schema.Int("l1.kib", &options.local_kib, 16, 67108864, "Its size");
   schema.OneOf(
       "l1.eviction", {"lru", "s3fifo", "tinylfu"}, static_cast<size_t>(options.local.eviction),
-      [&options](size_t index) { options.local.eviction = static_cast<EvictionKind>(index); },
+      [&options](size_t index) { options.local.eviction = static_cast<eviction::EvictionKind>(index); },
       "What leaves it when it is full");
   schema.Duration("l1.ttl", &options.reader.local_ttl, Millis(1), hours(24),
                   "Bound on what it keeps: of invalidations that are lost");
@@ -129,7 +131,7 @@ absl::Status Check(Options& options) {
       errors.emplace_back(value.status().message());
     }
   }
-  options.local.bytes = static_cast<size_t>(options.local_mib) << 20;
+  options.local.bytes = static_cast<size_t>(options.local_kib) << 10;
   options.writes.host = options.reads.host;
   options.writes.port = options.reads.port;
   options.writes.database = options.reads.database;

@@ -4,20 +4,21 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "services/cacheapi/admission.h"
-#include "services/cacheapi/brand_filter.h"
-#include "services/cacheapi/edge_config.h"
+#include "services/cacheapi/config_edge.h"
 #include "services/cacheapi/feeds.h"
-#include "services/cacheapi/hot_copies.h"
-#include "services/cacheapi/local_cache.h"
-#include "services/cacheapi/origin.h"
-#include "services/cacheapi/reader.h"
-#include "services/cacheapi/shadow.h"
-#include "services/cacheapi/shared_cache.h"
-#include "services/cacheapi/single_flight.h"
-#include "services/cacheapi/version_keys.h"
-#include "services/cacheapi/warm_up.h"
-#include "services/cacheapi/writer.h"
+#include "services/cacheapi/filter/brand_filter.h"
+#include "services/cacheapi/local/local_cache.h"
+#include "services/cacheapi/local/single_flight.h"
+#include "services/cacheapi/origin/admission.h"
+#include "services/cacheapi/origin/origin.h"
+#include "services/cacheapi/read/hot_copies.h"
+#include "services/cacheapi/read/reader.h"
+#include "services/cacheapi/read/shadow.h"
+#include "services/cacheapi/read/warm_up.h"
+#include "services/cacheapi/shared/shared_cache.h"
+#include "services/cacheapi/shared/version_keys.h"
+#include "services/cacheapi/write/request_pruner.h"
+#include "services/cacheapi/write/writer.h"
 #include "services/runtime/app/config.h"
 #include "services/runtime/pg/client.h"
 #include "services/runtime/redis/client.h"
@@ -39,8 +40,9 @@ struct Options {
   SingleFlight::Options flights;
   Reader::Options reader;
   Writer::Options writer;
+  RequestPruner::Options requests;
   FeedOptions feeds;
-  int local_mib = 64;
+  int local_kib = 64 * 1024;
   Fill fill = Fill::kBoth;
   Nanos request_deadline = Millis(1000);
   bool gate = false;  // the steps of the race explorer

@@ -11,6 +11,9 @@ using std::chrono::seconds;
 
 constexpr int kBesides = 64;  // reads that do not wait in our queue: pages of brands, those of writers
 
+// A key is hot until it has half of the share, and the sketch must have room for all that may be (hot_set.h).
+constexpr double kLeastHotShare = 0.04;
+
 bool Deletes(WritePattern pattern) {
   return pattern == WritePattern::kDeleteAfterCommit || pattern == WritePattern::kDeleteBefore ||
          pattern == WritePattern::kDeleteInTransaction || pattern == WritePattern::kDoubleDelete ||
@@ -32,7 +35,8 @@ void DeclareModes(app::Schema& schema, Options& options) {
   schema.Bool("hot.enabled", &options.hot, "Keys that are hot here are read from one of several copies in L2");
   schema.Int("hot.copies", &options.hot_copies, 0, 64,
              "Copies that an invalidation deletes: the same in all processes, and set before any has hot.enabled");
-  schema.Number("hot.share", &options.copies.hot.enter, 0.02, 1, "Of the requests, from which on a key is hot");
+  schema.Number("hot.share", &options.copies.hot.enter, kLeastHotShare, 1,
+                "Of the requests, from which on a key is hot");
   schema.Bool("key.versioned", &options.versioned,
               "Entries under keys that name the version, which is asked for first; nothing is ever deleted");
   schema.Duration("key.version_memo", &options.versions.memo, Nanos(0), minutes(1),
@@ -52,6 +56,8 @@ void CheckModes(Options& options, std::vector<std::string>& errors) {
   options.writer.copies = static_cast<size_t>(options.hot_copies);
   options.copies.copies = static_cast<size_t>(std::max(1, options.hot_copies));
   options.copies.hot.leave = options.copies.hot.enter / 2;
+  options.versions.keep =
+      options.reader.stale_if_error ? options.reader.local_ttl + options.reader.local_stale : Nanos(0);
   const bool shared = options.reader.shared;
   if (options.bloom && !shared) errors.emplace_back("bloom.enabled: the filter is kept in Redis, and l2 is off");
   if (options.hot && options.hot_copies == 0) {

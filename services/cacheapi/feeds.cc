@@ -81,9 +81,11 @@ void Feeds::Start(uint64_t seed) {
   if (options_.tracking && parts_.local) {
     tracking_.emplace(parts_.loop, *parts_.redis, parts_.redis_server, *parts_.shared, parts_.reader, options_.l1,
                       parts_.metrics, Mix(seed));
+    tracking_->HoldAt(parts_.gate);
   }
   if (options_.invalidation == Invalidation::kOutbox) {
     relay_.emplace(parts_.loop, *pool_, *parts_.redis, parts_.apply, options_.outbox, parts_.metrics);
+    relay_->HoldAt(parts_.gate);
   }
   if (options_.invalidation == Invalidation::kCdc) {
     change_feed_.emplace(ChangeFeed::Parts{parts_.loop, *pool_, parts_.database, *parts_.redis, parts_.apply,
@@ -105,6 +107,8 @@ void Feeds::Stop() {
   relay_.reset();
   tracking_.reset();
 }
+
+void Feeds::WhenHeard(absl::AnyInvocable<void()> done) { tracking_ ? tracking_->WhenHeard(std::move(done)) : done(); }
 
 void Feeds::Enqueue(const Correction& correction, absl::AnyInvocable<void(absl::Status)> done) {
   if (queue_) return queue_->Append(correction, std::move(done));

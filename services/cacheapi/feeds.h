@@ -5,14 +5,14 @@
 #include <string>
 #include <vector>
 
-#include "services/cacheapi/change_feed.h"
-#include "services/cacheapi/origin.h"
-#include "services/cacheapi/outbox_relay.h"
-#include "services/cacheapi/reader.h"
-#include "services/cacheapi/shared_cache.h"
-#include "services/cacheapi/step_gate.h"
-#include "services/cacheapi/tracking.h"
-#include "services/cacheapi/write_queue.h"
+#include "services/cacheapi/feed/change_feed.h"
+#include "services/cacheapi/feed/outbox_relay.h"
+#include "services/cacheapi/feed/tracking.h"
+#include "services/cacheapi/gate/step_gate.h"
+#include "services/cacheapi/origin/origin.h"
+#include "services/cacheapi/read/reader.h"
+#include "services/cacheapi/shared/shared_cache.h"
+#include "services/cacheapi/write/write_queue.h"
 #include "services/runtime/app/config.h"
 #include "services/runtime/pg/client.h"
 #include "services/runtime/redis/client.h"
@@ -68,6 +68,9 @@ class Feeds {
   void Stop();
   // As WriteQueue::Append; UNAVAILABLE when there is no queue.
   void Enqueue(const Correction& correction, absl::AnyInvocable<void(absl::Status)> done);
+  // For the gate: `done` once this process has heard what Redis had told it before (Tracking::WhenHeard); at once
+  // where Redis tells nothing.
+  void WhenHeard(absl::AnyInvocable<void()> done);
 
  private:
   const Parts parts_;

@@ -1,8 +1,8 @@
 // Two whole processes with their feeds, over HTTP; and what their configuration says no to.
 #include <future>
 
-#include "services/cacheapi/feeds_fixture.h"
-#include "services/cacheapi/settings_testing.h"
+#include "services/cacheapi/testing/feeds_fixture.h"
+#include "services/cacheapi/testing/settings_testing.h"
 #include "services/cacheapi/wiring.h"
 #include "services/runtime/obs/trace.h"
 
@@ -82,7 +82,7 @@ class FeedsServiceTest : public FeedsTest {
   }
   std::string Request(Process& process, const std::string& method, const std::string& path,
                       const std::string& body = "") {
-    auto answer = std::async(std::launch::async, Http, process.http.port(), method, path, body);
+    auto answer = std::async(std::launch::async, Http, process.http.port(), method, path, body, "");
     EXPECT_TRUE(RunUntil([&] { return answer.wait_for(Nanos(0)) == std::future_status::ready; }));
     return answer.get();
   }

@@ -1,12 +1,14 @@
 // The whole service with its modes, over HTTP; and which modes go together.
+#include <signal.h>
+
 #include <future>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "services/cacheapi/modes_fixture.h"
-#include "services/cacheapi/settings_testing.h"
+#include "services/cacheapi/testing/modes_fixture.h"
+#include "services/cacheapi/testing/settings_testing.h"
 #include "services/cacheapi/wiring.h"
 #include "services/runtime/obs/trace.h"
 
@@ -22,6 +24,14 @@ TEST(ModesConfigTest, WhatDoesNotGoTogetherIsSaid) {
   EXPECT_THAT(Wrong({{"key.versioned", "true"}, {"write.pattern", "bury"}}), HasSubstr("key.versioned"));
   const Sets alone = {{"l2.enabled", "false"}, {"fill", "singleflight"}, {"bloom.enabled", "true"}};
   EXPECT_THAT(Wrong(alone), HasSubstr("bloom.enabled"));
+}
+
+// A key stays hot down to half of the share: the sketch has room for as many as there may be.
+TEST(ModesConfigTest, TheLeastShareOfAHotKeyIsOneThatTheSketchCanTell) {
+  EXPECT_THAT(Wrong({{"hot.share", "0.03"}}), HasSubstr("hot.share"));
+  Options options;
+  ASSERT_TRUE(Configure(options, {{"hot.share", "0.04"}}).ok());
+  EXPECT_LT(1 / options.copies.hot.leave, static_cast<double>(options.copies.hot.counters));
 }
 
 TEST(ModesConfigTest, TheQueueIsAsWideAsThePool) {
@@ -60,7 +70,7 @@ class ModesServiceTest : public ModesTest {
     ASSERT_TRUE(RunUntil([&] { return service_->Ready(); }));
   }
   std::string Request(const std::string& method, const std::string& path, const std::string& body = "") {
-    auto answer = std::async(std::launch::async, Http, http_->port(), method, path, body);
+    auto answer = std::async(std::launch::async, Http, http_->port(), method, path, body, "");
     EXPECT_TRUE(RunUntil([&] { return answer.wait_for(Nanos(0)) == std::future_status::ready; }));
     return answer.get();
   }
@@ -69,6 +79,18 @@ class ModesServiceTest : public ModesTest {
   std::optional<app::Environment> environment_;
   std::optional<Service> service_;
 };
+
+TEST_F(ModesServiceTest, AWriteWithoutAnAnswerIsDecidedAndOldKeysAreForgotten) {
+  postgres_->Query("INSERT INTO applied_write VALUES ('old', 'acme', 1, now() - interval '1 hour')");
+  Serve({{"writes.deadline", "500ms"}, {"writes.remember", "10m"}});
+  ASSERT_TRUE(RunUntil([&] { return Metric("cacheapi_requests_forgotten_total") == 1; }));
+  postgres_->SignalPool("pg_write", SIGSTOP);
+  EXPECT_THAT(Request("PUT", "/v1/brands/acme/correction", "{\"posts\": 5}"), HasSubstr("504"));
+  EXPECT_TRUE(RunUntil([&] { return Metric("cacheapi_writes_decided_total{fate=\"given_up\"}") == 1; }));
+  postgres_->SignalPool("pg_write", SIGCONT);
+  ASSERT_TRUE(RunUntil([&] { return Metric("pg_late_results_total{pool=\"pg_write\"}") == 1; }));
+  EXPECT_EQ(VersionThere(), 1u);
+}
 
 TEST_F(ModesServiceTest, ABrandIsMadeThroughTheApiAndAnUnknownOneIsDenied) {
   Serve({{"bloom.enabled", "true"}});
@@ -90,6 +112,26 @@ TEST_F(ModesServiceTest, ABrandIsMadeThroughTheApiAndAnUnknownOneIsDenied) {
        {"", "[]", R"({"id": "a b"})", R"({"id": 7})", R"({"name": "New"})", R"({"id": "n", "x": ""})"}) {
     EXPECT_THAT(Request("POST", "/v1/brands", wrong), HasSubstr("HTTP/1.1 400")) << wrong;
   }
+}
+
+// The connection is lost while it commits: it may be there, and that is no conflict with another name.
+TEST_F(ModesServiceTest, ABrandWhoseCommitNobodyKnowsOfMayBeThere) {
+  postgres_->Query(
+      "CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NULL; END'; "
+      "CREATE CONSTRAINT TRIGGER slow_commit AFTER INSERT ON brand DEFERRABLE INITIALLY DEFERRED FOR EACH ROW "
+      "WHEN (NEW.id = 'slow') EXECUTE FUNCTION sleep()");
+  Serve({});
+  auto answer = std::async(std::launch::async, Http, http_->port(), "POST", "/v1/brands", R"({"id": "slow"})", "");
+  EXPECT_TRUE(RunUntil(
+      [&] { return postgres_->Admin("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == "1"; }));
+  postgres_->Kill();
+  EXPECT_TRUE(RunUntil([&] { return answer.wait_for(Nanos(0)) == std::future_status::ready; }));
+  const std::string unknown = answer.get();
+  EXPECT_THAT(unknown, HasSubstr("HTTP/1.1 504"));
+  EXPECT_THAT(unknown, HasSubstr("send it again"));
+  EXPECT_THAT(Request("POST", "/v1/brands", R"({"id": "other"})"), HasSubstr("HTTP/1.1 503"));
+  postgres_->Start();
+  postgres_->Query("DROP TRIGGER slow_commit ON brand; DROP FUNCTION sleep()");
 }
 
 TEST_F(ModesServiceTest, ReadyOnceWarm) {

@@ -1,4 +1,4 @@
-#include "services/cacheapi/paths_fixture.h"
+#include "services/cacheapi/testing/paths_fixture.h"
 
 namespace lab::cacheapi {
 namespace {

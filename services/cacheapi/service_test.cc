@@ -1,8 +1,5 @@
 // The whole service over gRPC, beside HTTP where the two must say the same, on real stores.
 
-#include <arpa/inet.h>
-#include <sys/socket.h>
-
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
@@ -15,7 +12,7 @@
 #include "envoy/service/ratelimit/v3/rls.pb.h"
 #include "grpc/health/v1/health.pb.h"
 #include "lab/cacheapi/v1/insights.pb.h"
-#include "services/cacheapi/service_testing.h"
+#include "services/cacheapi/testing/service_fixture.h"
 #include "services/runtime/base/json.h"
 
 namespace lab::cacheapi {
@@ -25,67 +22,6 @@ namespace rls = envoy::service::ratelimit::v3;
 using rpc::testing::WaitUntil;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-constexpr char kGet[] = "/lab.cacheapi.v1.InsightsService/GetInsights";
-constexpr char kPut[] = "/lab.cacheapi.v1.InsightsService/PutCorrection";
-constexpr char kDelete[] = "/lab.cacheapi.v1.InsightsService/DeleteCorrection";
-
-// The whole answer as text.
-std::string Http(int port, const std::string& method, const std::string& path, const std::string& body = "",
-                 const std::string& headers = "") {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  std::string answer;
-  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
-    const std::string request = method + " " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + headers +
-                                "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
-    if (write(fd, request.data(), request.size()) == static_cast<ssize_t>(request.size())) {
-      char buffer[4096];
-      for (ssize_t got; (got = read(fd, buffer, sizeof(buffer))) > 0;) answer.append(buffer, static_cast<size_t>(got));
-    }
-  }
-  close(fd);
-  return answer;
-}
-
-class ServiceTest : public ::testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    if (pg::TestServer::WhyNone().empty()) stores_ = std::make_unique<Stores>();
-  }
-  static void TearDownTestSuite() { stores_.reset(); }
-  void SetUp() override {
-    if (stores_ == nullptr) GTEST_SKIP() << pg::TestServer::WhyNone();
-    stores_->Reset();
-  }
-  void Start(const Options& options) {
-    service_.emplace(options);
-    ASSERT_TRUE(service_->started.ok()) << service_->started;
-    ASSERT_TRUE(WaitUntil([&] { return service_->Ready(); }));
-  }
-  grpc::Status Get(const std::string& brand, const std::string& window, v1::GetInsightsResponse* response,
-                   grpc::ClientContext* context = nullptr) {
-    v1::GetInsightsRequest request;
-    request.set_brand(brand);
-    request.set_window(window);
-    return service_->client().Call(kGet, request, response, context);
-  }
-  grpc::Status Put(const std::string& brand, int64_t posts, v1::PutCorrectionResponse* response,
-                   const std::string& request_id = "", const std::string& note = "") {
-    v1::PutCorrectionRequest request;
-    request.set_brand(brand);
-    request.set_posts(posts);
-    request.set_note(note);
-    request.set_request_id(request_id);
-    return service_->client().Call(kPut, request, response);
-  }
-
-  static inline std::unique_ptr<Stores> stores_;
-  std::optional<ServiceUnderTest> service_;
-};
 
 TEST_F(ServiceTest, AnswersCarryTheInsightWithVersionViaAgeAndFreshness) {
   Start(On(*stores_));

@@ -2,10 +2,12 @@
 
 #include <google/protobuf/stubs/logging.h>
 
+#include <algorithm>
 #include <random>
 #include <string_view>
 #include <utility>
 
+#include "services/cacheapi/shared/flush.h"
 #include "services/runtime/obs/log.h"
 #include "services/runtime/redis/probe.h"
 
@@ -13,6 +15,21 @@ namespace lab::cacheapi {
 namespace {
 
 constexpr Nanos kRedisPatience = Millis(300);
+
+// For how long we serve what is stale ourselves, while it is refreshed.
+Nanos StaleFor(const Options& options) {
+  if (!options.reader.stale_while_revalidate) return Nanos(0);
+  return options.reader.shared ? options.shared.stale : options.reader.local_stale;
+}
+
+// What becomes of requests is asked for beside the writes: a fence may wait for one of them (request_ids.h). Failpoints
+// are for the writes.
+pg::Options OfRequests(pg::Options pool) {
+  pool.name = "pg_requests";
+  pool.connections = pool.group_max = pool.groups_in_flight = 1;
+  pool.deadline = std::max<Nanos>(pool.deadline, std::chrono::seconds(1));
+  return pool;
+}
 
 uint64_t Seed() { return std::random_device()() * uint64_t{0x9e3779b97f4a7c15} + std::random_device()(); }
 
@@ -23,6 +40,7 @@ Service::Service(app::Environment& environment, const Options& options)
       options_(options),
       reads_(environment.loop, options.reads, environment.metrics, environment.failpoints),
       writes_(environment.loop, options.writes, environment.metrics, environment.failpoints),
+      of_requests_(environment.loop, OfRequests(options.writes), environment.metrics),
       redis_(options.reader.shared ? std::make_unique<redis::Client>(environment.loop, options.redis,
                                                                      environment.metrics, environment.failpoints)
                                    : nullptr),
@@ -31,6 +49,7 @@ Service::Service(app::Environment& environment, const Options& options)
                      : nullptr),
       gate_(options.gate ? std::make_unique<StepGate>() : nullptr),
       origin_(reads_, writes_, options.origin, environment.metrics),
+      requests_(of_requests_, Seed()),
       origin_queue_(environment.loop, origin_, options.admission, environment.metrics),
       filter_(options.bloom ? std::make_unique<BrandFilter>(environment.loop, *redis_, origin_, options.filter,
                                                             environment.metrics, Seed())
@@ -58,8 +77,10 @@ Service::Service(app::Environment& environment, const Options& options)
                [this](const Correction& correction, absl::AnyInvocable<void(absl::Status)> done) {
                  feeds_.Enqueue(correction, std::move(done));
                },
-               versions_.get()},
+               versions_.get(), &requests_,
+               [this](absl::AnyInvocable<void(absl::Status)> done) { ForgetAll(std::move(done)); }},
               options.writer, environment.metrics),
+      pruner_(environment.loop, requests_, options.requests, environment.metrics),
       rpc_queue_(options.edge.grpc_enabled || !options.edge.limiter.target.empty()
                      ? std::make_unique<rpc::Queue>(environment.loop)
                      : nullptr),
@@ -67,21 +88,33 @@ Service::Service(app::Environment& environment, const Options& options)
                    ? nullptr
                    : std::make_unique<LimiterClient>(*rpc_queue_, options.edge.limiter, environment.metrics,
                                                      environment.tracer, environment.failpoints)),
-      api_(reader_, writer_, limiter_.get(), {options.request_deadline}, Seed()),
-      http_api_(api_, {options.reader.stale_while_revalidate ? options.shared.stale : Nanos(0)}),
+      creator_(origin_, writer_, filter_.get(), gate_.get(), environment.metrics),
+      api_(reader_, writer_, creator_, limiter_.get(), {options.request_deadline, StaleFor(options)}, Seed()),
+      http_api_(api_, environment.tracer),
       rpc_service_(api_),
       rpc_server_(options.edge.grpc_enabled ? std::make_unique<rpc::Server>(*rpc_queue_, options.edge.grpc,
                                                                             environment.metrics, environment.tracer)
                                             : nullptr),
-      creator_(origin_, writer_, filter_.get(), gate_.get(), environment.metrics),
       warm_up_({environment.loop, redis_.get(), origin_, origin_queue_, reader_, wanted_}, options.warm_up,
                environment.metrics),
-      brands_api_(creator_),
-      gate_api_(gate_ ? std::make_unique<GateApi>(*gate_, environment.loop) : nullptr) {}
+      brands_api_(api_, environment.tracer),
+      gate_api_(gate_ ? std::make_unique<GateApi>(
+                            *gate_, environment.loop,
+                            [this](absl::AnyInvocable<void()> done) { feeds_.WhenHeard(std::move(done)); })
+                      : nullptr) {}
 
 Reader::Modes Service::ReaderModes() {
   return {filter_.get(),  copies_.get(), versions_.get(),
           &origin_queue_, shadow_.get(), options_.warm_up.keys > 0 ? &wanted_ : nullptr};
+}
+
+// Also before L2 is empty, so that nothing of this process stands on what was there.
+void Service::ForgetAll(absl::AnyInvocable<void(absl::Status)> done) {
+  reader_.ForgetAll();
+  FlushEntries(*redis_, [this, done = std::move(done)](const absl::Status& status) mutable {
+    reader_.ForgetAll();
+    done(status);
+  });
 }
 
 // Every store operation ends in its callback while what it calls is still there.
@@ -89,6 +122,7 @@ Service::~Service() {
   if (redis_) redis_->Close();
   reads_.Close();
   writes_.Close();
+  of_requests_.Close();
   feeds_.Stop();
 }
 
@@ -108,8 +142,10 @@ absl::Status Service::Start() {
   if (filter_) filter_->Start();
   warm_up_.Start();
   feeds_.Start(Seed());
-  if (gate_) {
-    gate_->HoldAppliers(true);
+  pruner_.Start();
+  if (gate_api_) {
+    obs::Log(obs::Level::kWarn, "cacheapi_gate_enabled",
+             {{"path", "/gate"}, {"note", "who reaches the HTTP port may hold and kill requests; no deadline counts"}});
     gate_api_->Register(environment_.http);
   }
   ready_ = true;

@@ -6,17 +6,19 @@
 #include <utility>
 #include <vector>
 
-#include "services/cacheapi/api.h"
-#include "services/cacheapi/brand_creator.h"
-#include "services/cacheapi/brands_api.h"
 #include "services/cacheapi/config.h"
-#include "services/cacheapi/gate_api.h"
-#include "services/cacheapi/http_api.h"
-#include "services/cacheapi/limiter_client.h"
-#include "services/cacheapi/rpc_service.h"
-#include "services/cacheapi/step_gate.h"
-#include "services/cacheapi/store_clock.h"
-#include "services/cacheapi/wanted_keys.h"
+#include "services/cacheapi/edge/api.h"
+#include "services/cacheapi/edge/brands_api.h"
+#include "services/cacheapi/edge/gate_api.h"
+#include "services/cacheapi/edge/http_api.h"
+#include "services/cacheapi/edge/rpc_service.h"
+#include "services/cacheapi/gate/step_gate.h"
+#include "services/cacheapi/limiter/limiter_client.h"
+#include "services/cacheapi/origin/request_ids.h"
+#include "services/cacheapi/read/wanted_keys.h"
+#include "services/cacheapi/shared/store_clock.h"
+#include "services/cacheapi/write/brand_creator.h"
+#include "services/cacheapi/write/request_pruner.h"
 #include "services/runtime/app/app.h"
 #include "services/runtime/rpc/queue.h"
 #include "services/runtime/rpc/server.h"
@@ -40,15 +42,17 @@ class Service final : public app::Service {
 
  private:
   Reader::Modes ReaderModes();
+  void ForgetAll(absl::AnyInvocable<void(absl::Status)> done);
 
   app::Environment& environment_;
   const Options options_;
-  pg::Client reads_, writes_;
+  pg::Client reads_, writes_, of_requests_;
   std::unique_ptr<redis::Client> redis_;  // null without l2
   std::unique_ptr<StoreClock> clock_;     // null without l2
   std::unique_ptr<SharedCache> shared_;   // null without l2
   std::unique_ptr<StepGate> gate_;        // null unless asked for
   Origin origin_;
+  RequestIds requests_;
   OriginQueue origin_queue_;
   std::unique_ptr<BrandFilter> filter_;  // this and the next three: null unless asked for
   std::unique_ptr<HotCopies> copies_;
@@ -60,13 +64,14 @@ class Service final : public app::Service {
   Reader reader_;
   Feeds feeds_;
   Writer writer_;
+  RequestPruner pruner_;
   std::unique_ptr<rpc::Queue> rpc_queue_;   // null without gRPC, in and out: then the loop sleeps in Asio
   std::unique_ptr<LimiterClient> limiter_;  // null without ratelimit.target
+  BrandCreator creator_;
   Api api_;
   HttpApi http_api_;
   RpcService rpc_service_;
   std::unique_ptr<rpc::Server> rpc_server_;  // after its handlers; null without grpc.enabled
-  BrandCreator creator_;
   WarmUp warm_up_;
   BrandsApi brands_api_;
   std::unique_ptr<GateApi> gate_api_;  // null without a gate
