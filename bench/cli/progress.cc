@@ -91,7 +91,7 @@ ViewState PlannedView(const Lab& lab, bool quick, uint64_t seed) {
   state.lab = lab.name;
   state.seed = seed;
   state.phases = TimelineOf(lab, quick);
-  for (const FaultSpec& spec : FaultsOf(lab, quick)) {
+  for (const FaultSpec& spec : FaultsOf(lab, quick, seed)) {
     FaultRecord fault;
     fault.fault = spec.fault;
     fault.phase = spec.phase;

@@ -35,7 +35,9 @@ std::string Told(const History& history, size_t index) {
   if (step == "select") return Concat("select: v", seen.committed);
   if (step == "set")
     return seen.stored == before && seen.leased == leased_before ? "set: no effect" : Concat("set ", Text(seen.stored));
-  if (step == "commit") return Concat("commit v", seen.committed);
+  // That of an outbox' batch makes no version.
+  const bool makes = first || seen.committed != history.moves[index - 1].committed;
+  if (step == "commit") return makes ? Concat("commit v", seen.committed) : step;
   return step == kDie ? "dies" : step;
 }
 

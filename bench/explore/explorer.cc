@@ -17,11 +17,13 @@ size_t LengthOf(const std::string& schedule) {
   return static_cast<size_t>(std::count(schedule.begin(), schedule.end(), ':'));
 }
 
-// Adds a history to what was found. True when something was wrong with it.
-bool Account(const History& history, const std::string& cast, bool by_version, Exploration& found) {
-  const std::vector<Offence> offences = Offences(history);
+// Adds a history to what was found.
+void Account(const History& history, bool by_version, CastExplored& cast, Exploration& found) {
   std::set<int> counted;
-  for (const Offence& offence : offences) {
+  bool late = false;
+  for (const Offence& offence : Offences(history)) {
+    late = late || offence.late;
+    if (offence.late) continue;
     const Race race = Classify(history, offence, by_version);
     auto place = std::lower_bound(found.races.begin(), found.races.end(), race.number,
                                   [](const RaceFound& one, int number) { return one.race < number; });
@@ -31,12 +33,14 @@ bool Account(const History& history, const std::string& cast, bool by_version, E
     if (counted.insert(race.number).second) ++place->schedules;
     const std::string schedule = Format(history.schedule());
     if (!place->schedule.empty() && LengthOf(place->schedule) <= LengthOf(schedule)) continue;
-    place->cast = cast;
+    place->cast = cast.cast;
     place->schedule = schedule;
     place->offence = offence.text;
     place->diagram = Diagram(history);
   }
-  return !offences.empty();
+  ++cast.schedules;
+  if (!counted.empty()) ++cast.offending;
+  if (late) ++cast.late;
 }
 
 }  // namespace
@@ -49,12 +53,7 @@ Exploration Explore(const Explored& explored) {
     one.cast = cast.text;
     const std::unique_ptr<World> world = explored.world(cast);
     const absl::StatusOr<SearchCounts> counts = Search(
-        *world,
-        [&](const History& history) {
-          ++one.schedules;
-          if (Account(history, cast.text, explored.by_version, found)) ++one.offending;
-        },
-        explored.go_on);
+        *world, [&](const History& history) { Account(history, explored.by_version, one, found); }, explored.go_on);
     one.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     if (counts.ok()) {
       one.infeasible = counts->infeasible;
@@ -81,8 +80,7 @@ absl::StatusOr<Exploration> ReplayOne(const Explored& explored, const Schedule& 
   found.replayed = Diagram(*history);
   CastExplored one;
   one.cast = cast->text;
-  one.schedules = 1;
-  one.offending = Account(*history, cast->text, explored.by_version, found) ? 1 : 0;
+  Account(*history, explored.by_version, one, found);
   found.casts.push_back(one);
   return found;
 }

@@ -5,17 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "bench/cacheapi/stored_entry.h"
 #include "bench/explore/schedule.h"
 
 namespace lab::bench::explore {
 
 // What lies in the shared cache (L2) under the key that the actors read.
-struct Stored {
-  enum class Kind : uint8_t { kNone, kValue, kTombstone, kOther } kind = Kind::kNone;
-  uint64_t version = 0;  // of kValue and kTombstone; versions are counted from 1, that of the beginning
-  bool operator==(const Stored& other) const { return kind == other.kind && version == other.version; }
-  bool IsValue(uint64_t v) const { return kind == Kind::kValue && version == v; }
-};
+using cacheapi::Stored;
+
+inline constexpr uint64_t kAllTold = ~uint64_t{0};
 
 // A move, and how things stood right after it.
 struct Seen {
@@ -23,6 +21,9 @@ struct Seen {
   Stored stored;
   bool leased = false;     // somebody may fill
   uint64_t committed = 1;  // version in the database
+  // Up to which version L2 has been told by who tells it beside the writers (outbox, log, queue); without one all.
+  uint64_t told = kAllTold;
+  std::vector<int> untold_replicas;  // to which something that Redis has told of is still on its way
 };
 
 // What became of one actor. Indexes are those of moves.
@@ -33,9 +34,10 @@ struct Ended {
   int asked = -1;     // its first move; what lies before has no effect that others could see
   int answered = -1;  // the move that brought its answer; -1: none, it died
   bool ok = false;
-  uint64_t version = 0;  // that it was given, or has written
+  uint64_t version = 0;  // that it was given, or has written; also of a write that was acknowledged before its commit
   std::string how;       // "hit", "miss", "coalesced", … of a reader; what went wrong of one that is not ok
   bool applied = false;  // of a writer: the database knows its request
+  int looked = -1;       // of a reader: the move with which it read L2 last, or joined a load, or hit L1
 };
 
 // How it looks once nobody moves any more: what would be served until the next write.

@@ -1,5 +1,6 @@
 #include "bench/explore/http_connection.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -12,6 +13,7 @@ namespace {
 constexpr const char* kHost = "127.0.0.1";
 constexpr std::chrono::seconds kMostIdle{5};  // the server closes after longer than that
 constexpr size_t kMostBytes = 4 << 20;
+constexpr size_t kMostHeadBytes = 64 << 10;
 
 }  // namespace
 
@@ -46,6 +48,7 @@ absl::Status HttpConnection::Send(const HttpRequest& request, Clock::time_point 
 // Nothing: it is not all there yet.
 absl::StatusOr<std::optional<HttpReply>> HttpConnection::Parse() {
   const size_t head = received_.find("\r\n\r\n");
+  if (std::min(head, received_.size()) > kMostHeadBytes) return absl::DataLossError("a head without end");
   if (head == std::string::npos) return std::optional<HttpReply>();
   HttpReply reply;
   if (received_.rfind("HTTP/1.", 0) != 0 || head < 12 || !absl::SimpleAtoi(received_.substr(9, 3), &reply.status)) {

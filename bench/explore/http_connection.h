@@ -17,7 +17,8 @@ struct HttpReply {
 };
 
 // A connection to one server that is kept from request to request (HTTP/1.1), and on which a request may be left
-// waiting for its answer. Errors as of Socket; DATA_LOSS for what is not HTTP. Bodies have a Content-Length. One thread
+// waiting for its answer. Errors as of Socket; DATA_LOSS for what is not HTTP. Bodies have a
+// Content-Length of at most 4 MiB, heads 64 KiB. One thread
 // at a time.
 class HttpConnection {
  public:

@@ -14,16 +14,16 @@ namespace {
 
 constexpr size_t kMostBytes = 1 << 20;
 
-// "open, because …".
+// "open, because …", "closed, …" or "untried, …".
 Cell ReadCell(const yaml::Value& value) {
   const std::string text = value.String();
   const size_t comma = text.find(", ");
   const std::string word = text.substr(0, comma);
-  if (comma == std::string::npos || (word != "open" && word != "closed")) {
-    value.Error("a cell is \"open, …\" or \"closed, …\", with the reason behind the comma");
+  if (comma == std::string::npos || (word != "open" && word != "closed" && word != "untried")) {
+    value.Error("a cell is \"open, …\", \"closed, …\" or \"untried, …\", with the reason behind the comma");
     return {};
   }
-  return {word == "open", text.substr(comma + 2)};
+  return {word == "open", word != "untried", text.substr(comma + 2)};
 }
 
 Row ReadRow(const yaml::Value& mode) {

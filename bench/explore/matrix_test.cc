@@ -14,7 +14,10 @@ using ::testing::HasSubstr;
 std::string RowText() {
   std::string text = "modes:\n  plain:\n";
   for (const Race& race : Races()) {
-    text += Concat("    ", race.number, race.number == 1 ? ": open, nothing stops it\n" : ": closed, it cannot be\n");
+    text += Concat("    ", race.number,
+                   race.number == 1    ? ": open, nothing stops it\n"
+                   : race.number == 12 ? ": untried, no cast makes a brand\n"
+                                       : ": closed, it cannot be\n");
   }
   return text;
 }
@@ -25,6 +28,8 @@ TEST(MatrixTest, ReadsCells) {
   EXPECT_TRUE(matrix->at("plain").at(1).open);
   EXPECT_EQ(matrix->at("plain").at(1).because, "nothing stops it");
   EXPECT_FALSE(matrix->at("plain").at(2).open);
+  EXPECT_TRUE(matrix->at("plain").at(2).tried);
+  EXPECT_FALSE(matrix->at("plain").at(12).tried);
 }
 
 TEST(MatrixTest, TellsAllErrors) {

@@ -24,6 +24,9 @@ struct Offence {
   uint64_t version = 0;   // what was given
   uint64_t expected = 0;  // at least, or exactly, this
   std::string text;       // "at rest L2 serves v1, the database has v2"
+  // Its invalidation was still on its way, by a feed or from Redis to a replica: it passes, and a mode that works so
+  // does not promise otherwise. Never of what is left at rest.
+  bool late = false;
 };
 
 // All of them, what is left at rest first. All actors count as one client: who asks after another one was answered

@@ -57,6 +57,45 @@ TEST(OffenceTest, TheRightVersionOfOtherData) {
   EXPECT_EQ(Offences(history)[0].kind, Kind::kOtherBody);
 }
 
+// W is told of v2 and R reads v1 in L2: wrong, unless who tells L2 has not come yet.
+TEST(OffenceTest, WhatIsOnItsWayIsLate) {
+  History history = At(2, {}, {{2, 0, false}});
+  history.ended = {Written("W", 0, 0, 2), Read("R", 1, 1, 1)};
+  history.ended[1].looked = 1;
+  history.moves = {{{"W", "commit"}, V(1), false, 2, 1, {}}, {{"R", "get"}, V(1), false, 2, 1, {}}};
+  std::vector<Offence> offences = Offences(history);
+  ASSERT_EQ(offences.size(), 2u) << "who read, and whoever would have";
+  EXPECT_TRUE(offences[0].late && offences[1].late);
+  history.moves.push_back({{"feed", "apply"}, V(1), false, 2, 2, {}});
+  offences = Offences(history);
+  ASSERT_EQ(offences.size(), 2u);
+  EXPECT_TRUE(offences[0].late);
+  EXPECT_FALSE(offences[1].late) << "it was told, and L2 has the old one";
+  for (Seen& seen : history.moves) seen.told = kAllTold;
+  EXPECT_FALSE(Offences(history)[0].late);
+}
+
+TEST(OffenceTest, AReplicaIsLateWhileAPushIsOnItsWay) {
+  History history = At(2, {}, {{2, 0, false}, {2, 0, false}});
+  history.ended = {Written("W", 0, 0, 2), Read("R@1", 1, 1, 1)};
+  history.ended[1].replica = history.ended[1].looked = 1;
+  history.ended[1].how = "hit l1";
+  history.moves = {{{"W", "delete"}, {}, false, 2, kAllTold, {1}}, {{"R@1", "ask"}, {}, false, 2, kAllTold, {1}}};
+  ASSERT_EQ(Offences(history).size(), 1u);
+  EXPECT_TRUE(Offences(history)[0].late);
+  history.moves[1].untold_replicas = {0};
+  EXPECT_FALSE(Offences(history)[0].late) << "to another one";
+  history.moves[1].untold_replicas = {1};
+  history.ended[1].how = "hit l2";
+  EXPECT_FALSE(Offences(history)[0].late) << "L2 has been told";
+}
+
+TEST(OffenceTest, WhatIsLeftAtRestIsNeverLate) {
+  History history = At(2, V(1), {{1, 0, false}});
+  history.moves = {{{"W", "commit"}, V(1), false, 2, 1, {0}}};
+  for (const Offence& offence : Offences(history)) EXPECT_FALSE(offence.late) << offence.text;
+}
+
 TEST(OffenceTest, WhoAsksAfterTheWriteMustSeeIt) {
   History history = At(2, {}, {{2, 0, false}});
   history.ended = {Written("W", 0, 3, 2), Read("R", 4, 5, 1)};

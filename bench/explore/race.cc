@@ -1,7 +1,8 @@
 #include "bench/explore/race.h"
 
 #include <algorithm>
-#include <optional>
+#include <set>
+#include <string>
 
 namespace lab::bench::explore {
 namespace {
@@ -13,7 +14,13 @@ constexpr int kNone = -1;
 // A schedule up to (not including) `end`, and where in it the things are that decide.
 class Steps {
  public:
-  Steps(const History& history, int end) : moves_(history.moves), end_(end) {}
+  Steps(const History& history, int end) : moves_(history.moves), end_(end) {
+    for (const Ended& ended : history.ended) {
+      if (ended.writes) writers_.insert(ended.actor);
+    }
+  }
+
+  bool Writes(const std::string& actor) const { return writers_.count(actor) > 0; }
 
   const Seen& at(int index) const { return moves_[static_cast<size_t>(index)]; }
   int end() const { return end_; }
@@ -59,7 +66,7 @@ class Steps {
     std::vector<int> all;
     for (int i = 0; i < end_; ++i) {
       const Move& move = at(i).move;
-      const bool tells = move.step == "delete" || (move.step == "set" && move.actor[0] == 'W');
+      const bool tells = move.step == "delete" || (move.step == "set" && Writes(move.actor));
       const bool its = writer.empty() || move.actor == writer;
       if ((its && tells) || move.step == "apply") all.push_back(i);
     }
@@ -69,6 +76,7 @@ class Steps {
  private:
   const std::vector<Seen>& moves_;
   const int end_;
+  std::set<std::string> writers_;
 };
 
 bool Within(const std::vector<int>& moves, int after, int before) {
@@ -79,7 +87,8 @@ bool Within(const std::vector<int>& moves, int after, int before) {
 int OfFill(const Steps& steps, int select, int store, int commit, bool by_version) {
   const std::string& writer = steps.at(commit).move.actor;
   const std::vector<int> tellings = steps.Tellings(writer);
-  if (steps.First(writer, kDie) != kNone) return 4;  // one that dies with nothing left to do has ended before
+  // One that dies with nothing left to do has ended before; or somebody else tells for it.
+  if (steps.First(writer, kDie) != kNone && !Within(tellings, commit, steps.end())) return 4;
   const bool across = Within(steps.Tellings(""), select, store);
   if (across && by_version && steps.Any(kCache, kEvict, select, store)) return 8;
   const int get = steps.Last(steps.at(store).move.actor, "get", select);
@@ -104,8 +113,7 @@ int OfStale(const History& history, uint64_t version, int end, bool by_version) 
   const int commit = steps.CommitAfter(version), store = steps.StoreOf(version);
   if (commit == kNone || store == kNone) return 0;
   const std::string& actor = steps.at(store).move.actor;
-  const bool writes = std::any_of(history.ended.begin(), history.ended.end(),
-                                  [&](const Ended& ended) { return ended.actor == actor && ended.writes; });
+  const bool writes = steps.Writes(actor);
   if (writes && store > commit) return OfWriter(steps, store, commit, by_version);
   if (writes) {
     const std::string& newer = steps.at(commit).move.actor;
@@ -142,6 +150,7 @@ const std::vector<Race>& Races() {
       {8, "version evicted"},
       {9, "same version, old data"},
       {10, "a read joins a load from before the write"},
+      {12, "negative entry against insert"},
       {13, "L1 after L2"},
       {18, "the cache has what was never committed"},
       {19, "an acknowledged write is lost"},
@@ -158,7 +167,9 @@ const Race& RaceOf(int number) {
   return none;
 }
 
-Race Classify(const History& history, const Offence& offence, bool by_version) {
+namespace {
+
+Race ClassifyOrder(const History& history, const Offence& offence, bool by_version) {
   const int end = static_cast<int>(history.moves.size());
   switch (offence.kind) {
     case Kind::kLostWrite:
@@ -168,13 +179,22 @@ Race Classify(const History& history, const Offence& offence, bool by_version) {
     case Kind::kOtherBody:
       return RaceOf(9);
     case Kind::kStaleAtRest:
-      return RaceOf(offence.local ? 13 : OfStale(history, offence.version, end, by_version));
+      // An L1 that has what L2 has is as wrong as L2, for the same cause.
+      if (offence.local && !history.rest.stored.IsValue(offence.version)) return RaceOf(13);
+      return RaceOf(OfStale(history, offence.version, end, by_version));
     case Kind::kReadYourWrites:
     case Kind::kMonotonicRead:
       if (offence.actor.empty()) return RaceOf(OfStale(history, offence.version, offence.at + 1, by_version));
       return RaceOf(OfRead(history, offence, by_version));
   }
   return RaceOf(0);
+}
+
+}  // namespace
+
+Race Classify(const History& history, const Offence& offence, bool by_version) {
+  const Race race = ClassifyOrder(history, offence, by_version);
+  return race.number == 1 && offence.version == 0 ? RaceOf(12) : race;
 }
 
 }  // namespace lab::bench::explore

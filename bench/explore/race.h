@@ -26,6 +26,7 @@ const Race& RaceOf(int number);
 //    8  as 1 or 3, where stores are compared by version: what was newer had been evicted
 //    9  the version is right, and the data are not
 //   10  a read joined a load that had begun before the write
+//   12  as 1, and what is served is "there is none"
 //   13  L2 is right, the cache of a process is not
 //   18  what the cache was given was never committed
 //   19  an acknowledged write is lost

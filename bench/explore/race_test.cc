@@ -97,6 +97,40 @@ TEST(RaceTest, WhatIsLeftNowhere) {
   EXPECT_EQ(Classify(history, offences[0], false).number, 13);
 }
 
+// "There is none" across an INSERT is a fill across a delete.
+TEST(RaceTest, ANegativeEntryAcrossAnInsert) {
+  const Stored none{Stored::Kind::kValue, 0};
+  History history;
+  history.moves = {{{"R", "get"}, {}, false, 0, kAllTold, {}},
+                   {{"R", "select"}, {}, false, 0, kAllTold, {}},
+                   {{"N", "commit"}, {}, false, 1, kAllTold, {}},
+                   {{"N", "delete"}, {}, false, 1, kAllTold, {}},
+                   {{"R", "set"}, none, false, 1, kAllTold, {}}};
+  history.ended = {{"R", false, 0, 0, 1, true, 0, "miss", false}, {"N", true, 0, 2, 3, true, 1, "", true}};
+  history.rest.version = 1;
+  history.rest.stored = none;
+  history.rest.served = {{0, 0, false}};
+  const std::vector<Offence> offences = Offences(history);
+  ASSERT_EQ(offences.size(), 1u);
+  EXPECT_EQ(Classify(history, offences[0], false).number, 12);
+}
+
+// Who writes is not a matter of names; a dead writer for whom a feed has told is no cause.
+TEST(RaceTest, AFeedTellsForTheDead) {
+  const Stored old{Stored::Kind::kValue, 1};
+  History history;
+  history.moves = {{{"R", "get"}, {}, false, 1, 1, {}},     {{"R", "select"}, {}, false, 1, 1, {}},
+                   {{"A", "commit"}, {}, false, 2, 1, {}},  {{"A", kDie}, {}, false, 2, 1, {}},
+                   {{kFeed, "apply"}, {}, false, 2, 2, {}}, {{"R", "set"}, old, false, 2, 2, {}}};
+  history.ended = {{"R", false, 0, 0, 1, true, 1, "miss", false}, {"A", true, 0, 2, -1, false, 0, "", true}};
+  history.rest.version = 2;
+  history.rest.stored = old;
+  history.rest.served = {{1, 0, false}};
+  const std::vector<Offence> offences = Offences(history);
+  ASSERT_EQ(offences.size(), 1u);
+  EXPECT_EQ(Classify(history, offences[0], false).number, 1);
+}
+
 std::set<int> RacesIn(const Options& options) {
   const Exploration found =
       Explore(In(options, {"R W evict die", "W1 W2 evict die", "R W1 W2 evict", "R1 R2 W expire"}));

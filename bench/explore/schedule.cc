@@ -1,7 +1,6 @@
 #include "bench/explore/schedule.h"
 
 #include <algorithm>
-#include <set>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
@@ -28,14 +27,18 @@ std::vector<std::string> Words(std::string_view text) {
 
 // "W1@2" → a writer at replica 2.
 absl::StatusOr<Cast::Actor> ActorOf(const std::string& name) {
-  Cast::Actor actor{name, !name.empty() && name[0] == 'W', 0};
+  Cast::Actor actor;
+  actor.name = name;
+  actor.makes = !name.empty() && name[0] == 'N';
+  actor.writes = actor.makes || (!name.empty() && name[0] == 'W');
   const size_t at = name.find('@');
-  const bool known = !name.empty() && (name[0] == 'R' || name[0] == 'W') && IsWord(name, true);
+  const bool known = !name.empty() && (name[0] == 'R' || actor.writes) && IsWord(name, true);
   const bool placed = at == std::string::npos || (absl::SimpleAtoi(name.substr(at + 1), &actor.replica) &&
                                                   actor.replica >= 0 && actor.replica <= kMostReplica);
   if (known && placed) return actor;
   return absl::InvalidArgumentError(
-      Concat("\"", name, "\" is no actor: a reader is R, R1, R2, a writer W, W1, W2, at a replica W1@1"));
+      Concat("\"", name,
+             "\" is no actor: a reader is R, R1, R2, a writer W, W1, W2, who makes the brand N, at a replica W1@1"));
 }
 
 absl::Status Add(const std::string& name, Cast& cast) {
@@ -44,6 +47,21 @@ absl::Status Add(const std::string& name, Cast& cast) {
   cast.actors.push_back(*actor);
   if (cast.actors.size() <= kMostActors) return absl::OkStatus();
   return absl::InvalidArgumentError(Concat("more than ", kMostActors, " actors: their schedules are too many"));
+}
+
+// "R1:die": who it is of is seen when all are known.
+bool IsDeath(const std::string& word) {
+  const size_t colon = word.find(':');
+  return colon != std::string::npos && word.substr(colon + 1) == kDie;
+}
+
+absl::Status CheckDeaths(const Cast& cast) {
+  for (const std::string& name : cast.dies) {
+    const auto named = [&](const Cast::Actor& actor) { return actor.name == name; };
+    if (name == kFeed || std::any_of(cast.actors.begin(), cast.actors.end(), named)) continue;
+    return absl::InvalidArgumentError(Concat("\"", name, ":die\": nobody of that name takes part"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -84,19 +102,24 @@ absl::StatusOr<Cast> ParseCast(std::string_view text) {
       cast.expire = true;
     } else if (word == kDie) {
       cast.die = true;
+    } else if (IsDeath(word)) {
+      cast.dies.insert(word.substr(0, word.find(':')));
     } else if (absl::Status added = Add(word, cast); !added.ok()) {
       return added;
     }
   }
   if (cast.actors.empty()) return absl::InvalidArgumentError("nobody takes part; write a cast like \"R W evict die\"");
+  if (absl::Status wrong = CheckDeaths(cast); !wrong.ok()) return wrong;
   return cast;
 }
 
 absl::StatusOr<Cast> CastOf(const Schedule& schedule) {
   Cast cast;
+  cast.mirrored = true;
   std::set<std::string> seen;
   for (const Move& move : schedule) {
-    if (move.step == kDie) cast.die = true;
+    // Where nobody may die behind a commit, the answer is no move of its own (service_world.h).
+    if (move.step == kDie || move.step == kAnswer) cast.dies.insert(move.actor);
     if (move.actor == kCache) {
       if (move.step != kEvict && move.step != kExpire) {
         return absl::InvalidArgumentError(Concat("C:", move.step, ": of the cache there are C:evict and C:expire"));
@@ -108,6 +131,7 @@ absl::StatusOr<Cast> CastOf(const Schedule& schedule) {
     }
   }
   if (cast.actors.empty()) return absl::InvalidArgumentError("nobody takes part in this schedule");
+  if (absl::Status wrong = CheckDeaths(cast); !wrong.ok()) return wrong;
   return cast;
 }
 

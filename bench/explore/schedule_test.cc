@@ -36,10 +36,20 @@ TEST(CastTest, NamesActorsAndEvents) {
   EXPECT_TRUE(cast->actors[2].writes);
   EXPECT_TRUE(cast->evict && cast->die);
   EXPECT_FALSE(cast->expire);
+  EXPECT_TRUE(cast->MayDie("W", true));
+  EXPECT_FALSE(cast->MayDie("R1", false));
+}
+
+TEST(CastTest, NamesWhoElseMayDie) {
+  const absl::StatusOr<Cast> cast = ParseCast("R W R:die feed:die");
+  ASSERT_TRUE(cast.ok()) << cast.status();
+  EXPECT_TRUE(cast->MayDie("R", false) && cast->MayDie(kFeed, false));
+  EXPECT_FALSE(cast->MayDie("W", true));
+  EXPECT_THAT(std::string(ParseCast("R W R2:die").status().message()), HasSubstr("R2:die"));
 }
 
 TEST(CastTest, RefusesWhatIsNone) {
-  for (const char* bad : {"", "evict", "X", "R R", "R@x", "R@99", "R1 R2 R3 W1 W2", "r"}) {
+  for (const char* bad : {"", "evict", "X", "R R", "R@x", "R@99", "R1 R2 R3 W1 W2", "r", "R R:dies", "R :die"}) {
     EXPECT_FALSE(ParseCast(bad).ok()) << bad;
   }
 }
@@ -48,7 +58,7 @@ TEST(CastTest, IsThatOfASchedule) {
   const absl::StatusOr<Cast> cast = CastOf(*ParseSchedule("R1:get W:commit apply:apply C:expire W:die R1:select"));
   ASSERT_TRUE(cast.ok()) << cast.status();
   EXPECT_EQ(cast->text, "R1 W");
-  EXPECT_TRUE(cast->expire && cast->die);
+  EXPECT_TRUE(cast->expire && cast->MayDie("W", true));
   EXPECT_FALSE(cast->evict);
   EXPECT_FALSE(CastOf(*ParseSchedule("C:rain R:get")).ok());
 }

@@ -1,61 +1,39 @@
 #include "bench/explore/service_world.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <thread>
 #include <utility>
 
-#include "absl/strings/numbers.h"
+#include "bench/explore/service_actor.h"
 #include "services/runtime/base/text.h"
 
 namespace lab::bench::explore {
 namespace {
 
 constexpr uint64_t kBrandsAtOnce = 500;
-constexpr std::chrono::seconds kPatience{10};
-constexpr Millis kSoon{20};       // within it a move has taken effect, unless it waits for a lock
-constexpr Millis kDeadlock{700};  // nobody moves, and somebody waits for a lock
-constexpr Micros kLookAgain{200};
 
-int64_t NumberOf(const nlohmann::json& json, const char* key) {
-  const auto found = json.find(key);
-  return found != json.end() && found->is_number_integer() ? found->get<int64_t>() : 0;
-}
-
-std::string HowOf(const HttpReply& reply) {
-  const auto cache = reply.headers.find("x-cache"), tier = reply.headers.find("x-cache-tier");
-  if (cache == reply.headers.end()) return "";
-  return tier == reply.headers.end() ? cache->second : Concat(cache->second, " ", tier->second);
-}
-
-bool InL1(const HttpReply& reply) {
-  const auto tier = reply.headers.find("x-cache-tier");
-  return tier != reply.headers.end() && tier->second == "l1";
+void AddOnce(const Move& move, std::vector<Move>& moves) {
+  if (std::find(moves.begin(), moves.end(), move) == moves.end()) moves.push_back(move);
 }
 
 }  // namespace
 
-struct ServiceWorld::Actor {
-  Actor(Cast::Actor s, int number, int port) : spec(std::move(s)), posts(number), line(port) {}
-  const Cast::Actor spec;
-  const int posts;  // that it writes: each writer another correction
-  HttpConnection line;
-  bool sent = false, answered = false, dead = false, looked = false;
-  int moves = 0;
-  Ended ended;
-};
-
 ServiceWorld::ServiceWorld(Options options)
-    : options_(std::move(options)), stores_(options_.redis_port, options_.postgres_port, options_.login) {
+    : options_(std::move(options)),
+      stores_(options_.redis_port, options_.postgres_port, options_.login),
+      feed_(options_.feed) {
   for (const int port : options_.http_ports) {
     gates_.push_back(std::make_unique<Gate>(port));
     readers_.push_back(std::make_unique<HttpConnection>(port));
   }
   views_.resize(gates_.size());
+  watched_.assign(gates_.size(), options_.feed != FeedKind::kNone);
   int number = 0;
   for (const Cast::Actor& spec : options_.cast.actors) {
     const int port = options_.http_ports.at(static_cast<size_t>(spec.replica));
     actors_.push_back(std::make_unique<Actor>(spec, ++number, port));
+    if (options_.pushes && !spec.writes) watched_[static_cast<size_t>(spec.replica)] = true;
+    makes_ = makes_ || spec.makes;
   }
 }
 
@@ -70,6 +48,11 @@ ServiceWorld::Actor* ServiceWorld::Find(const std::string& name) {
 
 GateView& ServiceWorld::ViewOf(const Actor& actor) { return views_[static_cast<size_t>(actor.spec.replica)]; }
 
+// As a schedule has it.
+std::string ServiceWorld::NameAt(const std::string& other, size_t replica) const {
+  return other == kPush && gates_.size() > 1 ? Concat(other, "@", replica) : other;
+}
+
 // ---- the beginning ----
 
 absl::Status ServiceWorld::NextBrand() {
@@ -81,24 +64,78 @@ absl::Status ServiceWorld::NextBrand() {
   return absl::OkStatus();
 }
 
+// By nobody of the cast, until it is taken.
+absl::Status ServiceWorld::WriteTo(const std::string& brand, HttpConnection& replica) {
+  HttpRequest request;
+  request.method = "PUT";
+  request.path = Concat("/v1/brands/", brand, "/correction");
+  request.body = "{\"posts\":1}";
+  const Clock::time_point end = Clock::now() + kPatience;
+  for (;;) {
+    const absl::StatusOr<HttpReply> reply = replica.Call(request, end);
+    if (!reply.ok()) return reply.status();
+    if (reply->status == 200 || reply->status == 202) return absl::OkStatus();
+    if (Clock::now() > end) return absl::UnavailableError(Concat("the service does not write: ", reply->body));
+    std::this_thread::sleep_for(Millis(10));
+  }
+}
+
 // A service is ready before it can write: on a brand of its own, until each replica has written.
 absl::Status ServiceWorld::WarmUp() {
   if (absl::Status next = NextBrand(); !next.ok()) return next;
-  HttpRequest request;
-  request.method = "PUT";
-  request.path = Concat("/v1/brands/", brand_, "/correction");
-  request.body = "{\"posts\":1}";
-  const Clock::time_point end = Clock::now() + kPatience;
+  if (options_.feed == FeedKind::kLog) {
+    if (absl::Status watched = Watch(brand_); !watched.ok()) return watched;
+  }
   for (const std::unique_ptr<HttpConnection>& replica : readers_) {
-    for (;;) {
-      const absl::StatusOr<HttpReply> reply = replica->Call(request, end);
-      if (!reply.ok()) return reply.status();
-      if (reply->status == 200) break;
-      if (Clock::now() > end) return absl::UnavailableError(Concat("the service does not write: ", reply->body));
-      std::this_thread::sleep_for(Millis(10));
+    if (absl::Status written = WriteTo(brand_, *replica); !written.ok()) return written;
+  }
+  return options_.feed == FeedKind::kLog ? WarmUpFeed(brand_) : absl::OkStatus();
+}
+
+// The log is read once a commit has come by it, and the place in L2 that follows says that L2 is believed (the first
+// reader of a slot empties it).
+absl::Status ServiceWorld::WarmUpFeed(const std::string& brand) {
+  const Clock::time_point end = Clock::now() + kPatience;
+  for (bool told = false; Clock::now() < end;) {
+    // What was written before there was a slot is told to nobody.
+    if (absl::Status written = told ? absl::OkStatus() : WriteTo(brand, *readers_[0]); !written.ok()) return written;
+    std::this_thread::sleep_for(Millis(20));
+    const absl::StatusOr<GateView> view = gates_[0]->Look(kSoon);
+    if (!view.ok()) return view.status();
+    const absl::StatusOr<bool> kept = stores_.LogPlaceIsKept();
+    if (!kept.ok()) return kept.status();
+    told = told || view->Count(kFeed, "apply") > 0;
+    if (told && *kept) return Watch("");
+    if (told) {
+      if (absl::Status free = Watch(""); !free.ok()) return free;  // so that the place can be kept
     }
   }
+  return absl::UnavailableError(Concat("the log does not tell of the write to ", brand));
+}
+
+absl::Status ServiceWorld::Watch(const std::string& brand) {
+  for (size_t replica = 0; replica < gates_.size(); ++replica) {
+    if (!watched_[replica]) continue;
+    if (absl::Status watched = gates_[replica]->Watch(brand); !watched.ok()) return watched;
+  }
   return absl::OkStatus();
+}
+
+absl::Status ServiceWorld::AwaitView(const std::function<bool(const GateView& view)>& there) {
+  const Clock::time_point end = Clock::now() + kPatience;
+  while (!there(views_[0])) {
+    if (Clock::now() > end) return absl::DeadlineExceededError("the feed does not come to where it should be");
+    absl::StatusOr<GateView> view = gates_[0]->Look(Millis(1));
+    if (!view.ok()) return view.status();
+    views_[0] = *std::move(view);
+  }
+  return absl::OkStatus();
+}
+
+// What PostgreSQL tells comes by itself: until all of it has.
+absl::Status ServiceWorld::AwaitFeed() {
+  if (options_.feed != FeedKind::kLog) return absl::OkStatus();
+  return AwaitView([this](const GateView& view) { return view.quiet && view.Count(kFeed, "apply") == feed_.coming(); });
 }
 
 absl::Status ServiceWorld::Begin() {
@@ -106,9 +143,18 @@ absl::Status ServiceWorld::Begin() {
     if (absl::Status warm = WarmUp(); !warm.ok()) return warm;
   }
   if (absl::Status next = NextBrand(); !next.ok()) return next;
+  if (makes_) brand_ = Concat(options_.prefix, "new-", ++missing_);
   evicted_ = expired_ = died_ = false;
   moves_.clear();
+  feed_.Begin();
   std::fill(views_.begin(), views_.end(), GateView());
+  if (absl::Status watched = Watch(brand_); !watched.ok()) return watched;
+  if (absl::Status heard = Hear(); !heard.ok()) return heard;
+  // Who takes batches has ended its last one.
+  if (options_.feed == FeedKind::kOutbox || options_.feed == FeedKind::kQueue) {
+    const auto takes = [](const GateView& view) { return view.Count(kFeed, "take") == 1; };
+    if (absl::Status there = AwaitView(takes); !there.ok()) return there;
+  }
   for (const std::unique_ptr<Actor>& actor : actors_) {
     if (actor->line.waiting()) actor->line.Close();
     actor->sent = actor->answered = actor->dead = actor->looked = false;
@@ -129,55 +175,24 @@ absl::Status ServiceWorld::Begin() {
   return absl::OkStatus();
 }
 
-absl::Status ServiceWorld::Send(Actor& actor) {
-  HttpRequest request;
-  request.headers = {{"X-Actor", actor.spec.name}};
-  if (actor.spec.writes) {
-    request.method = "PUT";
-    request.path = Concat("/v1/brands/", brand_, "/correction");
-    request.body = Concat("{\"posts\":", actor.posts, "}");
-    request.headers.emplace_back("Idempotency-Key", Concat(brand_, "-", actor.spec.name));
-  } else {
-    request.path = Concat("/v1/brands/", brand_, "/insights");
-  }
-  actor.sent = true;
-  return actor.line.Send(request, Clock::now() + kPatience);
-}
-
-// Until the service has taken the request up: it is under way there, or has been answered.
-absl::Status ServiceWorld::AwaitArrival(Actor& actor, bool held) {
-  const Clock::time_point end = Clock::now() + kPatience;
-  const auto replica = static_cast<size_t>(actor.spec.replica);
-  while (Clock::now() < end) {
-    absl::StatusOr<GateView> view = gates_[replica]->Look(Millis(0));
-    if (!view.ok()) return view.status();
-    const bool there =
-        held ? !view->StepOf(actor.spec.name).empty() : view->present.count(actor.spec.name) > 0 && view->quiet;
-    views_[replica] = *std::move(view);
-    if (there) return absl::OkStatus();
-    const absl::StatusOr<std::optional<HttpReply>> reply = actor.line.TryReceive(Clock::now() + kLookAgain);
-    if (!reply.ok()) return reply.status();
-    if (!*reply) continue;
-    if (held) {
-      return absl::InternalError(
-          Concat(actor.spec.name, " is answered ", (*reply)->status, " before its first step: ", (*reply)->body));
-    }
-    actor.answered = true;
-    actor.ended.ok = (*reply)->status == 200;
-    actor.ended.answered = static_cast<int>(moves_.size());
-    actor.ended.how = actor.ended.ok ? HowOf(**reply) : (*reply)->body;
-    const nlohmann::json json = nlohmann::json::parse((*reply)->body, nullptr, false);
-    if (actor.ended.ok && json.is_object()) actor.ended.version = static_cast<uint64_t>(NumberOf(json, "version"));
-    return absl::OkStatus();
-  }
-  return absl::DeadlineExceededError(Concat(actor.spec.name, " does not come to its first step"));
-}
-
 // ---- what can be done ----
 
 // It waits for who has the lease, and neither has that one stored nor the lease ended.
 bool ServiceWorld::LooksInVain(const Actor& actor) const {
   return actor.looked && !moves_.empty() && moves_.back().leased && moves_.back().stored.kind != Stored::Kind::kValue;
+}
+
+// One that is the same, and is named before it, has not begun either.
+bool ServiceWorld::IsMirrored(const Actor& actor) const {
+  if (options_.cast.mirrored || actor.moves > 0) return false;
+  for (const std::unique_ptr<Actor>& other : actors_) {
+    if (other.get() == &actor) return false;
+    const Cast::Actor &one = other->spec, &two = actor.spec;
+    const bool same = one.writes == two.writes && one.makes == two.makes && one.replica == two.replica &&
+                      options_.cast.MayDie(one.name, one.writes) == options_.cast.MayDie(two.name, two.writes);
+    if (same && other->moves == 0) return true;
+  }
+  return false;
 }
 
 void ServiceWorld::AddEvents(std::vector<Move>& moves) const {
@@ -187,11 +202,23 @@ void ServiceWorld::AddEvents(std::vector<Move>& moves) const {
   if (options_.cast.expire && !expired_ && last.leased) moves.push_back({kCache, kExpire});
 }
 
+// Who is no request: feeds and pushes.
+void ServiceWorld::AddOthers(std::vector<Move>& moves, std::vector<Move>& deaths) const {
+  for (size_t replica = 0; replica < views_.size(); ++replica) {
+    for (const auto& [name, step] : views_[replica].held) {
+      if (name != kFeed && name != kPush) continue;
+      if (step == "take" && !feed_.MayTake()) continue;
+      AddOnce({NameAt(name, replica), step}, moves);
+      if (step != "take" && !died_ && options_.cast.MayDie(name, false)) AddOnce({name, kDie}, deaths);
+    }
+  }
+}
+
 std::vector<Move> ServiceWorld::Enabled() {
-  std::vector<Move> moves;
+  std::vector<Move> moves, deaths;
   bool waits_in_vain = false;
-  std::vector<Move> deaths;
   for (const std::unique_ptr<Actor>& actor : actors_) {
+    if (IsMirrored(*actor)) continue;
     if (!actor->sent) {
       moves.push_back({actor->spec.name, kAsk});
       continue;
@@ -203,17 +230,10 @@ std::vector<Move> ServiceWorld::Enabled() {
       continue;
     }
     moves.push_back({actor->spec.name, step});
-    if (options_.cast.die && actor->spec.writes && actor->moves > 0 && !died_)
+    if (options_.cast.MayDie(actor->spec.name, actor->spec.writes) && actor->moves > 0 && !died_)
       deaths.push_back({actor->spec.name, kDie});
   }
-  // Who is no request: an invalidation that is to be applied.
-  for (const GateView& view : views_) {
-    for (const auto& [name, step] : view.held) {
-      if (Find(name) == nullptr && std::find(moves.begin(), moves.end(), Move{name, step}) == moves.end()) {
-        moves.push_back({name, step});
-      }
-    }
-  }
+  AddOthers(moves, deaths);
   if (moves.empty()) {
     if (waits_in_vain) moves.push_back({kCache, kExpire});  // every lease ends once
     return moves;
@@ -225,40 +245,70 @@ std::vector<Move> ServiceWorld::Enabled() {
 
 // ---- a move ----
 
-absl::StatusOr<World::Taken> ServiceWorld::Take(const Move& move) {
+// Where it was made; its view is brought up to date.
+absl::StatusOr<size_t> ServiceWorld::MoveActor(const Move& move, Actor& actor) {
+  const auto replica = static_cast<size_t>(actor.spec.replica);
+  const int index = static_cast<int>(moves_.size());
+  if (move.step == kAsk) {
+    if (absl::Status sent = Send(actor); !sent.ok()) return sent;
+    if (absl::Status arrived = AwaitArrival(actor, false); !arrived.ok()) return arrived;
+  } else {
+    died_ = died_ || move.step == kDie;
+    actor.dead = actor.dead || move.step == kDie;
+    absl::StatusOr<GateView> view =
+        move.step == kDie ? gates_[replica]->Die(move.actor, kSoon) : gates_[replica]->Go(move.actor, kSoon);
+    if (!view.ok()) return view.status();
+    views_[replica] = *std::move(view);
+  }
+  if (actor.ended.asked < 0) actor.ended.asked = index;
+  if (move.step == kAsk || move.step == "get") actor.ended.looked = index;
+  actor.looked = actor.looked || move.step == "get";
+  ++actor.moves;
+  return replica;
+}
+
+// A feed that was not ready to take (it has no turn yet, no connection), or had others to end first, is told again.
+absl::StatusOr<size_t> ServiceWorld::MoveOther(const Move& move) {
+  const std::string name = move.actor.substr(0, move.actor.find('@'));
   size_t replica = 0;
+  while (replica + 1 < views_.size() && NameAt(name, replica) != move.actor) ++replica;
+  const Clock::time_point end = Clock::now() + kPatience;
+  for (;;) {
+    absl::StatusOr<GateView> view =
+        move.step == kDie ? gates_[replica]->Die(name, kSoon) : gates_[replica]->Go(name, kSoon);
+    const auto moves = [&] { return !view->quiet || (move.step == "take" && view->StepOf(kFeed).empty()); };
+    while (view.ok() && moves() && Clock::now() < end) view = gates_[replica]->Look(view->quiet ? Millis(1) : kSoon);
+    if (!view.ok()) return view.status();
+    views_[replica] = *std::move(view);
+    if (move.step != "take" || views_[replica].Count(kFeed, "take") == 0) break;
+    if (Clock::now() > end) return absl::DeadlineExceededError("the feed does not take what there is");
+    std::this_thread::sleep_for(Millis(1));
+  }
+  died_ = died_ || move.step == kDie;
+  return replica;
+}
+
+absl::StatusOr<World::Taken> ServiceWorld::Take(const Move& move) {
+  absl::StatusOr<size_t> replica = 0;
   Actor* const actor = Find(move.actor);
-  if (actor != nullptr) replica = static_cast<size_t>(actor->spec.replica);
-  absl::StatusOr<GateView> view = GateView();
   if (move.actor == kCache) {
     const bool evicts = move.step == kEvict;
     (evicts ? evicted_ : expired_) = true;
     if (absl::Status done = evicts ? stores_.Evict(brand_) : stores_.ExpireLease(brand_); !done.ok()) return done;
-    view = views_[replica];
-  } else if (move.step == kAsk && actor != nullptr) {
-    if (absl::Status sent = Send(*actor); !sent.ok()) return sent;
-    actor->ended.asked = static_cast<int>(moves_.size());
-    ++actor->moves;
-    if (absl::Status arrived = AwaitArrival(*actor, false); !arrived.ok()) return arrived;
-    view = views_[replica];
-  } else if (move.step == kDie && actor != nullptr) {
-    died_ = actor->dead = true;
-    view = gates_[replica]->Die(move.actor, kSoon);
   } else {
-    for (size_t i = 0; actor == nullptr && i < views_.size(); ++i) {
-      if (!views_[i].StepOf(move.actor).empty()) replica = i;
-    }
-    view = gates_[replica]->Go(move.actor, kSoon);
+    replica = actor != nullptr ? MoveActor(move, *actor) : MoveOther(move);
   }
-  if (!view.ok()) return view.status();
-  views_[replica] = *std::move(view);
-  if (actor != nullptr && move.step != kAsk) {
-    if (actor->ended.asked < 0) actor->ended.asked = static_cast<int>(moves_.size());
-    actor->looked = actor->looked || move.step == "get";
-    ++actor->moves;
+  if (!replica.ok()) return replica.status();
+  absl::StatusOr<Taken> settled = Settle(*replica);
+  const bool own = actor == nullptr || options_.cast.MayDie(move.actor, true);  // the answer is a move of its own
+  if (settled.ok() && !own && views_[*replica].StepOf(move.actor) == kAnswer) {
+    absl::StatusOr<GateView> view = gates_[*replica]->Go(move.actor, kSoon);
+    if (!view.ok()) return view.status();
+    views_[*replica] = *std::move(view);
+    settled = Settle(*replica);
   }
-  const absl::StatusOr<Taken> settled = Settle(replica);
   if (!settled.ok() || *settled == Taken::kBlocked) return settled;
+  if (absl::Status heard = Hear(); !heard.ok()) return heard;
   if (absl::Status seen = See(move); !seen.ok()) return seen;
   if (absl::Status answers = TakeAnswers(); !answers.ok()) return answers;
   return Taken::kDone;
@@ -279,10 +329,21 @@ absl::StatusOr<World::Taken> ServiceWorld::Settle(size_t replica) {
   return Taken::kDone;
 }
 
+// All that Redis has told of the move has arrived, and is held.
+absl::Status ServiceWorld::Hear() {
+  for (size_t replica = 0; options_.pushes && replica < gates_.size(); ++replica) {
+    if (!watched_[replica]) continue;
+    absl::StatusOr<GateView> view = gates_[replica]->Hear();
+    if (!view.ok()) return view.status();
+    views_[replica] = *std::move(view);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ServiceWorld::See(const Move& move) {
   Seen seen;
   seen.move = move;
-  seen.committed = moves_.empty() ? 1 : moves_.back().committed;
+  seen.committed = moves_.empty() ? (makes_ ? 0 : 1) : moves_.back().committed;
   const absl::StatusOr<Stores::Cached> cached = stores_.ReadCache(brand_);
   if (!cached.ok()) return cached.status();
   seen.stored = cached->stored;
@@ -292,118 +353,13 @@ absl::Status ServiceWorld::See(const Move& move) {
     if (!version.ok()) return version.status();
     seen.committed = *version;
   }
+  feed_.Made(move, seen.committed);
+  seen.told = feed_.told();
+  for (size_t replica = 0; replica < views_.size(); ++replica) {
+    if (views_[replica].Count(kPush, "publish") > 0) seen.untold_replicas.push_back(static_cast<int>(replica));
+  }
   moves_.push_back(std::move(seen));
-  return absl::OkStatus();
-}
-
-// The gate says who has been answered; what the answer is comes by the connection.
-absl::Status ServiceWorld::TakeAnswers() {
-  for (const std::unique_ptr<Actor>& actor : actors_) {
-    if (!actor->sent || actor->answered) continue;
-    const GateView& view = ViewOf(*actor);
-    const auto present = view.present.find(actor->spec.name);
-    if (present != view.present.end() && !present->second.answered) continue;
-    if (absl::Status taken = TakeAnswer(*actor); !taken.ok()) return taken;
-  }
-  return absl::OkStatus();
-}
-
-absl::Status ServiceWorld::TakeAnswer(Actor& actor) {
-  const absl::StatusOr<HttpReply> reply = actor.line.Receive(Clock::now() + kPatience);
-  if (!reply.ok()) {
-    return absl::Status(reply.status().code(), Concat(actor.spec.name, ": ", reply.status().message()));
-  }
-  actor.answered = true;
-  if (actor.dead) return absl::OkStatus();  // nobody is there to take it
-  actor.ended.answered = static_cast<int>(moves_.size()) - 1;
-  actor.ended.ok = reply->status == 200;
-  actor.ended.how = HowOf(*reply);
-  const nlohmann::json json = nlohmann::json::parse(reply->body, nullptr, false);
-  if (actor.ended.ok && json.is_object()) actor.ended.version = static_cast<uint64_t>(NumberOf(json, "version"));
-  if (!actor.ended.ok) actor.ended.how = Concat(reply->status, " ", reply->body);
-  // A death may fail who waits for the dead; nothing else may fail anybody.
-  if (actor.ended.ok || died_) return absl::OkStatus();
-  return absl::InternalError(Concat(actor.spec.name, " is answered ", actor.ended.how));
-}
-
-// ---- the end ----
-
-absl::StatusOr<AtRest::Served> ServiceWorld::Serve(HttpConnection& connection) {
-  HttpRequest request;
-  request.path = Concat("/v1/brands/", brand_, "/insights");
-  const absl::StatusOr<HttpReply> reply = connection.Call(request, Clock::now() + kPatience);
-  if (!reply.ok()) return absl::Status(reply.status().code(), Concat("a read at rest: ", reply.status().message()));
-  const nlohmann::json json = nlohmann::json::parse(reply->body, nullptr, false);
-  if (reply->status != 200 || !json.is_object()) {
-    return absl::InternalError(Concat("a read at rest is answered ", reply->status, " ", reply->body));
-  }
-  return AtRest::Served{static_cast<uint64_t>(NumberOf(json, "version")), NumberOf(json, "correction"), InL1(*reply)};
-}
-
-absl::StatusOr<AtRest> ServiceWorld::ReadAtRest() {
-  AtRest rest;
-  if (!moves_.empty()) rest.stored = moves_.back().stored;
-  // Who reads must not have to wait for the lease of one who has died.
-  if (absl::Status ended = stores_.ExpireLease(brand_); !ended.ok()) return ended;
-  const absl::StatusOr<Stores::Row> row = stores_.ReadRow(brand_);
-  if (!row.ok()) return row.status();
-  rest.version = row->version;
-  rest.correction = row->correction;
-  for (const std::unique_ptr<Actor>& actor : actors_) {
-    const std::string request = Concat(brand_, "-", actor->spec.name);
-    actor->ended.applied = std::find(row->requests.begin(), row->requests.end(), request) != row->requests.end();
-  }
-  for (const std::unique_ptr<HttpConnection>& reader : readers_) {
-    const absl::StatusOr<AtRest::Served> served = Serve(*reader);
-    if (!served.ok()) return served.status();
-    rest.served.push_back(*served);
-  }
-  return rest;
-}
-
-absl::StatusOr<History> ServiceWorld::Finish() {
-  for (const std::unique_ptr<Actor>& actor : actors_) {
-    if (!actor->answered) return absl::InternalError(Concat(actor->spec.name, " is never answered"));
-  }
-  History history;
-  absl::StatusOr<AtRest> rest = ReadAtRest();
-  if (!rest.ok()) return rest.status();
-  history.rest = *std::move(rest);
-  history.moves = moves_;
-  for (const std::unique_ptr<Actor>& actor : actors_) history.ended.push_back(actor->ended);
-  return history;
-}
-
-absl::StatusOr<bool> ServiceWorld::Abandon() {
-  bool deadlock = false;
-  const Clock::time_point end = Clock::now() + kPatience;
-  Clock::time_point moved = Clock::now();
-  for (bool present = true; present;) {
-    if (Clock::now() > end) return absl::DeadlineExceededError("who blocked does not come to an end");
-    present = false;
-    bool went = false;
-    if (absl::Status ended = stores_.ExpireLease(brand_); !ended.ok()) return ended;  // nobody waits for one
-    for (const std::unique_ptr<Gate>& gate : gates_) {
-      absl::StatusOr<GateView> view = gate->Look(Millis(0));
-      if (view.ok() && !view->held.empty()) {
-        went = true;
-        view = gate->Go(view->held.front().first, kSoon);
-      }
-      if (!view.ok()) return view.status();
-      present = present || !view->present.empty();
-    }
-    if (went) moved = Clock::now();
-    if (!went && present && Clock::now() - moved > kDeadlock) {
-      const absl::StatusOr<bool> waits = stores_.SomebodyWaits();
-      if (!waits.ok()) return waits.status();
-      deadlock = deadlock || *waits;
-    }
-    if (!went && present) std::this_thread::sleep_for(Millis(1));
-  }
-  for (const std::unique_ptr<Actor>& actor : actors_) {
-    if (actor->line.waiting()) (void)actor->line.Receive(end);
-  }
-  return deadlock;
+  return AwaitFeed();
 }
 
 }  // namespace lab::bench::explore

@@ -55,6 +55,7 @@ std::unique_ptr<FaultSchedule::Occurrence> FaultSchedule::Make(FaultSpec spec) {
   made->record.id = Concat(spec.fault, "#", ++numbers_[spec.fault]);
   made->record.fault = spec.fault;
   made->record.part = part;
+  made->record.replica = spec.replica;
   made->record.phase = spec.phase;
   made->record.asked_s = made->begin_s;
   if (!instantaneous) made->record.ends_s = made->end_s;

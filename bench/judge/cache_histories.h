@@ -13,6 +13,15 @@ namespace lab::bench {
 // for it: the streams of the cache-aside API together. Acknowledged writes are commits, answered reads are reads; what
 // was asked for although it is not there, what failed and what has no answer is neither. Reads outside of the selection
 // are there, not `judged`. Sessions of the same number are one session.
+//
+// A write that is acknowledged while it stands in a queue (Answer::kQueued) tells no version, and is applied later.
+// What can be said of it: each write makes one version more, so once n of a key have been acknowledged, whoever reads
+// less than the version before the first of them (what was read before it, at least 1) and n more misses one that was
+// acknowledged. So the i-th acknowledged one counts as the commit of that version at its acknowledgement; when it began
+// to be visible nobody knows, so from the first write of the key on. Writes whose outcome is unknown only make more
+// versions: then less is found, and nothing that is not so. Whose own write is missing can be said where it was sent
+// after all before it had been acknowledged, since the queue is applied in its order (services/cacheapi/write): else it
+// counts for nobody's session. Of a key with both kinds of writes the queued ones are left out.
 struct CacheRecord {
   std::vector<CacheHistory> histories;
   std::vector<std::vector<const Op*>> reads;  // of each history, the operation behind each of its reads

@@ -10,13 +10,9 @@ using testing::CacheLab;
 using testing::CacheTrial;
 using ::testing::HasSubstr;
 using testing::kMs;
-
-Evidence Of(const Trial& trial, const std::string& expression) { return testing::Value(trial, expression, CacheLab()); }
-double NumberOf(const Trial& trial, const std::string& expression) {
-  const Evidence evidence = Of(trial, expression);
-  EXPECT_TRUE(evidence.value.has_value()) << expression << ": " << evidence.why;
-  return evidence.value.value_or(-1);
-}
+using testing::NumberOf;
+using testing::OfCache;
+using testing::OneKey;
 
 // One key: written twice, read by two sessions.
 Op Asked(int64_t at_ms, Ask ask, uint32_t version, uint16_t session) {
@@ -25,14 +21,6 @@ Op Asked(int64_t at_ms, Ask ask, uint32_t version, uint16_t session) {
   op.version = version;
   op.session = session;
   return op;
-}
-
-Trial OneKey(std::vector<Op> ops) {
-  Trial trial = testing::EmptyTrial();
-  trial.streams[0].target = "cacheapi.mixed";
-  trial.ops = std::move(ops);
-  testing::KeepSchedule(trial);
-  return trial;
 }
 
 TEST(StalenessValuesTest, ByHand) {
@@ -45,33 +33,33 @@ TEST(StalenessValuesTest, ByHand) {
   EXPECT_EQ(NumberOf(trial, "read_your_writes"), 1);
   EXPECT_EQ(NumberOf(trial, "monotonic_reads"), 1);
   EXPECT_EQ(NumberOf(trial, "inconsistent_after{t=100ms}"), 1) << "300 ms after it a read was as old";
-  EXPECT_EQ(Of(trial, "inconsistent_after{t=400ms}").why, "nobody read a key in time after it had been written");
-  EXPECT_THAT(Of(trial, "staleness_p99").why, HasSubstr("too few"));
+  EXPECT_EQ(OfCache(trial, "inconsistent_after{t=400ms}").why, "nobody read a key in time after it had been written");
+  EXPECT_THAT(OfCache(trial, "staleness_p99").why, HasSubstr("too few"));
   EXPECT_EQ(NumberOf(trial, "stale_reads{phase=steady}"), 3);
-  EXPECT_FALSE(Of(trial, "stale_reads{phase=pause}").value.has_value());
+  EXPECT_FALSE(OfCache(trial, "stale_reads{phase=pause}").value.has_value());
 }
 
 TEST(StalenessValuesTest, WhatIsNoEvidence) {
-  EXPECT_THAT(Of(OneKey({Asked(0, Ask::kRead, 1, 1)}), "stale_reads").why, HasSubstr("nothing was written"));
-  EXPECT_THAT(Of(OneKey({Asked(0, Ask::kWrite, 2, 1)}), "stale_reads").why, HasSubstr("no read"));
+  EXPECT_THAT(OfCache(OneKey({Asked(0, Ask::kRead, 1, 1)}), "stale_reads").why, HasSubstr("nothing was written"));
+  EXPECT_THAT(OfCache(OneKey({Asked(0, Ask::kWrite, 2, 1)}), "stale_reads").why, HasSubstr("no read"));
   const Trial nobody = OneKey({Asked(0, Ask::kWrite, 2, 0), Asked(10, Ask::kRead, 2, 0)});
   EXPECT_EQ(NumberOf(nobody, "stale_reads"), 0);
-  EXPECT_THAT(Of(nobody, "read_your_writes").why, HasSubstr("sessions"));
+  EXPECT_THAT(OfCache(nobody, "read_your_writes").why, HasSubstr("sessions"));
   // A clock or a record that is wrong is not the cache's doing.
   const Trial wrong = OneKey({Asked(0, Ask::kWrite, 2, 1), Asked(10, Ask::kWrite, 2, 1), Asked(20, Ask::kRead, 2, 1)});
-  EXPECT_THAT(Of(wrong, "stale_reads").why, HasSubstr("version 2 is there twice"));
+  EXPECT_THAT(OfCache(wrong, "stale_reads").why, HasSubstr("version 2 is there twice"));
   // A write without an answer is no commit, what was missing on purpose no read.
   Trial unknown = OneKey({Asked(0, Ask::kWrite, 2, 1), Asked(10, Ask::kRead, 1, 1)});
   unknown.ops[0].outcome = Outcome::kUnknown;
-  EXPECT_THAT(Of(unknown, "stale_reads").why, HasSubstr("nothing was written"));
+  EXPECT_THAT(OfCache(unknown, "stale_reads").why, HasSubstr("nothing was written"));
   Trial missing = OneKey({Asked(0, Ask::kWrite, 2, 1), Asked(10, Ask::kMissing, 0, 1)});
-  EXPECT_THAT(Of(missing, "stale_reads").why, HasSubstr("no read"));
+  EXPECT_THAT(OfCache(missing, "stale_reads").why, HasSubstr("no read"));
 }
 
 TEST(StalenessValuesTest, TheBoundIsNoBetterThanTheSample) {
   const Trial good = CacheTrial();
   EXPECT_EQ(NumberOf(good, "inconsistent_after{t=100ms}"), 0);
-  const Evidence bound = Of(good, "inconsistent_at_most{t=100ms}");
+  const Evidence bound = OfCache(good, "inconsistent_at_most{t=100ms}");
   EXPECT_NEAR(*bound.value, 3.0 / static_cast<double>(bound.samples), 1e-4);
   EXPECT_GT(NumberOf(testing::BadCacheTrial(), "inconsistent_after{t=1s}"), 0.9);
   EXPECT_LT(NumberOf(testing::BadCacheTrial(), "inconsistent_after{t=3s}"), 0.1) << "it is 2 s behind";
@@ -100,7 +88,7 @@ TEST(CacheValuesTest, HitsByTier) {
   }
   EXPECT_NEAR(NumberOf(trial, "hit_ratio"), 0.75, 0.01);
   for (Op& op : trial.ops) op.answer = op.ask == Ask::kWrite ? op.answer : Answer::kNone;
-  EXPECT_FALSE(Of(trial, "hit_ratio").value.has_value());
+  EXPECT_FALSE(OfCache(trial, "hit_ratio").value.has_value());
 }
 
 TEST(CacheValuesTest, LoadsPerExpiry) {
@@ -108,7 +96,7 @@ TEST(CacheValuesTest, LoadsPerExpiry) {
   EXPECT_NEAR(NumberOf(trial, "origin_loads{phase=steady}"), 50, 1e-6);
   EXPECT_NEAR(NumberOf(trial, "loads_per_expiry{phase=steady, ttl=500ms}"), 5, 1e-6);
   EXPECT_NEAR(NumberOf(trial, "loads_per_expiry{phase=steady, ttl=500ms, keys=5}"), 1, 1e-6);
-  EXPECT_THAT(Of(trial, "loads_per_expiry{phase=steady}").why, HasSubstr("ttl="));
+  EXPECT_THAT(OfCache(trial, "loads_per_expiry{phase=steady}").why, HasSubstr("ttl="));
   for (const double at : {1.0, 2.0, 3.0, 4.0, 7.0}) {
     FaultRecord fault;
     fault.fault = at == 2.0 ? "redis.delete" : "redis.expire";
@@ -124,7 +112,7 @@ TEST(CacheValuesTest, ReadsAndWritesApart) {
   const Trial trial = CacheTrial();
   EXPECT_EQ(NumberOf(trial, "ok{ops=reads}") + NumberOf(trial, "ok{ops=writes}"), NumberOf(trial, "ok"));
   EXPECT_EQ(NumberOf(trial, "ok{ops=writes}"), 750);
-  EXPECT_EQ(Of(trial, "latency_p50{ops=writes}").samples, 750u);
+  EXPECT_EQ(OfCache(trial, "latency_p50{ops=writes}").samples, 750u);
   EXPECT_THAT(CheckExpression(CacheLab(), "ok{ops=write}", ExpressionUse::kValue), HasSubstr("writes"));
   EXPECT_THAT(CheckExpression(CacheLab(), "hit_ratio{tier=l3}", ExpressionUse::kValue), HasSubstr("tier"));
 }

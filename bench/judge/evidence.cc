@@ -7,12 +7,12 @@
 namespace lab::bench {
 namespace {
 
-std::string FaultProblem(const FaultRecord& fault, const Lab& lab, bool quick) {
+std::string FaultProblem(const FaultRecord& fault, const std::vector<FaultSpec>& planned) {
   if (!fault.error.empty()) return Concat(fault.id, ": ", fault.error);
   if (!fault.applied_s) return Concat(fault.id, " was never applied");
   if (!fault.seen_s) return Concat(fault.id, " was never seen to have an effect");
   bool lasts = fault.heal_asked_s.has_value();
-  for (const FaultSpec& spec : FaultsOf(lab, quick)) {
+  for (const FaultSpec& spec : planned) {
     if (spec.fault == fault.fault && spec.phase == fault.phase && spec.length) lasts = true;
   }
   if (lasts && !fault.heal_asked_s) return Concat(fault.id, " was never asked to end");
@@ -21,9 +21,9 @@ std::string FaultProblem(const FaultRecord& fault, const Lab& lab, bool quick) {
 }
 
 // Every fault of the lab file must have struck; one that has left no record has not.
-std::string MissingFault(const Trial& trial, const Lab& lab, bool quick) {
+std::string MissingFault(const Trial& trial, const std::vector<FaultSpec>& planned) {
   std::map<std::pair<std::string, std::string>, int> missing;
-  for (const FaultSpec& spec : FaultsOf(lab, quick)) ++missing[{spec.fault, spec.phase}];
+  for (const FaultSpec& spec : planned) ++missing[{spec.fault, spec.phase}];
   for (const FaultRecord& fault : trial.faults) --missing[{fault.fault, fault.phase}];
   for (const auto& [fault, count] : missing) {
     if (count > 0) return Concat(fault.first, " in ", fault.second, " never took place");
@@ -66,11 +66,12 @@ TrialEvidence OfTrial(const Trial& trial, const Lab& lab, bool quick,
 std::string WhyUnfit(const Trial& trial, const Lab& lab, bool quick) {
   if (!trial.complete) return trial.problems.empty() ? "was broken off" : Concat("was broken off: ", trial.problems[0]);
   if (!trial.problems.empty()) return trial.problems[0];
+  const std::vector<FaultSpec> planned = FaultsOf(lab, quick, trial.seed);
   for (const FaultRecord& fault : trial.faults) {
-    const std::string problem = FaultProblem(fault, lab, quick);
+    const std::string problem = FaultProblem(fault, planned);
     if (!problem.empty()) return problem;
   }
-  return MissingFault(trial, lab, quick);
+  return MissingFault(trial, planned);
 }
 
 std::vector<VariantEvidence> CollectEvidence(const Lab& lab, const Run& run) {

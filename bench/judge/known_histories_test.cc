@@ -164,6 +164,7 @@ std::map<std::string, Case> Cases() {
       {"schedules", {"schedules", "<= 60"}},
       {"infeasible_schedules", {"infeasible_schedules", "<= 5"}},
       {"offending_schedules", {"offending_schedules", "<= 0"}},
+      {"late_schedules", {"late_schedules", "<= 0"}},
       {"open_races", {"open_races", "<= 0"}}};
   AddCacheCases(cases);
   for (const char* summary : {"p50", "p90", "p95", "p99", "p999", "max", "mean"}) {

@@ -21,6 +21,7 @@ void AddRaceValues(std::vector<Function>& functions) {
   functions.push_back(CountOf("schedules", &CastExplored::schedules));
   functions.push_back(CountOf("infeasible_schedules", &CastExplored::infeasible));
   functions.push_back(CountOf("offending_schedules", &CastExplored::offending));
+  functions.push_back(CountOf("late_schedules", &CastExplored::late));
   functions.push_back(Fixed("open_races", Unit::Count(), {}, [](const Trial& trial, const Lab&, const Selectors&) {
     if (!trial.exploration) return Evidence::None(kNone);
     return Evidence::Of(static_cast<double>(trial.exploration->races.size()), trial.exploration->schedules());

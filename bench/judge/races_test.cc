@@ -19,7 +19,7 @@ InvariantResult Check(const Trial& trial, const std::string& text) {
 Trial Explored() {
   Trial trial = testing::EmptyTrial();
   Exploration explored;
-  explored.casts = {{"R W", 60, 5, 0, 3, 0.1, true}, {"R W die", 2, 0, 0, 1, 0.1, true}};
+  explored.casts = {{"R W", 60, 5, 0, 3, 0.1, true}, {"R W die", 2, 0, 0, 1, 0.1, true, 7}};
   explored.races = {{2, "delete before update", 3, "R W", "W:delete R:get R:select R:set W:commit", "stale", {}},
                     {4, "writer dies", 1, "R W die", "R:get R:select R:set W:commit W:die", "stale", {}}};
   explored.expected = {{1, "fill", false, "the lease"},
@@ -105,6 +105,7 @@ TEST(RaceValuesTest, AreCounts) {
   EXPECT_EQ(testing::Value(Explored(), "infeasible_schedules").value, 5);
   EXPECT_EQ(testing::Value(Explored(), "offending_schedules").value, 4);
   EXPECT_EQ(testing::Value(Explored(), "open_races").value, 2);
+  EXPECT_EQ(testing::Value(Explored(), "late_schedules").value, 7);
   EXPECT_FALSE(testing::Value(testing::EmptyTrial(), "schedules").value.has_value());
 }
 

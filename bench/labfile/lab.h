@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "bench/labfile/fault_spec.h"
 #include "services/runtime/base/time.h"
 
 // A lab file, parsed and checked completely before anything starts. See labs/README.md for the grammar.
@@ -106,20 +107,6 @@ struct PhaseSpec {
   Nanos length{};
 };
 
-struct FaultSpec {
-  std::string phase;  // at: pause+0.5s
-  Nanos offset{};
-  double offset_share = 0;  // at: pause+25%: of the phase, on top of `offset`
-  std::string fault;        // "redis.pause"
-  std::string part;         // on: redis (default: the part, or link, that the fault's name begins with)
-  int replica = 0;
-  std::optional<Nanos> length;  // for: 4s; absent: instantaneous, or until healed by its deadline
-  double length_share = 0;      // for: 100%: of the phase; `length` then holds that share of the full run's phase
-  Nanos every{};                // repeat: every 2s: again and again until the phase ends; 0: once
-  std::map<std::string, std::string> options;
-  int line = 0;
-};
-
 // A named value of a variant, as an expression of the value grammar (bench/judge/README.md).
 struct ValueSpec {
   std::string name;
@@ -153,8 +140,8 @@ struct ExpectSpec {
 // The casts of a variant.
 const std::vector<std::string>& CastsOf(const struct ExploreSpec& explore, const std::string& variant, bool quick);
 
-// Every interleaving of a few actors at a service with a step gate, instead of a load (bench/explore). The length of the
-// lab's only phase bounds it.
+// Every interleaving of a few actors at a service with a step gate, instead of a load (bench/explore). The length of
+// the lab's only phase bounds it.
 struct ExploreSpec {
   struct Casts {
     std::vector<std::string> full;   // "R W evict die", the smaller ones first
@@ -162,7 +149,7 @@ struct ExploreSpec {
   };
   Casts casts;
   std::map<std::string, Casts> own;  // of a variant, instead
-  std::string matrix;                    // file beside the lab file: what is expected of each variant; "": nothing is
+  std::string matrix;                // file beside the lab file: what is expected of each variant; "": nothing is
   int line = 0;
 };
 
@@ -192,12 +179,12 @@ struct Lab {
   bool compares = false;                // variants with each other: a full run then runs one of them against itself too
 };
 
-// What a run does: the phases of a full or a quick run, and the faults on them, with `offset` (from the begin of
-// the phase) and `length` as times, one for each occurrence.
+// What a trial does: the phases of a full or a quick run, and the faults on them, with `offset` (from the begin of
+// the phase) and `length` as times, one for each occurrence; those that are drawn, as the seed of the trial has it.
 std::vector<PhaseSpec> PhasesOf(const Lab& lab, bool quick);
 // The same phases one after the other, the first at 0.
 std::vector<Phase> TimelineOf(const Lab& lab, bool quick);
-std::vector<FaultSpec> FaultsOf(const Lab& lab, bool quick);
+std::vector<FaultSpec> FaultsOf(const Lab& lab, bool quick, uint64_t seed);
 
 // Whether a load's rate is a share of the knee.
 bool UsesKnee(const LoadSpec& load);

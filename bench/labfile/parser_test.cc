@@ -8,6 +8,7 @@
 #include "absl/strings/str_replace.h"
 #include "bench/labfile/lab.h"
 #include "bench/labfile/quantity.h"
+#include "services/runtime/base/temporary_folder.h"
 
 namespace lab::bench {
 namespace {
@@ -147,13 +148,13 @@ TEST(LabParserTest, ALoadsTargetIsAPartWhoseKindSaysHowRequestsAreWritten) {
 TEST(LabParserTest, FaultsFollowTheirPhase) {
   const absl::StatusOr<Lab> lab = Parse(kGood);
   ASSERT_TRUE(lab.ok()) << lab.status();
-  const std::vector<FaultSpec> full = FaultsOf(*lab, false);
+  const std::vector<FaultSpec> full = FaultsOf(*lab, false, 1);
   ASSERT_EQ(full.size(), 1u + 6u + 1u);
   EXPECT_EQ(full[0].offset, Millis(500));
   EXPECT_EQ(*full[0].length, Millis(3500));
   EXPECT_EQ(full[2].offset, Millis(500));
   EXPECT_EQ(full[7].offset, Millis(1500));
-  const std::vector<FaultSpec> quick = FaultsOf(*lab, true);
+  const std::vector<FaultSpec> quick = FaultsOf(*lab, true, 1);
   ASSERT_EQ(quick.size(), 1u + 2u + 1u);
   EXPECT_EQ(*quick[0].length, Millis(1500));
   EXPECT_EQ(quick[3].offset, Millis(500));
@@ -483,8 +484,8 @@ TEST(BinaryTest, SetIsCheckedAgainstEveryProgramThatRuns) {
 }
 
 TEST(LabFilesTest, FindsLabsAndNamesAMissingOne) {
-  const std::string root = ::testing::TempDir() + "/labfile_test_root";
-  std::filesystem::remove_all(root);
+  const TemporaryFolder folder;
+  const std::string& root = folder.path();
   for (const char* name : {"b-lab", "a-lab"}) {
     std::filesystem::create_directories(root + "/labs/" + name);
     std::ofstream(LabFile(root, name)) << "lab: x\n";
@@ -497,7 +498,6 @@ TEST(LabFilesTest, FindsLabsAndNamesAMissingOne) {
   std::ofstream(LabFile(root, "b-lab")) << std::string((1 << 20) + 1, '#');
   EXPECT_THAT(std::string(LoadLab(LabFile(root, "b-lab"), TestCatalogue()).status().message()),
               HasSubstr("b-lab/lab.yaml: has 1048577 bytes, a lab file at most 1048576; shorten it"));
-  std::filesystem::remove_all(root);
 }
 
 TEST(QuantityTest, ReadsUnitsAndRefusesOthers) {

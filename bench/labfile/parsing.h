@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -34,6 +36,10 @@ void ReadLinks(const yaml::Value& links, Reading& reading);
 void CheckLinks(const yaml::Value& links, const Reading& reading);
 void ReadPhases(const yaml::Value& phases, const yaml::Value& quick, Reading& reading);
 void ReadFaults(const yaml::Value& faults, Reading& reading);
+inline constexpr size_t kMostOccurrences = 1000;  // of one fault, or of the drawn ones of one entry, in a phase
+inline Nanos ShareOfPhase(Nanos length, double share) {
+  return Nanos(std::llround(static_cast<double>(length.count()) * share));
+}
 RetrySpec ReadRetries(const yaml::Value& retries);
 void ReadLoads(const yaml::Value& load, Reading& reading);
 void ReadExplore(const yaml::Value& explore, Reading& reading);
@@ -65,6 +71,8 @@ std::vector<std::string> NamesOf(const List& list, Projection name) {
 }
 std::vector<std::string> PhaseNames(const Lab& lab);
 std::vector<std::string> PartNames(const Lab& lab);
+// Null when there is none of that name.
+const PhaseSpec* FindPhase(const std::vector<PhaseSpec>& phases, std::string_view name);
 const PartSpec* FindPart(const Lab& lab, std::string_view name);
 const LinkSpec* FindLink(const Lab& lab, std::string_view name);
 

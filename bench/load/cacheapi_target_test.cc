@@ -128,6 +128,10 @@ TEST(CacheApiTargetTest, EachStatusHasItsOutcome) {
   }
   EXPECT_EQ(ReadOf(200, "\r\nX-Version: 9", "", Ask::kWrite).answer, Answer::kWritten);
   EXPECT_EQ(ReadOf(200, "\r\nX-Version: 9", "", Ask::kWrite).version, 9u);
+  EXPECT_EQ(ReadOf(202, "", R"({"brand":"brand-7","applied":false})", Ask::kWrite).outcome, Outcome::kOk);
+  EXPECT_EQ(ReadOf(202, "", "", Ask::kWrite).answer, Answer::kQueued);
+  EXPECT_EQ(ReadOf(202, "", "", Ask::kWrite).version, 0u);
+  EXPECT_EQ(ReadOf(202, "", "", Ask::kRead).outcome, Outcome::kFailed) << "nobody asks to be read later";
   EXPECT_EQ(ReadOf(503, "", "", Ask::kWrite).outcome, Outcome::kUnknown) << "it may have been committed";
   EXPECT_EQ(ReadOf(404, "", "", Ask::kWrite).outcome, Outcome::kFailed);
 }

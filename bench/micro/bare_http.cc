@@ -41,9 +41,12 @@ std::string BodyFor(std::string_view target) {
   return body;
 }
 
-constexpr std::pair<const char*, const char*> kHeaders[] = {
-    {"ETag", "W/\"v1-24h\""}, {"Age", "1"},       {"Cache-Control", "max-age=59"},
-    {"X-Version", "1"},       {"X-Cache", "hit"}, {"X-Cache-Tier", "l1"}};
+constexpr std::pair<const char*, const char*> kHeaders[] = {{"ETag", "W/\"v1-24h-0a1b2c3d\""},
+                                                            {"Age", "1"},
+                                                            {"Cache-Control", "max-age=60"},
+                                                            {"X-Version", "1"},
+                                                            {"X-Cache", "hit"},
+                                                            {"X-Cache-Tier", "l1"}};
 
 class Session : public std::enable_shared_from_this<Session> {
  public:

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "services/runtime/base/file.h"
+#include "services/runtime/base/temporary_folder.h"
 
 namespace lab::bench {
 namespace {
@@ -31,7 +32,8 @@ TEST(ExternalClientTest, AMissingWordIsNamed) {
 }
 
 TEST(ExternalClientTest, GetsTheArgumentsInTheirOrder) {
-  const std::string client = testing::TempDir() + "/external_client_test.sh";
+  const TemporaryFolder folder;
+  const std::string client = folder.path() + "/client.sh";
   const std::string script =
       "#!/bin/sh\n"
       "[ \"$*\" = '127.0.0.1:4711 bench gcra 100 16 0.5' ] || exit 1\n"

@@ -14,15 +14,13 @@
 #include "absl/strings/str_cat.h"
 #include "bench/load/keys.h"
 #include "bench/micro/sections.h"
-#include "services/cacheapi/trace_replay.h"
+#include "bench/micro/trace_replay.h"
 #include "services/runtime/base/file.h"
 
 namespace lab::bench {
 namespace {
 
-using cacheapi::EvictionKind;
-using cacheapi::Trace;
-using cacheapi::TraceFormat;
+using eviction::EvictionKind;
 
 constexpr size_t kMostTraceBytes = size_t{4} << 30;
 constexpr uint32_t kZipfKeys = 100'000;
@@ -51,7 +49,7 @@ absl::StatusOr<std::string> ReadTrace(const std::string& path) {
 
 // By the name that traces of each format usually have.
 TraceFormat FormatOf(const TraceOptions& options) {
-  if (const auto given = cacheapi::TraceFormatOf(options.format)) return *given;
+  if (const auto given = TraceFormatOf(options.format)) return *given;
   if (absl::StrContains(options.path, ".lis")) return TraceFormat::kArc;
   if (absl::StrContains(options.path, "oracleGeneral")) return TraceFormat::kOracleGeneral;
   return TraceFormat::kKeys;
@@ -70,7 +68,7 @@ Trace ZipfTrace(double exponent) {
 }
 
 double Percent(const Trace& trace, EvictionKind kind, size_t entries) {
-  return 100 * cacheapi::Replay(trace, kind, entries).hit_ratio();
+  return 100 * Replay(trace, kind, entries).hit_ratio();
 }
 
 std::optional<double> Published(const Trace& trace, size_t entries) {
@@ -113,7 +111,7 @@ absl::Status BenchHits(const TraceOptions& options) {
   }
   const absl::StatusOr<std::string> text = ReadTrace(options.path);
   if (!text.ok()) return text.status();
-  const absl::StatusOr<Trace> trace = cacheapi::ParseTrace(*text, FormatOf(options));
+  const absl::StatusOr<Trace> trace = ParseTrace(*text, FormatOf(options));
   if (!trace.ok())
     return absl::Status(trace.status().code(), absl::StrCat(options.path, ": ", trace.status().message()));
   if (trace->empty()) return absl::InvalidArgumentError(absl::StrCat(options.path, ": no request is in it"));

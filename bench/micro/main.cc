@@ -10,8 +10,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "bench/micro/sections.h"
+#include "bench/micro/trace_replay.h"
 #include "bench/run/run_folder.h"
-#include "services/cacheapi/trace_replay.h"
 #include "services/runtime/base/nearest.h"
 #include "services/runtime/obs/log.h"
 
@@ -93,7 +93,7 @@ int Parse(int argc, char** argv, Arguments* arguments) {
     if (access(path.c_str(), X_OK) != 0) return Usage(absl::StrCat(path, ": no program"));
   }
   const std::string& format = arguments->trace.format;
-  if (!format.empty() && !lab::cacheapi::TraceFormatOf(format)) {
+  if (!format.empty() && !lab::bench::TraceFormatOf(format)) {
     return Usage("--trace-format is one of arc, keys, oracle_general");
   }
   if (!format.empty() && arguments->trace.path.empty()) return Usage("--trace-format belongs to --trace");

@@ -20,7 +20,7 @@ absl::Status BenchPeer(const Setup& setup, const PeerOptions& options);
 absl::Status BenchCache(const Setup& setup);
 struct TraceOptions {
   std::string path;    // "": none, Zipf loads instead
-  std::string format;  // services/cacheapi/trace_replay.h; "": by the file's name
+  std::string format;  // bench/micro/trace_replay.h; "": by the file's name
 };
 absl::Status BenchHits(const TraceOptions& options);
 absl::Status BenchPostgres(const Setup& setup);

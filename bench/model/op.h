@@ -10,8 +10,20 @@ enum class Outcome : uint8_t { kOk, kFailed, kUnknown, kDropped };
 
 // What the system answered, where that is an answer of the domain rather than an outcome: a limiter admits or limits, a
 // cache says where a value came from (its process, the shared one, the database, kept beyond its time, another
-// request's load), a store that it has written.
-enum class Answer : uint8_t { kNone, kAdmitted, kLimited, kHitLocal, kHitShared, kMiss, kStale, kCoalesced, kWritten };
+// request's load), a store that it has written, or that it will (the write stands in a queue, its version is not
+// known).
+enum class Answer : uint8_t {
+  kNone,
+  kAdmitted,
+  kLimited,
+  kHitLocal,
+  kHitShared,
+  kMiss,
+  kStale,
+  kCoalesced,
+  kWritten,
+  kQueued,
+};
 
 // What was asked: what is there (also of a system that knows nothing else), a write, or what is known not to be there.
 enum class Ask : uint16_t { kRead, kWrite, kMissing };

@@ -24,6 +24,7 @@ struct FaultRecord {
   std::string id;     // "redis.pause#1": the fault and its number in the lab file
   std::string fault;  // "redis.pause"
   std::string part;   // "redis"
+  int replica = 0;    // of the part
   std::string phase;  // in which it begins
   double asked_s = 0;
   std::optional<double> applied_s;
@@ -70,17 +71,19 @@ struct Event {
 
 // What one place of the system under test had for a key that was written, once all was at rest.
 struct RestRead {
-  std::string place;     // "cacheapi-1": answered by this replica; "redis": stored there, and fresh
-  std::string key;       // "brand-7 window=24h"
-  uint64_t there = 0;    // the version in the database
+  std::string place;     // "postgres": the database; "redis": stored there, and fresh, before anything was read;
+                         // "cacheapi-1": answered by this replica
+  std::string key;       // "brand-7" of the database, "brand-7 window=24h", "brand-7 window=24h copy=3"
+  uint64_t there = 0;    // the version in the database; 0: it is not there
   uint64_t version = 0;  // the version in this place
   Answer how = Answer::kNone;
 };
 
-// Reads after the load, of keys that were written. `why` says why they are not all: not answered, out of time.
+// Reads after the load, of keys that were written. `why` says why they are not all: not answered, out of time, too
+// many.
 struct AtRest {
-  uint64_t written = 0;  // keys that the database has in a newer version than it began with
-  uint64_t asked = 0;    // of them, those that were read (a sample when there are very many), in each place
+  uint64_t written = 0;  // keys that the load wrote, or that the database has in a newer version than it began with
+  uint64_t asked = 0;    // of them, those that were read, in each place
   std::vector<RestRead> reads;
   std::string why;
 };

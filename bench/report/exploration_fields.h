@@ -33,6 +33,7 @@ void Fields(Archive& archive, CastExplored& cast) {
   archive("offending", cast.offending);
   archive("seconds", cast.seconds);
   archive("all", cast.all);
+  archive("late", cast.late);
 }
 
 template <typename Archive>

@@ -63,6 +63,7 @@ void Fields(Archive& archive, FaultRecord& fault) {
   archive("id", fault.id);
   archive("fault", fault.fault);
   archive("part", fault.part);
+  archive.Added("replica", fault.replica);
   archive("phase", fault.phase);
   archive("asked_s", fault.asked_s);
   archive("applied_s", fault.applied_s);

@@ -18,6 +18,10 @@ namespace lab::bench {
 namespace {
 
 constexpr char kService[] = "cacheapi";
+// The number of schedules is what it is; on a slow or busy host each takes longer. The phase is a trial's share of the
+// budget, and a search is broken off only after so many times its length: a run that is late says more than half of
+// one.
+constexpr int kPatience = 4;
 
 std::string MatrixFile(const Lab& lab) {
   return (std::filesystem::path(lab.file).parent_path() / lab.explore->matrix).string();
@@ -28,6 +32,12 @@ const PartSpec* ServiceOf(const Lab& lab) {
     if ((part.kind.empty() ? part.name : part.kind) == kService) return &part;
   }
   return nullptr;
+}
+
+explore::FeedKind FeedOf(const std::string& pattern, const std::string& invalidation) {
+  if (pattern == "write_behind") return explore::FeedKind::kQueue;
+  if (invalidation == "outbox") return explore::FeedKind::kOutbox;
+  return invalidation == "cdc" ? explore::FeedKind::kLog : explore::FeedKind::kNone;
 }
 
 class ExploreRun {
@@ -49,15 +59,19 @@ class ExploreRun {
     phase_ = phases.empty() ? PhaseSpec() : phases.front();
   }
 
+  // What keeps it from being explored is an error; what was seen until then is kept in the trial's files.
   absl::StatusOr<Trial> Run() {
+    absl::Status explored;
     if (absl::Status started = system_.Start(progress_); !Interrupted() && !started.ok()) return started;
     if (!Interrupted()) {
       trial_.parts = system_.Describe();
       progress_.PartsAreUp(trial_.parts);
-      if (absl::Status explored = ExploreAll(); !explored.ok()) return explored;
+      explored = ExploreAll();
+      if (!explored.ok()) trial_.problems.emplace_back(explored.message());
     }
     Finish();
     if (absl::Status written = WriteTrialFiles(trial_, request_.folder); !written.ok()) return written;
+    if (!explored.ok()) return explored;
     return std::move(trial_);
   }
 
@@ -85,7 +99,13 @@ class ExploreRun {
     }
     options.login = {"lab", "insights", "explorer"};
     const std::string fill = Setting("fill", "both");
-    options.asks = Setting("l1.enabled", "true") == "true" || fill == "both" || fill == "singleflight";
+    const bool local = Setting("l1.enabled", "true") == "true";
+    options.asks = local || fill == "both" || fill == "singleflight";
+    options.pushes = local && Setting("l1.tracking", "true") == "true" && Setting("l2.enabled", "true") == "true";
+    options.feed = FeedOf(Setting("write.pattern", "delete_after_commit"), Setting("invalidation", "writer"));
+    if (options.feed != explore::FeedKind::kNone && options.http_ports.size() > 1) {
+      return absl::InvalidArgumentError("explore: with a feed there may be one replica; its steps have no number");
+    }
     return options;
   }
 
@@ -105,7 +125,7 @@ class ExploreRun {
       options.prefix = Concat("x", ++worlds, "-");
       return std::make_unique<explore::ServiceWorld>(options);
     };
-    const Clock::time_point end = Clock::now() + phase_.length;
+    const Clock::time_point end = Clock::now() + kPatience * phase_.length;
     explored.go_on = [this, end] { return !Interrupted() && Clock::now() < end; };
     explored.tell = [this](const CastExplored& cast) {
       progress_.Note(absl::StrFormat("%s, cast %s: %d schedules, %d infeasible, %d offending, %.1f s",
@@ -151,6 +171,7 @@ class ExploreRun {
     const auto row = matrix->find(request_.variant.name);
     if (row == matrix->end()) return absl::OkStatus();
     for (const auto& [race, cell] : row->second) {
+      if (!cell.tried) continue;
       trial_.exploration->expected.push_back({race, explore::RaceOf(race).name, cell.open, cell.because});
     }
     return absl::OkStatus();

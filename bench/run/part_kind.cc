@@ -4,8 +4,8 @@
 
 #include <filesystem>
 
+#include "bench/cacheapi/rest_reads.h"
 #include "bench/fault/fault.h"
-#include "bench/run/rest_reads.h"
 #include "services/runtime/base/text.h"
 
 namespace lab::bench {
@@ -54,8 +54,9 @@ const std::vector<std::unique_ptr<PartKind>>& PartKinds() {
     all.push_back(MakeRedisPart());
     all.push_back(MakePostgresPart());
     all.push_back(MakeServicePart("ratelimit", "our rate limiter"));
-    all.push_back(MakeServicePart("cacheapi", "our cache-aside API",
-                                  {{{"postgres.database", "insights"}, {"postgres.user", "lab"}}, &ReadCacheAtRest}));
+    all.push_back(
+        MakeServicePart("cacheapi", "our cache-aside API",
+                        {{{"postgres.database", "insights"}, {"postgres.user", "lab"}}, &cacheapi::ReadAtRest}));
     return all;
   }();
   return kinds;

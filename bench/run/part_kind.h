@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "bench/fault/target.h"
 #include "bench/labfile/lab.h"
+#include "bench/model/rest_request.h"
 #include "bench/model/trial.h"
 #include "bench/run/process.h"
 
@@ -42,13 +43,6 @@ struct LaunchRequest {
   std::map<std::string, Ports> others;     // kind → ports of the part of that kind that was started before
   int replica = 0;                         // its number, from 0
   std::function<void(const std::string&)> tell = {};  // a line for whoever waits for it
-};
-
-// What is asked of a kind of part that keeps copies, once nobody writes any more.
-struct RestRequest {
-  std::vector<std::pair<std::string, Ports>> replicas;     // name → ports
-  std::map<std::string, Ports> others;                     // kind → ports of the first part of that kind
-  std::vector<std::map<std::string, std::string>> fields;  // of the requests that the loads sent, each once
 };
 
 // A kind of part: how it is started, asked and read. Registered by name in PartKinds(); one file each.

@@ -252,10 +252,15 @@ std::map<std::string, double> System::FinalReads() const {
   return finals;
 }
 
-std::optional<AtRest> System::ReadAtRest(const std::vector<LoadSpec>& loads) const {
+std::optional<AtRest> System::ReadAtRest(const std::vector<LoadSpec>& loads,
+                                         const std::map<uint32_t, uint64_t>& written,
+                                         std::function<void(const std::string&)> tell) const {
   for (const std::unique_ptr<Part>& first : parts_) {
     if (first->replica() != 0) continue;
     RestRequest request;
+    request.written = written;
+    request.interrupted = options_.interrupted;
+    request.tell = tell;
     for (const std::unique_ptr<Part>& part : parts_) {
       if (part->kind() != "link") request.others.emplace(part->kind(), part->ports());
       if (part->name() == first->name()) request.replicas.emplace_back(part->full_name(), part->ports());

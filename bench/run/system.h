@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -47,8 +48,9 @@ class System {
   std::vector<Observed> Sources() const;
   std::map<std::string, double> FinalReads() const;
   // What the parts that keep copies have of what was written, now that these loads have ended; absent: there is no such
-  // part.
-  std::optional<AtRest> ReadAtRest(const std::vector<LoadSpec>& loads) const;
+  // part. `written` and `tell` as in RestRequest.
+  std::optional<AtRest> ReadAtRest(const std::vector<LoadSpec>& loads, const std::map<uint32_t, uint64_t>& written = {},
+                                   std::function<void(const std::string&)> tell = {}) const;
   std::vector<std::string> UnaskedEnds();
   uint64_t OwnOomKills() const;  // that faults asked for
   void BoundLogs();

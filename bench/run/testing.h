@@ -19,36 +19,10 @@
 #include "bench/labfile/lab.h"
 #include "bench/observe/process_figures.h"
 #include "bench/run/process.h"
+#include "services/runtime/base/temporary_folder.h"
 
 // Helpers of the tests of this folder.
 namespace lab::bench {
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string path = (std::filesystem::temp_directory_path() / "lab-run-test-XXXXXX").string();
-    if (mkdtemp(path.data()) == nullptr) throw std::runtime_error("cannot make a temporary folder");
-    path_ = path;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::string& path() const { return path_; }
-  std::string Read(const std::string& name) const {
-    std::ifstream file(path_ + "/" + name);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
-  void Write(const std::string& name, const std::string& text) const {
-    std::filesystem::create_directories(std::filesystem::path(path_ + "/" + name).parent_path());
-    std::ofstream(path_ + "/" + name) << text;
-  }
-
- private:
-  std::string path_;
-};
 
 inline bool Eventually(const std::function<bool()>& happens, Nanos time = std::chrono::seconds(10)) {
   const Clock::time_point end = Clock::now() + time;

@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "bench/cacheapi/written.h"
 #include "bench/fault/schedule.h"
 #include "bench/observe/observer.h"
 #include "bench/run/evidence.h"
@@ -164,7 +165,7 @@ absl::Status TrialRun::MakeFaults() {
     mailbox_.Post([this, fault] { progress_.FaultChanged(fault); });
   };
   options.defused = {request_.options.defuse.begin(), request_.options.defuse.end()};
-  faults_.emplace(FaultsOf(request_.lab, request_.options.quick), std::move(options));
+  faults_.emplace(FaultsOf(request_.lab, request_.options.quick, trial_.seed), std::move(options));
   return faults_->Check();
 }
 
@@ -245,8 +246,11 @@ void TrialRun::Finish() {
   trial_.complete = !Interrupted();
   if (trial_.complete) trial_.finals = system_.FinalReads();
   observer_->Stop();
+  trial_.streams = generator_->streams();
+  trial_.ops = generator_->TakeOps();
   if (trial_.complete && AsksForRest(request_.lab)) {
-    trial_.at_rest = system_.ReadAtRest(LoadsOf(request_.lab, request_.variant));
+    trial_.at_rest = system_.ReadAtRest(LoadsOf(request_.lab, request_.variant), cacheapi::LeastVersions(trial_.ops),
+                                        [this](const std::string& text) { progress_.Note(text); });
   }
   trial_.series = observer_->Take(zero_);
   for (auto& [name, series] : load_series_) trial_.series.push_back(std::move(series));
@@ -254,8 +258,6 @@ void TrialRun::Finish() {
   const std::vector<std::string> unread = observer_->Problems();
   for (const std::string& stubborn : system_.Stop(!trial_.complete)) progress_.Note(stubborn);
 
-  trial_.streams = generator_->streams();
-  trial_.ops = generator_->TakeOps();
   trial_.generator_cpu_s = generator_->cpu_s();
   for (const FaultRecord& fault : trial_.faults) {
     if (fault.applied_s) trial_.events.push_back({*fault.applied_s, Concat(fault.id, " applied")});

@@ -55,6 +55,8 @@ const char* NameOf(Answer answer) {
       return "coalesced";
     case Answer::kWritten:
       return "written";
+    case Answer::kQueued:
+      return "queued";
   }
   return "?";
 }

@@ -51,7 +51,7 @@ class ModelWorld : public World {
         continue;
       }
       moves.push_back({actor.ended.actor, actor.next});
-      if (cast_.die && actor.ended.writes && actor.ended.asked >= 0 && !died_)
+      if (cast_.MayDie(actor.ended.actor, actor.ended.writes) && actor.ended.asked >= 0 && !died_)
         deaths.push_back({actor.ended.actor, kDie});
     }
     if (moves.empty()) return vain ? std::vector<Move>{{kCache, kExpire}} : moves;

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <array>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bench/judge/testing/trials.h"
@@ -14,6 +17,25 @@ inline Lab CacheLab() {
   lab.system.push_back({"cacheapi", "cacheapi", 2, {}, {}, 0});
   lab.load[0].target = "cacheapi.mixed";
   return lab;
+}
+
+// What these trials say, by an expression of values; NumberOf fails the test where they say nothing.
+inline Evidence OfCache(const Trial& trial, const std::string& expression) {
+  return Value(trial, expression, CacheLab());
+}
+inline double NumberOf(const Trial& trial, const std::string& expression) {
+  const Evidence evidence = OfCache(trial, expression);
+  EXPECT_TRUE(evidence.value.has_value()) << expression << ": " << evidence.why;
+  return evidence.value.value_or(-1);
+}
+
+// A trial of just these operations on one key.
+inline Trial OneKey(std::vector<Op> ops) {
+  Trial trial = EmptyTrial();
+  trial.streams[0].target = "cacheapi.mixed";
+  trial.ops = std::move(ops);
+  KeepSchedule(trial);
+  return trial;
 }
 
 // How far behind the answers of every other replica are.
@@ -60,6 +82,10 @@ inline Trial CacheTrial(const CacheFlaw& flaw = {}) {
       rest.reads.push_back(
           {place, "brand-" + std::to_string(key) + " window=24h", there, late ? there - 1 : there, Answer::kHitShared});
     }
+  }
+  for (int key = 0; key < kKeys; ++key) {
+    const uint64_t there = 1 + written[static_cast<size_t>(key)].size();
+    rest.reads.push_back({"postgres", "brand-" + std::to_string(key), there, there, Answer::kNone});
   }
   trial.at_rest = rest;
   return trial;

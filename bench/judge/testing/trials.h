@@ -89,7 +89,7 @@ inline Exploration CleanExploration() {
 // The same, with two schedules that run into race 1.
 inline Exploration SpoiltExploration() {
   Exploration explored = CleanExploration();
-  explored.casts = {{"R W", 60, 5, 0, 2, 0.1, true}, {"W1 W2", 60, 9, 0, 0, 0.1, true}};
+  explored.casts = {{"R W", 60, 5, 0, 2, 0.1, true, 3}, {"W1 W2", 60, 9, 0, 0, 0.1, true}};
   explored.races = {{1, "fill against delete", 2, "R W", "R:get R:select W:commit W:delete R:set", "stale", {}}};
   return explored;
 }

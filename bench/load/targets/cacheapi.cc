@@ -1,7 +1,6 @@
 #include "bench/load/targets/cacheapi.h"
 
 #include <algorithm>
-#include <array>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,13 +11,13 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "bench/cacheapi/names.h"
 #include "bench/labfile/quantity.h"
 #include "services/runtime/base/text.h"
 
 namespace lab::bench {
 namespace {
 
-constexpr std::array<const char*, 5> kWindows = {"1h", "6h", "24h", "7d", "30d"};
 constexpr size_t kMostTenantBytes = 64;
 
 // The fields, read.
@@ -35,7 +34,7 @@ enum class Kind { kGet, kPut, kMixed };
 std::vector<RequestField> FieldsOf(Kind kind) {
   std::vector<RequestField> fields;
   if (kind != Kind::kPut) {
-    fields.push_back({"window", "24h", "of the insight: 1h, 6h, 24h, 7d or 30d"});
+    fields.push_back({"window", cacheapi::kDefaultWindow, "of the insight: 1h, 6h, 24h, 7d or 30d"});
     fields.push_back({"missing", "0%", "share of the reads that ask for a brand that does not exist"});
     fields.push_back({"missing_keys", "same", "same: as many of them as keys; fresh: never the same one twice"});
   }
@@ -74,9 +73,10 @@ absl::StatusOr<Form> ReadForm(Kind kind, const RequestFields& fields) {
     return form;
   }
   form.window = fields.at("window");
-  if (std::find(kWindows.begin(), kWindows.end(), form.window) == kWindows.end()) {
+  const auto& windows = cacheapi::kWindows;
+  if (std::find(windows.begin(), windows.end(), form.window) == windows.end()) {
     return absl::InvalidArgumentError(
-        Concat("window: \"", form.window, "\" is none of ", absl::StrJoin(kWindows, ", ")));
+        Concat("window: \"", form.window, "\" is none of ", absl::StrJoin(windows, ", ")));
   }
   const std::string& keys = fields.at("missing_keys");
   if (keys != "same" && keys != "fresh") {
@@ -106,18 +106,16 @@ std::string Get(const Form& form, std::string_view brand, uint32_t key) {
 // The correction is small and its size constant: what matters is the version that it makes.
 std::string Put(const Form& form, uint32_t key, std::string_view unique) {
   constexpr std::string_view kBody = "{\"posts\":1,\"note\":\"by the load\"}";
-  return Concat("PUT /v1/brands/brand-", key, "/correction HTTP/1.1\r\nhost: localhost\r\n",
+  return Concat("PUT /v1/brands/", cacheapi::BrandOf(key), "/correction HTTP/1.1\r\nhost: localhost\r\n",
                 "content-type: application/json\r\nidempotency-key: ", unique, "\r\n", TenantLine(form, key),
                 "content-length: ", kBody.size(), "\r\n\r\n", kBody);
 }
-
-std::string BrandOf(uint32_t key) { return Concat("brand-", key); }
 
 template <Kind kKind>
 absl::StatusOr<BodyWriter> Prepare(const RequestFields& fields) {
   const absl::StatusOr<Form> form = ReadForm(kKind, fields);
   if (!form.ok()) return form.status();
-  return BodyWriter([form = *form](uint32_t key) { return Get(form, BrandOf(key), key); });
+  return BodyWriter([form = *form](uint32_t key) { return Get(form, cacheapi::BrandOf(key), key); });
 }
 
 // Of one drawn number: its upper half is the kind of question, its lower half the session.
@@ -201,6 +199,7 @@ Reading Read(const Reply& reply) {
   if (reply.ask == Ask::kWrite) {
     // What a server that gave up began may still happen.
     if (reply.code >= 500) return {Outcome::kUnknown};
+    if (reply.code == 202) return {Outcome::kOk, Answer::kQueued};  // acknowledged: of which version is not known yet
     const uint32_t version = reply.code == 200 ? VersionOf(reply.head) : 0;
     return version > 0 ? Reading{Outcome::kOk, Answer::kWritten, version} : Reading{Outcome::kFailed};
   }

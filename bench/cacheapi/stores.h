@@ -1,19 +1,19 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "bench/explore/history.h"
+#include "bench/cacheapi/stored_entry.h"
 #include "bench/observe/pg_wire.h"
 #include "bench/observe/resp.h"
 
-namespace lab::bench::explore {
+namespace lab::bench::cacheapi {
 
-// The two stores as an explorer sees them: with connections of its own, past the service. It knows where the
-// cache-aside API keeps things (services/cacheapi: window.h, entry.h, shared_cache.h; deploy/sql/insights). Each call
-// takes a millisecond at most on stores at rest; errors as of PgConnection and RespConnection. One thread at a time.
+// The two stores as an explorer sees them: with connections of its own, past the service. Each call takes a millisecond
+// at most on stores at rest; errors as of PgConnection and RespConnection. One thread at a time.
 class Stores {
  public:
   Stores(int redis_port, int postgres_port, PgLogin login);
@@ -32,10 +32,13 @@ class Stores {
   struct Row {
     uint64_t version = 0;
     int64_t correction = 0;
-    std::vector<std::string> requests;  // that were applied
+    std::map<std::string, uint64_t> requests;  // that were applied, with the versions that they made
   };
   absl::StatusOr<Row> ReadRow(const std::string& brand);
   absl::StatusOr<uint64_t> ReadVersion(const std::string& brand);
+
+  // Whether L2 says how far it has been told by the log (services/cacheapi/feed/change_feed.h).
+  absl::StatusOr<bool> LogPlaceIsKept();
 
   // Whether a session waits for a row that one has locked that does nothing at the moment: it is held at a step.
   absl::StatusOr<bool> SomebodyBlocks();
@@ -48,4 +51,4 @@ class Stores {
   PgConnection postgres_;
 };
 
-}  // namespace lab::bench::explore
+}  // namespace lab::bench::cacheapi

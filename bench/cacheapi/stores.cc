@@ -1,38 +1,23 @@
-#include "bench/explore/stores.h"
+#include "bench/cacheapi/stores.h"
 
 #include <utility>
 
 #include "absl/strings/numbers.h"
+#include "bench/cacheapi/names.h"
 #include "services/runtime/base/text.h"
 
-namespace lab::bench::explore {
+namespace lab::bench::cacheapi {
 namespace {
 
 constexpr const char* kHost = "127.0.0.1";
 constexpr std::chrono::seconds kPatience{5};
 
 // Of the window that is read when none is named.
-std::string KeyOf(const std::string& brand) { return Concat("insights:{", brand, "}:w=24h"); }
-std::string LeaseOf(const std::string& brand) { return "lease:" + KeyOf(brand); }
-
-uint64_t LittleEndian(std::string_view bytes) {
-  uint64_t number = 0;
-  for (size_t i = 0; i < 8; ++i) number |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
-  return number;
-}
+std::string Entry(const std::string& brand) { return EntryKey(brand, kDefaultWindow); }
+std::string Lease(const std::string& brand) { return LeaseKey(Entry(brand)); }
 
 Stored Decode(const RespValue& value) {
-  Stored stored;
-  if (value.kind == RespValue::Kind::kNil) return stored;
-  const std::string_view bytes = value.text;
-  if (bytes.substr(0, 3) == std::string_view("LC\1", 3) && bytes.size() >= 48) {
-    stored = {Stored::Kind::kValue, LittleEndian(bytes.substr(4))};
-  } else if (bytes.substr(0, 3) == std::string_view("LT\1", 3) && bytes.size() == 11) {
-    stored = {Stored::Kind::kTombstone, LittleEndian(bytes.substr(3))};
-  } else {
-    stored.kind = Stored::Kind::kOther;
-  }
-  return stored;
+  return value.kind == RespValue::Kind::kNil ? Stored() : ReadStored(value.text).stored;
 }
 
 absl::Status Done(const absl::StatusOr<RespValue>& reply) {
@@ -55,33 +40,36 @@ absl::Status Stores::MakeBrands(const std::string& prefix, uint64_t first, uint6
 }
 
 absl::StatusOr<Stores::Cached> Stores::ReadCache(const std::string& brand) {
-  const absl::StatusOr<RespValue> reply = redis_.Command({"MGET", KeyOf(brand), LeaseOf(brand)}, kPatience);
+  const absl::StatusOr<RespValue> reply = redis_.Command({"MGET", Entry(brand), Lease(brand)}, kPatience);
   if (absl::Status done = Done(reply); !done.ok()) return done;
   if (reply->items.size() != 2) return absl::DataLossError("MGET does not answer with two values");
   return Cached{Decode(reply->items[0]), reply->items[1].kind != RespValue::Kind::kNil};
 }
 
-absl::Status Stores::Evict(const std::string& brand) { return Done(redis_.Command({"DEL", KeyOf(brand)}, kPatience)); }
+absl::Status Stores::Evict(const std::string& brand) { return Done(redis_.Command({"DEL", Entry(brand)}, kPatience)); }
 
 absl::Status Stores::ExpireLease(const std::string& brand) {
-  return Done(redis_.Command({"DEL", LeaseOf(brand)}, kPatience));
+  return Done(redis_.Command({"DEL", Lease(brand)}, kPatience));
 }
 
 absl::StatusOr<Stores::Row> Stores::ReadRow(const std::string& brand) {
-  const absl::StatusOr<PgReply> reply = postgres_.Query(
-      Concat("SELECT state.version, coalesce(correction.posts, 0), coalesce(applied.request_id, '') "
-             "FROM brand_state AS state LEFT JOIN correction ON correction.brand_id = state.brand_id "
-             "LEFT JOIN applied_write AS applied ON applied.brand_id = state.brand_id WHERE state.brand_id = '",
-             brand, "'"),
-      kPatience);
+  const absl::StatusOr<PgReply> reply =
+      postgres_.Query(Concat("SELECT state.version, coalesce(correction.posts, 0), coalesce(applied.request_id, ''), "
+                             "coalesce(applied.version, 0) "
+                             "FROM brand_state AS state LEFT JOIN correction ON correction.brand_id = state.brand_id "
+                             "LEFT JOIN applied_write AS applied ON applied.brand_id = state.brand_id AND "
+                             "applied.version > 0 WHERE state.brand_id = '",
+                             brand, "'"),
+                      kPatience);
   if (!reply.ok()) return reply.status();
   Row row;
   for (const std::vector<std::string>& fields : reply->rows) {
-    if (fields.size() != 3 || !absl::SimpleAtoi(fields[0], &row.version) ||
-        !absl::SimpleAtoi(fields[1], &row.correction)) {
+    uint64_t applied = 0;
+    if (fields.size() != 4 || !absl::SimpleAtoi(fields[0], &row.version) ||
+        !absl::SimpleAtoi(fields[1], &row.correction) || !absl::SimpleAtoi(fields[3], &applied)) {
       return absl::DataLossError("the row of a brand cannot be read");
     }
-    if (!fields[2].empty()) row.requests.push_back(fields[2]);
+    if (!fields[2].empty()) row.requests[fields[2]] = applied;
   }
   if (row.version == 0) return absl::NotFoundError(Concat("there is no brand ", brand));
   return row;
@@ -101,6 +89,12 @@ absl::StatusOr<uint64_t> Stores::ReadVersion(const std::string& brand) {
   return Count(Concat("SELECT version FROM brand_state WHERE brand_id = '", brand, "'").c_str());
 }
 
+absl::StatusOr<bool> Stores::LogPlaceIsKept() {
+  const absl::StatusOr<RespValue> reply = redis_.Command({"GET", "cacheapi:cdc:cacheapi"}, kPatience);
+  if (absl::Status done = Done(reply); !done.ok()) return done;
+  return reply->kind != RespValue::Kind::kNil;
+}
+
 absl::StatusOr<bool> Stores::SomebodyBlocks() {
   const absl::StatusOr<uint64_t> count = Count(
       "SELECT count(*) FROM pg_stat_activity AS waiting "
@@ -117,4 +111,4 @@ absl::StatusOr<bool> Stores::SomebodyWaits() {
   return *count > 0;
 }
 
-}  // namespace lab::bench::explore
+}  // namespace lab::bench::cacheapi
