@@ -336,7 +336,7 @@ class Stages(Script):
 
     def setUp(self):
         super().setUp()
-        for tool in ("git", "xargs", "sha1sum", "cut", "find", "sort", "basename"):
+        for tool in ("git", "xargs", "sha1sum", "cut", "find", "sort", "basename", "date"):
             os.symlink(shutil.which(tool), os.path.join(self.bin, tool))
         os.makedirs(os.path.join(self.root, "tests"))
         os.makedirs(os.path.join(self.root, "labs"))
@@ -345,6 +345,9 @@ class Stages(Script):
             executable(path, f'#!/usr/bin/env bash\necho "{os.path.basename(path)} $*" >>"$JOURNAL"\n[[ $* != *"${{FAILS-none}}"* ]]\n')
         executable(os.path.join(self.bin, "cmake"), '#!/usr/bin/env bash\nmkdir -p build/$2; : >build/$2/build.ninja\n')
         executable(os.path.join(self.bin, "ninja"), '#!/usr/bin/env bash\necho "ninja $*" >>"$JOURNAL"\n[[ -z ${NINJA_FAILS-} ]]\n')
+        runner = os.path.join(self.root, "build", "release", "bench", "cli", "lab")
+        os.makedirs(os.path.dirname(runner))
+        executable(runner, '#!/usr/bin/env bash\n[[ $* != *untold* ]]\n')  # the unsafe one is caught
         self.without("apt-get")
         with open(os.path.join(self.root, ".gitignore"), "w") as file:
             file.write(".lab/\nbuild/\n")

@@ -152,6 +152,24 @@ class ByHand(UpTest):
         self.assertIn("nothing is up", self.assert_status(self.lab("status"), 0).stdout)
         self.assertIn("nothing is up", self.assert_status(self.lab("down"), 0).stdout)
 
+    def test_the_cache_dies_by_hand(self):
+        """The loop that a dead cache starts: seen by hand in the system that is not protected, gone after relief."""
+        def answered(s):
+            return s["second"]["achieved"] / max(1, s["second"]["offered"]) if s.get("second") else 0
+
+        self.up("cache-outage", "--variant", "unprotected", "--phase", "warmup")
+        self.wait_for("the cache is warm", lambda s: answered(s) > 0.9)
+        self.assert_status(self.lab("load", "400/s"), 0)
+        self.assert_status(self.lab("break", "redis.kill"), 0)
+        self.assertRegex(self.lab("status").stdout, r"redis +down")
+        self.wait_for("nothing is answered in time", lambda s: answered(s) < 0.3)
+        self.assert_status(self.lab("heal"), 0)
+        self.wait_for("all parts are up", lambda s: {part["state"] for part in s["parts"]} == {"up"})
+        self.assert_status(self.lab("load", "30/s"), 0)
+        self.wait_for("relief", lambda s: s["second"]["offered"] < 60 and answered(s) > 0.8)
+        self.assert_status(self.lab("down"), 0)
+        self.assert_nothing_is_left()
+
     def test_bad_input(self):
         with self.subTest(what="nothing is up"):
             for words in (("break", "redis.pause"), ("heal",), ("load", "2x"), ("logs",), ("break",)):

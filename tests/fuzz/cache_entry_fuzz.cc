@@ -3,8 +3,8 @@
 #include <string>
 #include <string_view>
 
-#include "services/cacheapi/entry.h"
-#include "services/cacheapi/window.h"
+#include "services/cacheapi/model/window.h"
+#include "services/cacheapi/shared/entry.h"
 #include "services/runtime/base/crc32c.h"
 
 namespace {

@@ -27,7 +27,7 @@ def crc32c(data):
 
 
 def entry(key=KEY, version=1, written=0, fresh=0, stale=0, body=b'{"posts": 1}', magic=b"LC\x01"):
-    """As services/cacheapi/entry.h has it."""
+    """As services/cacheapi/shared/entry.h has it."""
     head = magic + struct.pack("<BQqqqIII", 0, version, written, fresh, stale, 1000, len(key), len(body))
     return (sealed := head + key.encode() + body) + struct.pack("<I", crc32c(sealed))
 

@@ -12,7 +12,7 @@ from cacheapi import Cache, CacheApi, Postgres, postgres_programs  # noqa: E402
 from processes import temporary_folder  # noqa: E402
 
 ARABIC = "شركة"
-# Brands b0 … b299 for tests that need many; each has one post, acme has three.
+# Brands b0 … b299 for tests that need many; each has one post, acme has three. The commit of a new brand "slow-…" takes 3 s.
 SEED = f"""
 INSERT INTO brand SELECT name, name FROM unnest(ARRAY['acme', 'other', '{ARABIC}']) AS name;
 
@@ -22,7 +22,12 @@ INSERT INTO brand_state (brand_id) SELECT id FROM brand;
 
 INSERT INTO post (brand_id, published_at, language, sentiment, likes, author)
 SELECT id, clock_timestamp() - interval '1 minute', CASE WHEN n = 1 THEN 'ar' ELSE 'en' END, 10 * n, n, n
-FROM brand, generate_series(1, 3) AS n WHERE n = 1 OR id = 'acme'"""
+FROM brand, generate_series(1, 3) AS n WHERE n = 1 OR id = 'acme';
+
+CREATE FUNCTION slow_commit() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(3); RETURN NULL; END';
+
+CREATE CONSTRAINT TRIGGER slow_commit AFTER INSERT ON brand DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW WHEN (NEW.id LIKE 'slow-%') EXECUTE FUNCTION slow_commit()"""
 
 
 class Stores:

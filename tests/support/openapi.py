@@ -22,8 +22,10 @@ class Contract:
                 for status, answer in operation["responses"].items():
                     place = (method.upper(), path, int(status))
                     self.promised.add(place)
-                    for name in answer.get("headers", {}):
+                    for name, header in answer.get("headers", {}).items():
                         self.promised.add((*place, "header " + name))
+                        # What a header may say has to be said by some answer.
+                        self.promised.update(("header", name, value) for value in self.resolve(header)["schema"].get("enum", ()))
                     for media, content in answer.get("content", {}).items():
                         self._promise(content["schema"], (*place, media))
                 body = operation.get("requestBody", {}).get("content", {})
@@ -93,18 +95,18 @@ class Contract:
                 if header.get("required"):
                     raise Wrong(f"{place}: there is no header {name}: {headers}")
                 continue
-            self.seen.add((*place, "header " + name))
+            self.seen.update([(*place, "header " + name), ("header", name, value)])
             self._check(header["schema"], value, (*place, name))
 
     def _check(self, schema, value, place):
         """The subset of JSON Schema (2020-12) that our documents use."""
         schema = self.resolve(schema)
-        types = {"object": dict, "string": str, "integer": int, "number": (int, float)}
+        types = {"object": dict, "string": str, "integer": int, "number": (int, float), "boolean": bool}
         for keyword, wanted in schema.items():
             if keyword in ANNOTATIONS or keyword in ("properties", "additionalProperties"):
                 continue
             if keyword == "type":
-                right = isinstance(value, types[wanted]) and not isinstance(value, bool)
+                right = isinstance(value, types[wanted]) and isinstance(value, bool) == (wanted == "boolean")
             elif keyword == "enum":
                 right = value in wanted
             elif keyword == "minimum":

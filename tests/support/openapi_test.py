@@ -47,6 +47,24 @@ class OpenApi(unittest.TestCase):
             with self.subTest(name), self.assertRaises(Wrong):
                 self.answer(**arguments)
 
+    def test_tells_what_a_header_may_say_and_never_said(self):
+        document = copy.deepcopy(DOCUMENT)
+        answers = document["paths"]["/things/{id}"]["get"]["responses"]
+        answers["200"]["headers"]["Tier"] = {"schema": {"type": "string", "enum": ["near", "far"]}}
+        self.contract = Contract(document)
+        self.answer(b'{"count": 2, "name": "abc"}', tier="near")
+        self.answer(b"", 304, age=None)
+        self.assertEqual(self.contract.unseen(), ["('header', 'Tier', 'far')"])
+        with self.assertRaises(Wrong):
+            self.answer(tier="elsewhere")
+
+    def test_a_boolean_is_no_number_and_no_text(self):
+        self.contract.document["components"]["schemas"]["Thing"]["properties"]["name"] = {"type": "boolean"}
+        self.answer(b'{"count": 1, "name": false}')
+        for name in (b'"false"', b"0", b"null"):
+            with self.assertRaises(Wrong):
+                self.answer(b'{"count": 1, "name": ' + name + b"}")
+
     def test_refuses_a_keyword_that_it_does_not_know(self):
         self.contract.document["components"]["schemas"]["Thing"]["properties"]["count"]["multipleOf"] = 2
         with self.assertRaises(Wrong):
