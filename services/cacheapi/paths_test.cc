@@ -80,8 +80,9 @@ class FillAgainstDeleteTest : public PathsTest {
     Go("W", Step::kCommit);
     Go("W", Step::kDelete);
     Ended(writer);
+    const double before = Stores();
     Go("R", Step::kSet);
-    RunFor(Millis(30));
+    EXPECT_TRUE(RunUntil([&] { return Stores() > before; }));
     EXPECT_EQ(VersionThere(), 2u);
     return VersionRead(process);
   }
@@ -105,8 +106,9 @@ TEST_F(PathsTest, DeleteBeforeUpdateIsStaleEvenWithALease) {
     const auto writer = Write(process, "W");
     Go("W", Step::kDelete);
     ASSERT_TRUE(RunUntil([&] { return HeldAt("W") == Step::kCommit; }));
+    const double before = Stores();
     EXPECT_EQ(VersionRead(process), 1u);
-    RunFor(Millis(30));
+    ASSERT_TRUE(RunUntil([&] { return Stores() > before; }));
     Go("W", Step::kCommit);
     Ended(writer);
     EXPECT_EQ(VersionThere(), 2u);
@@ -121,8 +123,9 @@ TEST_F(PathsTest, DeleteInsideTheTransactionIsStaleToo) {
   Go("W", Step::kWrite);
   Go("W", Step::kDelete);
   ASSERT_TRUE(RunUntil([&] { return HeldAt("W") == Step::kCommit; }));
+  const double before = Stores();
   EXPECT_EQ(VersionRead(process), 1u);
-  RunFor(Millis(30));
+  ASSERT_TRUE(RunUntil([&] { return Stores() > before; }));
   Go("W", Step::kCommit);
   Ended(writer);
   EXPECT_EQ(VersionThere(), 2u);

@@ -109,7 +109,7 @@ class Answers(ServiceTest):
         for _ in range(3):
             self.assertEqual(json.loads(service.put("other", 40, key="once")[2])["version"], version)
         self.assertEqual(json.loads(service.put("other", 40, key="twice")[2])["version"], version + 1)
-        self.assert_problem(service.put("acme", 40, key="once"), 409, "another brand")
+        self.assert_problem(service.put("acme", 40, key="once"), 409, "another write")
         self.assertEqual(service.request("DELETE", "/v1/brands/other/correction")[0], 200)
         self.assertEqual(json.loads(service.insights("other", "1h")[2])["correction"], 0)
 

@@ -46,13 +46,14 @@ CREATE TABLE correction (
 );
 
 -- Writes that have been applied, by the key that their client gave them: one that is sent again changes nothing and is
--- answered as it was the first time. A version below zero is a fence: what was sent under this key has been given up, and
+-- answered as it was the first time, if it asks for the same. A version below zero is a fence: what was sent under this key has been given up, and
 -- never is applied (services/cacheapi/origin/request_ids.h).
 CREATE TABLE applied_write (
   request_id text PRIMARY KEY CHECK (length(request_id) BETWEEN 1 AND 128),
   brand_id   text NOT NULL,
   version    bigint NOT NULL,
-  applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+  applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  digest     uuid  -- of what was asked for (services/cacheapi/origin/origin.cc); NULL of a fence
 );
 CREATE INDEX applied_write_by_age ON applied_write (applied_at);
 

@@ -34,7 +34,7 @@ struct Caller {
 // Statuses, for reads and writes alike:
 //   INVALID_ARGUMENT    what was asked is wrong, and how
 //   NOT_FOUND           there is no such brand (of a write; a read says so by answer.value.negative)
-//   ALREADY_EXISTS      the request id is of a write to another brand; of a new brand: there is one of another name
+//   ALREADY_EXISTS      the request id is of another write; of a new brand: there is one of another name
 //   RESOURCE_EXHAUSTED  over the tenant's limit, and nothing else
 //   UNAVAILABLE         certainly not done: the database or the limiter is away, too much waits, too late to begin
 //   DEADLINE_EXCEEDED   no answer in time; a write may have happened

@@ -101,7 +101,7 @@ void StepGate::Watch(std::string_view brand) {
   std::vector<Then> others;
   for (auto next = held_.begin(); next != held_.end();) {
     const bool tells = next->first == kFeed || next->first == kPush;
-    if (tells && next->second.step != Step::kTake) {
+    if (tells && (brand.empty() || next->second.step != Step::kTake)) {
       others.push_back(std::move(next->second.then));
       next = held_.erase(next);
     } else {

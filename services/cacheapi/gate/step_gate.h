@@ -74,7 +74,8 @@ class StepGate {
   void Open();
 
   // From now on feeds and pushes are held in what concerns this brand, and in nothing else; "", as at first: in
-  // nothing. Those that are held for another one are let go; a feed that waits to take waits on.
+  // nothing. Those that are held for another one are let go; a feed that waits to take waits on, but where nothing
+  // is watched any more.
   void Watch(std::string_view brand);
   const std::string& watched() const { return watched_; }
   bool watching() const { return !open_ && !watched_.empty(); }

@@ -38,13 +38,16 @@ WHERE state.brand_id = $1
 )sql";
 
 // Applied at most once: who has applied this request gets the version of then, and behind a fence its version
-// (request_ids.h). $5: take the correction away. $6: leave a row for a relay.
+// (request_ids.h). NULL: the id is of a request that asks for something else. $5: take the correction away. $6: leave a
+// row for a relay.
 constexpr char kWrite[] = R"sql(
-WITH state AS (
+WITH asked AS (
+  SELECT md5(concat_ws(' ', $5::bool, $2::bigint, $3::text))::uuid AS digest
+), state AS (
   SELECT brand_id, version FROM brand_state WHERE brand_id = $1 FOR UPDATE
 ), fresh AS (
-  INSERT INTO applied_write (request_id, brand_id, version)
-  SELECT $4, brand_id, version + 1 FROM state
+  INSERT INTO applied_write (request_id, brand_id, version, digest)
+  SELECT $4, brand_id, version + 1, digest FROM state, asked
   ON CONFLICT (request_id) DO NOTHING
   RETURNING brand_id, version
 ), written AS (
@@ -60,7 +63,8 @@ WITH state AS (
   INSERT INTO outbox (brand_id, version) SELECT brand_id, version FROM fresh WHERE $6::bool
 )
 SELECT coalesce((SELECT version FROM fresh),
-                (SELECT version FROM applied_write WHERE request_id = $4 AND brand_id = $1))
+                (SELECT version FROM applied_write, asked
+                 WHERE request_id = $4 AND brand_id = $1 AND (version < 0 OR applied_write.digest = asked.digest)))
 FROM state
 )sql";
 
@@ -165,7 +169,7 @@ absl::StatusOr<uint64_t> Origin::Written(const absl::StatusOr<pg::Results>& resu
 
 absl::StatusOr<uint64_t> Origin::WrittenRow(const pg::Result& row) {
   if (row.rows() == 0) return absl::NotFoundError("there is no such brand");
-  if (row.is_null(0, 0)) return absl::AlreadyExistsError("this request id is of a write to another brand");
+  if (row.is_null(0, 0)) return absl::AlreadyExistsError("this request id is of another write");
   if (IsFence(row.integer(0, 0))) return absl::AlreadyExistsError("this request has been given up");
   metrics_.written.Increment();
   return static_cast<uint64_t>(row.integer(0, 0));
@@ -197,6 +201,10 @@ void Origin::WriteIn(pg::Transaction& transaction, const Correction& correction,
 void Origin::Try(Attempt attempt, WriteDone done) {
   const auto params = ParamsOf(attempt.correction);
   auto tried = [this, attempt, done = std::move(done)](absl::StatusOr<pg::Results> results) mutable {
+    // Without its COMMIT it has not happened, whatever became of the statement.
+    if (attempt.transaction != nullptr && pg::OutcomeUnknown(results.status())) {
+      results = absl::UnavailableError(results.status().message());
+    }
     if (!results.ok() || (*results)[0].rows() == 0) return done(Written(results));
     const pg::Result row = (*results)[0];
     // The same request, sent twice at once: it waited for the row, which the other one has written meanwhile, with a
@@ -209,7 +217,7 @@ void Origin::Try(Attempt attempt, WriteDone done) {
     if (row.is_null(0, 0) || !IsFence(version)) return done(Written(results));
     if (++attempt.fences > kMostFences) {
       metrics_.write_errors.Increment();
-      return done(absl::ResourceExhaustedError("this request has been given up too often: send it with a new id"));
+      return done(absl::AlreadyExistsError("this request has been given up too often: send it with a new id"));
     }
     attempt.correction.request_id = NextRequestId(version);
     attempt.again = false;

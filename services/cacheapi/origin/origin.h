@@ -60,11 +60,12 @@ class Origin {
   // The same as a transaction sees it, with what it has written itself.
   void ReadIn(pg::Transaction& transaction, std::string_view brand, Window window, ReadDone done);
 
-  // The version that the write made. NOT_FOUND: there is no such brand; ALREADY_EXISTS: the request id is of a write to
-  // another one; RESOURCE_EXHAUSTED: the request has been given up too often (request_ids.h), it needs another id.
+  // The version that the write made. NOT_FOUND: there is no such brand; ALREADY_EXISTS: the request id is of another
+  // write, or the request has been given up too often (request_ids.h) and needs another id.
   using WriteDone = absl::AnyInvocable<void(absl::StatusOr<uint64_t>)>;
   void Write(const Correction& correction, WriteDone done);
-  // The same within a transaction, which is not committed by it, and must live until `done`.
+  // The same within a transaction, which is not committed by it, and must live until `done`. UNAVAILABLE also where it
+  // is not known what became of the statement: without the COMMIT it has not happened.
   void WriteIn(pg::Transaction& transaction, const Correction& correction, WriteDone done);
   // Several, all of them or none, those of a brand in their order; each with what became of it, as of Write, but that
   // ALREADY_EXISTS may only mean that it must be written by itself. At most kMostTogether.

@@ -40,6 +40,35 @@ TEST_F(OriginTest, AWriteMakesANewVersionOnce) {
   EXPECT_EQ(server_->Query("SELECT version FROM outbox ORDER BY id"), "2\n3\n4");
 }
 
+TEST_F(OriginTest, AnIdIsOfOneRequest) {
+  const Correction first = {"acme", 5, "five were missing", "r1"};
+  ASSERT_TRUE(Write(first).ok());
+  for (const Correction& other : {Correction{"acme", 6, "five were missing", "r1"}, Correction{"acme", 5, "", "r1"},
+                                  Correction{"acme", 5, "five were missing", "r1", true},
+                                  Correction{"ماركة", 5, "five were missing", "r1"}}) {
+    EXPECT_EQ(Write(other).status().code(), absl::StatusCode::kAlreadyExists);
+  }
+  EXPECT_EQ(Write(first).value_or(0), 2u);
+  EXPECT_THAT(Read("acme").body, HasSubstr("\"version\":2,\"posts\":105,\"correction\":5,"));
+}
+
+// What became of the statement is not known; without a COMMIT it is known what became of the write.
+TEST_F(OriginTest, AStatementOfATransactionThatIsNotAnsweredHasNotHappened) {
+  std::optional<std::unique_ptr<pg::Transaction>> transaction;
+  origin_->Begin([&](absl::StatusOr<std::unique_ptr<pg::Transaction>> begun) { transaction = *std::move(begun); });
+  ASSERT_TRUE(RunUntil([&] { return transaction.has_value(); }));
+  server_->Pause();
+  std::optional<absl::StatusOr<uint64_t>> written;
+  origin_->WriteIn(**transaction, {"acme", 1, "", "r1"},
+                   [&](absl::StatusOr<uint64_t> version) { written = std::move(version); });
+  ASSERT_TRUE(RunUntil([&] { return written.has_value(); }));
+  EXPECT_EQ(written->status().code(), absl::StatusCode::kUnavailable) << written->status();
+  transaction.reset();
+  server_->Continue();
+  ASSERT_TRUE(RunUntil([&] { return writes_->connected(); }));
+  EXPECT_EQ(server_->Query("SELECT count(*) FROM applied_write"), "0");
+}
+
 TEST_F(OriginTest, SentTwiceAtOnceIsOneWrite) {
   for (int i = 0; i < 20; ++i) {
     std::vector<absl::StatusOr<uint64_t>> versions;

@@ -85,7 +85,7 @@ TEST_F(RequestIdsTest, EachAttemptMayBeGivenUp) {
 
 TEST_F(RequestIdsTest, NotForEver) {
   for (int64_t fence = -1; fence >= -kMostFences - 1; --fence) EXPECT_EQ(Decide("r1", fence), std::nullopt);
-  EXPECT_EQ(Write({"acme", 1, "", "r1"}).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Write({"acme", 1, "", "r1"}).status().code(), absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(Decide("r1", -1000), std::nullopt);
 }
 

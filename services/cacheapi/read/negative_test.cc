@@ -25,8 +25,9 @@ class NegativeTest : public ModesTest {
     Go("C", Step::kDelete);
     EXPECT_TRUE(RunUntil([&] { return making->ended; }));
     EXPECT_TRUE(making->made.ok()) << making->made.status();
+    const double before = Stores();
     Go("R", Step::kSet);
-    RunFor(Millis(30));
+    EXPECT_TRUE(RunUntil([&] { return Stores() > before; }));
     return Exists(Ask(process, "new"));
   }
   std::vector<std::unique_ptr<BrandCreator>> creators_;

@@ -21,6 +21,9 @@ obs::Counter* Counted(obs::Metrics& metrics, const char* name, const char* help,
 // "LT" 1, u64 version, little-endian (lua/entry.lua).
 constexpr std::string_view kTombstoneHead("LT\1", 3);
 
+// Leases to be given back: the oldest beyond these stand until their end. With each answer so many are.
+constexpr size_t kMostUnheard = 4096, kUnheardAtOnce = 16;
+
 // Who is to fill, as lua/lease.lua says it; 2: somebody else.
 constexpr int64_t kNobody = 0, kCaller = 1;
 
@@ -140,6 +143,7 @@ void SharedCache::GetOrLease(const std::string& key, bool early, GetDone done) {
           GiveUpIfUnknown(key, token, reply.status());
           return done(ReadOrMiss(key, reply));
         }
+        GiveBackUnheard();
         const bool wrong_type = (*reply)[2].integer() == 1;
         Found found = wrong_type ? WrongType() : Read(key, (*reply)[0], Clock::now());
         const int64_t filler = (*reply)[1].integer();
@@ -231,14 +235,32 @@ void SharedCache::Holds(const std::string& key, std::string head, StoreDone done
 }
 
 void SharedCache::GiveUp(const std::string& key, const Token& token) {
-  const std::string lease = LeaseKey(key);
-  const std::array<std::string_view, 1> keys = {lease};
-  const std::array<std::string_view, 1> arguments = {token};
-  redis_.Eval(give_up_, keys, arguments, [](const absl::StatusOr<redis::Reply>&) {});
+  GiveBack({key, token, Clock::now() + options_.lease});
 }
 
 void SharedCache::GiveUpIfUnknown(const std::string& key, const Token& token, const absl::Status& status) {
-  if (absl::IsDeadlineExceeded(status)) GiveUp(key, token);
+  if (redis::OutcomeUnknown(status)) GiveUp(key, token);
+}
+
+void SharedCache::GiveBack(Unheard lease) {
+  const std::string lease_key = LeaseKey(lease.key);
+  const std::array<std::string_view, 1> keys = {lease_key};
+  const std::array<std::string_view, 1> arguments = {lease.token};
+  auto told = [this, lease](const absl::StatusOr<redis::Reply>& reply) mutable {
+    if (reply.ok()) return;
+    if (unheard_.size() == kMostUnheard) unheard_.pop_front();
+    unheard_.push_back(std::move(lease));
+  };
+  redis_.Eval(give_up_, keys, arguments, alive_.Guard(std::move(told)));
+}
+
+void SharedCache::GiveBackUnheard() {
+  const Clock::time_point now = Clock::now();
+  for (size_t left = std::min(kUnheardAtOnce, unheard_.size()); left > 0; --left) {
+    Unheard lease = std::move(unheard_.front());
+    unheard_.pop_front();
+    if (lease.until > now) GiveBack(std::move(lease));
+  }
 }
 
 void SharedCache::OnAll(const redis::Script& script, const std::vector<std::string>& keys,

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -12,7 +13,9 @@
 #include "absl/status/statusor.h"
 #include "services/cacheapi/model/value.h"
 #include "services/cacheapi/shared/entry.h"
+#include "services/runtime/async/alive.h"
 #include "services/runtime/base/random.h"
+#include "services/runtime/base/time.h"
 #include "services/runtime/obs/metrics.h"
 #include "services/runtime/redis/client.h"
 
@@ -57,9 +60,9 @@ class SharedCache {
   void Get(const std::string& key, GetDone done);
   // The same; where it is not fresh, the first who asks gets the lease, for `lease` at most, on the server's clock.
   // `early`: also where it is fresh, to refresh it before its time.
-  // When Redis does not answer in time the lease may have been given: it is given back, so that nobody waits for the
-  // end of a lease whose holder does not know of it. (Where `redis.connections` is above 1 that may overtake the
-  // asking.)
+  // When the answer is not heard the lease may have been given: it is given back, so that nobody waits for the end of a
+  // lease whose holder does not know of it; where Redis cannot be told, as soon as it answers anything again. (Where
+  // `redis.connections` is above 1 that may overtake the asking.)
   void GetOrLease(const std::string& key, bool early, GetDone done);
 
   // Whether it was stored.
@@ -99,7 +102,15 @@ class SharedCache {
   std::string Encode(const std::string& key, const Value& value, Nanos& kept);
   void Store(const redis::Script& script, const std::string& key, std::string_view condition, const Value& value,
              StoreDone done);
+  // A lease that may stand though nobody here knows of it, until then at most.
+  struct Unheard {
+    std::string key;
+    Token token;
+    Clock::time_point until;
+  };
   void GiveUpIfUnknown(const std::string& key, const Token& token, const absl::Status& status);
+  void GiveBack(Unheard lease);
+  void GiveBackUnheard();
   void OnAll(const redis::Script& script, const std::vector<std::string>& keys,
              const std::vector<std::string>& arguments, Done done);
 
@@ -109,7 +120,9 @@ class SharedCache {
   Metrics metrics_;
   Random random_;
   std::function<void(const std::string& key, std::string_view head)> on_store_;
+  std::deque<Unheard> unheard_;  // Redis could not be told so far; the oldest first
   const redis::Script lease_, set_with_lease_, set_if_newer_, give_up_, delete_, bury_, raise_;
+  const async::Alive alive_;  // last
 };
 
 // What the keys of entries begin with, and of nothing else: whoever watches entries watches this.

@@ -1,6 +1,9 @@
 #include "services/cacheapi/shared/shared_cache.h"
 
+#include <algorithm>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "services/cacheapi/model/window.h"
 #include "services/cacheapi/shared/store_clock.h"
@@ -242,6 +245,48 @@ TEST_F(SharedCacheTest, ALeaseWhoseStoreWasNotHeardOfIsFreeAtOnce) {
   ASSERT_TRUE(RunUntil([&] { return stored.has_value(); }));
   EXPECT_TRUE(absl::IsDeadlineExceeded(stored->status())) << stored->status();
   EXPECT_EQ(Get(true).value.version, 1u) << "it was stored all the same";
+}
+
+// Redis stands still for longer than the breaker has patience: nobody can give back then what was asked for before.
+TEST_F(SharedCacheTest, LeasesThatAStandstillKeptUnheardAreFreeAfterIt) {
+  redis::Options options;
+  options.port = server_.port();
+  options.deadline = Millis(30);
+  options.connections = 1;
+  obs::Metrics metrics;
+  redis::Client impatient(loop_, options, metrics);
+  EXPECT_TRUE(RunUntil([&] { return impatient.connected(); }));
+  SharedCache cache(impatient, *clock_, {.lease = std::chrono::hours(1)}, metrics, 8);
+  bool knows_script = false;
+  cache.GetOrLease(key_, false, [&](const absl::StatusOr<SharedCache::Found>& found) { knows_script = found.ok(); });
+  EXPECT_TRUE(RunUntil([&] { return knows_script; }));
+  server_.Pause();
+  constexpr int kReaders = 60;
+  int unheard = 0;
+  std::vector<std::string> keys;
+  for (int i = 0; i < kReaders; ++i) {
+    keys.push_back(CacheKey("brand" + std::to_string(i), Window::kDay));
+    cache.GetOrLease(keys.back(), false, [&](const absl::StatusOr<SharedCache::Found>& found) {
+      unheard += absl::IsDeadlineExceeded(found.status()) ? 1 : 0;
+    });
+  }
+  EXPECT_TRUE(RunUntil([&] { return unheard == kReaders; }));
+  EXPECT_NE(impatient.breaker_state(), async::Breaker::State::kClosed);
+  server_.Continue();
+  EXPECT_TRUE(RunUntil([&] { return impatient.breaker_state() == async::Breaker::State::kClosed; }));
+  EXPECT_EQ(server_.Command({"EXISTS", LeaseKey(keys.back())}), "1") << "it was given, and nobody heard of it";
+
+  for (int answers = 0; answers < kReaders; ++answers) {
+    bool answered = false;
+    cache.GetOrLease(key_, false, [&](const absl::StatusOr<SharedCache::Found>&) { answered = true; });
+    ASSERT_TRUE(RunUntil([&] { return answered; }));
+  }
+  EXPECT_TRUE(RunUntil([&] {
+    return std::all_of(keys.begin(), keys.end(),
+                       [&](const std::string& key) { return server_.Command({"EXISTS", LeaseKey(key)}) == "0"; });
+  }));
+  impatient.Close();
+  RunFor(Millis(1));
 }
 
 // Race 3: W1 commits 1, W2 commits 2, W2 sets 2, W1 sets 1.

@@ -137,6 +137,11 @@ class PathsTest : public async::LoopTest {
     EXPECT_TRUE(outcome->answer.status.ok()) << outcome->answer.status;
     return outcome->answer.value.version;
   }
+  // In L2, those that were refused among them.
+  double Stores() {
+    return Metric("cacheapi_shared_stores_total{outcome=\"stored\"}") +
+           Metric("cacheapi_shared_stores_total{outcome=\"refused\"}");
+  }
   uint64_t VersionThere() { return std::stoull(postgres_->Query("SELECT version FROM brand_state")); }
 
   static inline pg::TestServer* postgres_ = nullptr;

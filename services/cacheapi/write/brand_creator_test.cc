@@ -47,13 +47,13 @@ TEST_F(BrandCreatorTest, IsPresentAtTheGateUntilItEnds) {
 TEST_F(BrandCreatorTest, AfterItsDeadlineNothingIsBegun) {
   BrandCreator& creator = Creator();
   auto making = std::make_shared<Making>();
-  creator.Create("late", "A brand", "C", Clock::now() + Millis(100),
+  creator.Create("late", "A brand", "C", Clock::now() + Millis(1000),
                  [making](absl::StatusOr<BrandCreator::Created> made) {
                    making->made = std::move(made);
                    making->ended = true;
                  });
   ASSERT_TRUE(RunUntil([&] { return HeldAt("C") == Step::kWrite; }));
-  RunFor(Millis(120));
+  RunFor(Millis(1020));
   Go("C", Step::kWrite);
   ASSERT_TRUE(RunUntil([&] { return making->ended; }));
   EXPECT_EQ(making->made.status().code(), absl::StatusCode::kUnavailable);

@@ -32,7 +32,7 @@ UndecidedWrites::~UndecidedWrites() { *alive_ = false; }
 void UndecidedWrites::Add(std::string_view brand, std::string_view request_id) {
   waiting_.push_back({std::string(brand), std::string(request_id), ids_.NewFence()});
   Count();
-  if (asked_ == 0 && !armed_) Later(Nanos(0));
+  if (asked_ < options_.at_once && !armed_) Later(Nanos(0));
 }
 
 void UndecidedWrites::Later(Nanos wait) {
@@ -46,9 +46,7 @@ void UndecidedWrites::Later(Nanos wait) {
 }
 
 void UndecidedWrites::Ask() {
-  failed_ = false;
-  asked_ = std::min(options_.at_once, waiting_.size());
-  for (size_t left = asked_; left > 0; --left) {
+  for (; asked_ < options_.at_once && !waiting_.empty(); ++asked_) {
     Write write = std::move(waiting_.front());
     waiting_.pop_front();
     const std::string brand = write.brand, id = write.request_id;
@@ -64,23 +62,19 @@ void UndecidedWrites::Ask() {
 void UndecidedWrites::Decided(Write write, const absl::StatusOr<std::optional<uint64_t>>& version) {
   --asked_;
   if (!version.ok()) {
-    if (!failed_ && failures_ == 0) {
+    if (failures_ == 0) {
       obs::Log(obs::Level::kWarn, "cacheapi_writes_undecided",
                {{"writes", waiting_.size() + asked_ + 1}, {"reason", version.status().ToString()}});
     }
-    failed_ = true;
     waiting_.push_back(std::move(write));  // behind the others: what holds this one up need not hold them
-  } else if (version->has_value()) {
-    happened_.Increment();
-    applied_(write.brand, **version);
+    if (!armed_) Later(async::Doubled(options_.retry, failures_++, options_.longest_retry));
   } else {
-    given_up_.Increment();
+    failures_ = 0;
+    version->has_value() ? happened_.Increment() : given_up_.Increment();
+    if (version->has_value()) applied_(write.brand, **version);
   }
   Count();
-  if (asked_ > 0) return;
-  failures_ = failed_ ? failures_ + 1 : 0;
-  if (waiting_.empty()) return;
-  Later(failed_ ? async::Doubled(options_.retry, failures_ - 1, options_.longest_retry) : Nanos(0));
+  if (!armed_ && !waiting_.empty()) Later(Nanos(0));
 }
 
 }  // namespace lab::cacheapi

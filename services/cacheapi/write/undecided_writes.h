@@ -53,7 +53,7 @@ class UndecidedWrites {
     std::string brand, request_id;
     int64_t fence;
   };
-  void Ask();
+  void Ask();  // as many as may be at once
   void Decided(Write write, const absl::StatusOr<std::optional<uint64_t>>& version);
   void Later(Nanos wait);
   void Count() { undecided_.Set(static_cast<double>(waiting_.size() + asked_)); }
@@ -65,9 +65,8 @@ class UndecidedWrites {
   obs::Counter &happened_, &given_up_;
   std::deque<Write> waiting_;
   size_t asked_ = 0;
-  bool failed_ = false;  // of this round, one at least
-  int failures_ = 0;     // rounds in a row
-  bool armed_ = false;
+  int failures_ = 0;    // in a row
+  bool armed_ = false;  // nothing is asked for until the timer
   boost::asio::steady_timer timer_;
   std::shared_ptr<bool> alive_;  // shared with callbacks in flight
 };

@@ -131,6 +131,37 @@ TEST_F(UndecidedWritesTest, TheServerMayBeAwayMeanwhile) {
   EXPECT_EQ(VersionRead(*process_), there);
 }
 
+// The id of one stands in a transaction that does not end: its fence waits, and the others do not wait for it.
+TEST_F(UndecidedWritesTest, OneThatWaitsHoldsNobodyUp) {
+  std::unique_ptr<pg::Transaction> open;
+  writes_->Begin([&](absl::StatusOr<std::unique_ptr<pg::Transaction>> begun) { open = *std::move(begun); });
+  ASSERT_TRUE(RunUntil([&] { return open != nullptr; }));
+  std::optional<absl::StatusOr<uint64_t>> written;
+  origin_->WriteIn(*open, {"acme", 1, "", "held"}, [&](absl::StatusOr<uint64_t> version) { written = version; });
+  ASSERT_TRUE(RunUntil([&] { return written.has_value(); }));
+  ASSERT_TRUE(written->ok()) << written->status();
+
+  pg::Client pool(loop_, Pool("test_requests_2", 2), metrics_);
+  ASSERT_TRUE(RunUntil([&] { return pool.connected(); }));
+  RequestIds ids(pool, 8);
+  obs::Metrics metrics;
+  int applied = 0;
+  UndecidedWrites undecided(loop_, ids, [&](std::string_view, uint64_t) { ++applied; }, {}, metrics);
+  undecided.Add("acme", "held");
+  EXPECT_TRUE(RunUntil([&] {
+    return postgres_->Admin("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'test_requests_2' AND "
+                            "wait_event_type = 'Lock'") == "1";
+  }));
+  undecided.Add("acme", "free");
+  const auto given_up = [&] { return metrics.Text().find("{fate=\"given_up\"} 1") != std::string::npos; };
+  EXPECT_TRUE(RunUntil(given_up));
+  EXPECT_EQ(applied, 0);
+  open->Commit([](const absl::Status&) {});
+  EXPECT_TRUE(RunUntil([&] { return applied == 1; }));
+  pool.Close();
+  RunFor(Millis(1));
+}
+
 TEST_F(UndecidedWritesTest, WhileThereAreTooManyNoneIsBegun) {
   Writer::Options options;
   options.undecided.most = 1;

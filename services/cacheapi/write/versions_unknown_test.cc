@@ -16,8 +16,9 @@ class VersionsUnknownTest : public PathsTest {
     EXPECT_TRUE(told->ok()) << *told;
   }
   bool IsFilled(Process& process) {
+    const double before = Stores();
     VersionRead(process);
-    RunFor(Millis(30));
+    EXPECT_TRUE(RunUntil([&] { return Stores() > before; }));
     const auto second = Read(process, "");
     EXPECT_TRUE(RunUntil([&] { return second->ended; }));
     return Name(second->answer.via) == "l2";
@@ -48,10 +49,10 @@ TEST_F(VersionsUnknownTest, AVersionIsForgottenToo) {
   EXPECT_EQ(VersionRead(process), 1u);
   ASSERT_TRUE(RunUntil([&] { return redis_server_->Command({"EXISTS", VersionKey("acme")}) == "1"; }));
   Ended(Write(process, ""));
-  EXPECT_EQ(versions.Memo("acme", Clock::now()), 2u);
+  EXPECT_EQ(versions.LastSeen("acme", Clock::now()), 2u);
   Tell(process, kVersionUnknown);
   EXPECT_EQ(redis_server_->Command({"EXISTS", VersionKey("acme")}), "0");
-  EXPECT_EQ(versions.Memo("acme", Clock::now()), std::nullopt);
+  EXPECT_EQ(versions.LastSeen("acme", Clock::now()), std::nullopt);
   EXPECT_EQ(VersionRead(process), 2u);
 }
 
@@ -70,8 +71,9 @@ TEST_F(VersionsUnknownTest, WhatIsAppliedIsNotFollowedByAnOlderFill) {
     ASSERT_TRUE(RunUntil([&] { return HeldAt("R") == Step::kSet; }));
     Ended(Write(process, ""));
     Tell(process, 2);
+    const double before = Stores();
     Go("R", Step::kSet);
-    RunFor(Millis(30));
+    ASSERT_TRUE(RunUntil([&] { return Stores() > before; }));
     EXPECT_EQ(VersionRead(process), 2u);
   }
 }

@@ -81,6 +81,16 @@ TEST_F(WriteQueueTest, WithAGateTakesAndEndsWhenItIsTold) {
   Ended(write);
 }
 
+TEST_F(WriteQueueTest, GoesOnByItselfWhenNothingIsWatchedAnyMore) {
+  Node& node = StartQueue(Options());
+  gate_.Watch("acme");
+  ASSERT_TRUE(RunUntil([&] { return HeldAt("feed") == Step::kTake; }));
+  EXPECT_TRUE(Acknowledged(node).ok());
+  gate_.Watch("");
+  AllApplied();
+  EXPECT_EQ(VersionOf("acme"), "2");
+}
+
 TEST_F(WriteQueueTest, IsAcknowledgedFirstAndAppliedLater) {
   Node& node = StartQueue(Options(true, "worker"));
   EXPECT_EQ(VersionAt(node), 1u);
@@ -234,6 +244,18 @@ TEST_F(WriteQueueTest, WhatWasGivenUpElsewhereIsAppliedAllTheSame) {
   EXPECT_EQ(VersionOf("acme"), "4");
   EXPECT_EQ(postgres_->Query("SELECT version > 1 FROM applied_write WHERE request_id = 'behind fence 5'"), "t");
   EXPECT_EQ(server_.Command({"EXISTS", "cacheapi:writes:refused"}), "0");
+}
+
+// The same, for ever: it needs another id, and nobody waits for it.
+TEST_F(WriteQueueTest, WhatWasGivenUpTooOftenHoldsNobodyUp) {
+  postgres_->Query(
+      "INSERT INTO applied_write (request_id, brand_id, version) SELECT CASE n WHEN 1 THEN 'request 1' ELSE 'behind "
+      "fence ' || n - 1 END, 'acme', -n FROM generate_series(1, 65) AS n");
+  Node& node = StartQueue(Options());
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(Acknowledged(node).ok());
+  AllApplied();
+  EXPECT_EQ(VersionOf("acme"), "3");
+  ASSERT_TRUE(RunUntil([&] { return node.Metric("cacheapi_write_queue_refused_total") == 1; }));
 }
 
 TEST_F(WriteQueueTest, IsBounded) {

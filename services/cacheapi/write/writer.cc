@@ -50,6 +50,7 @@ struct Writer::Job {
   size_t window = 0;          // of ReadNew, PutNew and PutInside: the next one
   std::vector<Insight> read;  // by ReadNew, of each window
   Clock::time_point begin = Clock::now();
+  bool counted = true;              // not a brand's: who makes it counts it
   boost::asio::steady_timer timer;  // of kDoubleDelete
   StepGate::Presence presence;
 };
@@ -159,6 +160,7 @@ void Writer::AfterCommit(std::string_view brand, absl::StatusOr<uint64_t> versio
   auto job = std::make_shared<Job>(parts_.loop);
   job->correction.brand = std::string(brand);
   job->actor = std::string(actor);
+  job->counted = false;
   job->done = std::move(done);
   Committed(std::move(job), std::move(version));
 }
@@ -206,7 +208,7 @@ void Writer::InTransaction(JobPtr job) {
   parts_.origin.Begin([this, alive = alive_,
                        job = std::move(job)](absl::StatusOr<std::unique_ptr<pg::Transaction>> begun) mutable {
     if (!*alive) return;
-    if (!begun.ok()) return Answer(*job, begun.status());
+    if (!begun.ok()) return Answer(*job, absl::UnavailableError(begun.status().message()));  // nothing has happened
     job->transaction = *std::move(begun);
     Job& now = *job;
     At(Step::kWrite, now, [this, job = std::move(job)]() mutable {
@@ -390,6 +392,7 @@ void Writer::Answer(Job& job, absl::StatusOr<uint64_t> version) {
   if (!done) return;
   job.transaction.reset();
   if (parts_.gate != nullptr) parts_.gate->Answered(job.actor);
+  if (!job.counted) return done(std::move(version));
   metrics_->duration.Observe(std::chrono::duration<double>(Clock::now() - job.begin).count());
   const absl::Status& status = version.status();
   const bool refused = absl::IsNotFound(status) || absl::IsAlreadyExists(status);
