@@ -24,6 +24,7 @@ void Fields(Archive& archive, Knee& knee) {
   archive("per_s", knee.per_s);
   archive("at_least", knee.at_least);
   archive("why", knee.why);
+  archive.Added("host_problems", knee.host_problems);
   archive("source", knee.source);
   archive("found", knee.found);
   archive("took_s", knee.took_s);

@@ -100,6 +100,7 @@ struct Knee {
   std::optional<double> per_s;
   bool at_least = false;          // the time ended before a rate just above it was seen to miss
   std::string why;                // without a rate: why none was found
+  std::vector<std::string> host_problems;  // the host's part in that
   std::string source = "measured";  // or "kept" from an earlier run, or "declared" for quick runs
   std::string found;              // when it was measured, ISO 8601
   double took_s = 0;

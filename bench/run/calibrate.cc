@@ -92,13 +92,13 @@ class Calibration {
     if (Interrupted()) return absl::CancelledError("interrupted while the knee was looked for");
     // What a host that was kept busy carries is no figure of the design, and would be kept for later runs.
     const int cores = static_cast<int>(std::thread::hardware_concurrency());
-    std::vector<std::string> problems = NeighbourProblems(observer.Take(begin_), cores, busiest);
+    knee.host_problems = NeighbourProblems(observer.Take(begin_), cores, busiest);
     const HostLoad after = ReadHostLoad(0);
-    for (const std::string& one : HostProblems(before, after, took_s, cores)) problems.push_back(one);
-    for (const std::string& one : HostCautions(before, after, took_s, cores)) problems.push_back(one);
-    if (!problems.empty() && knee.per_s) {
+    for (const std::string& one : HostProblems(before, after, took_s, cores)) knee.host_problems.push_back(one);
+    for (const std::string& one : HostCautions(before, after, took_s, cores)) knee.host_problems.push_back(one);
+    if (!knee.host_problems.empty() && knee.per_s) {
       knee.per_s.reset();
-      knee.why = Concat("while it was looked for: ", problems.front());
+      knee.why = Concat("while it was looked for: ", knee.host_problems.front());
     }
     return knee;
   }

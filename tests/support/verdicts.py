@@ -92,13 +92,16 @@ def why_points_lack_evidence(sweep):
 def why_undecided(result):
     """What the host did to this inconclusive run, if it alone is to blame; None if anything else is amiss.
 
-    Every trial ran to its end, has no problem that is not the host's, and each of its faults has its receipt; every
+    It kept the run from a knee, so that there are no trials. Or: every trial ran to its end, has no problem that is not the host's, and each of its faults has its receipt; every
     check without enough evidence lacks that of a trial that the host disturbed.
     """
     if "points" in result:
         return why_points_lack_evidence(result) if result["exit_status"] == INCONCLUSIVE else None
     if result["exit_status"] != INCONCLUSIVE or result["verdict"]["state"] != "inconclusive":
         return None
+    knee = result.get("knee") or {}
+    if not result["trials"] and knee.get("host_problems") and knee["per_s"] is None:
+        return "; ".join(sorted(set(knee["host_problems"])))
     blamed = []  # (variant, problem)
     for trial in result["trials"]:
         of_host = trial.get("host_problems", [])

@@ -88,6 +88,13 @@ class WhyUndecided(unittest.TestCase):
         caught["text"] = "deny: x was not judged"
         self.assertIsNone(verdicts.why_undecided(result))
 
+    def test_the_host_kept_it_from_a_knee(self):
+        knee = {"per_s": None, "why": f"while it was looked for: {STOLEN}", "host_problems": [STOLEN]}
+        result = {**BUSY, "trials": [], "knee": knee}
+        self.assertEqual(verdicts.why_undecided(result), STOLEN)
+        self.assertIsNone(verdicts.why_undecided({**result, "knee": {**knee, "host_problems": []}}), "there is none")
+        self.assertIsNone(verdicts.why_undecided({**result, "knee": None}))
+
     def test_nothing_was_asked_or_it_is_a_verdict(self):
         result = copy.deepcopy(BUSY)
         result["verdict"]["findings"] = []
