@@ -27,11 +27,12 @@ void UntoldBrands::Add(std::string_view brand, uint64_t version) {
     brands_.emplace(std::string(brand), Change{version, ++added_});
   } else {
     obs::Log(obs::Level::kWarn, "cacheapi_untold_brands_given_up", {{"brands", brands_.size()}});
+    nameless_ += brands_.size() + 1;
     brands_.clear();
     all_ = true;
     parts_.given_up();
   }
-  untold_.Set(static_cast<double>(brands_.size()));
+  Count();
   if (under_way_ == 0 && !armed_) Later(options_.retry);
 }
 
@@ -53,6 +54,7 @@ void UntoldBrands::TellAll() {
     if (!*alive) return;
     all_ = all_ || !status.ok();
     failed_ = !status.ok();
+    if (!all_) nameless_ = 0;
     under_way_ = 0;
     EndRound();
   });
@@ -86,7 +88,7 @@ void UntoldBrands::Told(const std::string& brand, uint64_t added, const absl::St
 }
 
 void UntoldBrands::EndRound() {
-  untold_.Set(static_cast<double>(brands_.size()));
+  Count();
   failures_ = failed_ ? failures_ + 1 : 0;
   if (brands_.empty() && !all_) return;
   Later(failed_ ? async::Doubled(options_.retry, failures_, options_.longest_retry) : Nanos(0));

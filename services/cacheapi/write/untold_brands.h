@@ -25,7 +25,7 @@ namespace lab::cacheapi {
 // Bounded: more than Options::most brands are given up as names, and all of L2 is emptied instead (FlushEntries, which
 // fills without a lease are not held back by; the lifetime of entries bounds those). What is added while it is emptied
 // is told by name. On the loop's thread.
-//   cacheapi_untold_brands
+//   cacheapi_untold_brands    those without a name too, until L2 is empty of them
 class UntoldBrands {
  public:
   struct Options {
@@ -58,6 +58,7 @@ class UntoldBrands {
   void TellAll();
   void Told(const std::string& brand, uint64_t added, const absl::Status& status);
   void EndRound();
+  void Count() { untold_.Set(static_cast<double>(brands_.size() + nameless_)); }
   void Later(Nanos wait);
 
   const Parts parts_;
@@ -65,7 +66,8 @@ class UntoldBrands {
   obs::Gauge& untold_;
   std::map<std::string, Change, std::less<>> brands_;
   std::string last_;  // of the round before: the next one goes on behind it
-  bool all_ = false;  // L2 is to be emptied
+  bool all_ = false;      // L2 is to be emptied
+  size_t nameless_ = 0;   // brands whose names were given up for that, since it was last done
   uint64_t added_ = 0;
   size_t under_way_ = 0;
   bool failed_ = false;  // of this round, one at least

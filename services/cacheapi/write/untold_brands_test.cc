@@ -121,6 +121,7 @@ TEST_F(UntoldBrandsTest, TooManyToNameAreAll) {
   EXPECT_EQ(given_up_, 1);
   for (int i = 0; i < 1000; ++i) untold.Add(Concat("c", i), 2);
   EXPECT_EQ(untold.size(), 0u) << "what is not begun takes them out too";
+  EXPECT_EQ(Metric("cacheapi_untold_brands"), 11) << "without their names they are still untold";
   ASSERT_TRUE(RunUntil([&] { return flushes_ > 2; })) << "until it has succeeded";
   status_ = absl::OkStatus();
   const int before = flushes_;
