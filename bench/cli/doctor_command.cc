@@ -173,8 +173,9 @@ void CheckParts(const std::string& root, Findings& findings) {
     }
   }
   if (const uint64_t bytes = TemplateBytes(StateFolder(root)); bytes > 0) {
-    findings.Note("postgres templates", absl::StrCat(FormatQuantity(static_cast<double>(bytes), "bytes"), " in ",
-                                                     StateFolder(root), "/postgres; may be removed, made again when needed"));
+    findings.Note("postgres templates",
+                  absl::StrCat(FormatQuantity(static_cast<double>(bytes), "bytes"), " in ", StateFolder(root),
+                               "/postgres; may be removed, made again when needed"));
   }
   for (const char* tool : {"g++", "cmake", "ninja", "git"}) {
     const std::string shell = absl::StrCat("command -v ", tool, " >/dev/null && ", tool, " --version");

@@ -134,43 +134,44 @@ int RunALab(const Session& session, const Arguments& arguments) {
 }  // namespace
 
 Command RunCommand() {
-  return {{"run",
-           "<lab>",
-           1,
-           1,
-           {{"--quick", "", "short phases, once: absolute expectations only (at most 45 s)"},
-            {"--variants", "a,b", "only these variants", true},
-            {"--repeat", "N", "each variant N times, interleaved; comparisons need at least 4"},
-            {"--seed", "N", "the same arrivals as another run; otherwise a new seed"},
-            {"--set", "PART.KEY=VALUE", "change a setting in every variant; repeatable", true},
-            {"--predict", "ID=VALUE", "your prediction, \"p99-deny=50ms\"; repeatable, not asked then", true},
-            {"--no-predict", "", "do not ask for predictions"},
-            {"--yes", "", "ask nothing at all"},
-            {"--plain", "", "no colours, one status line a second"},
-            {"--ui", "", "also a page on this machine: prints its address, and on a terminal stays until Enter"},
-            {"--ui-port", "PORT", "the port of that page (implies --ui); otherwise a free one"},
-            {"--json", "", "only result.json on standard output, progress on standard error"},
-            {"--schedule", "MOVES", "of a lab that explores: this one schedule, \"W:delete R:get …\", with its diagram"},
-            {"--recalibrate", "", "look for the knee again, in a lab whose rates are shares of it"},
-            {"--starve-load", "SHARE",
-             "keep the load generator from running that share of the time: the lab must then say"
-             " inconclusive"}},
-           "Run a lab: boot, load, break, judge, report",
-           "Examples\n"
-           "  ./lab run rate-limit-outage\n"
-           "  ./lab run rate-limit-outage --quick --variants deny,local\n"
-           "  ./lab run rate-limit-outage --set ratelimit.redis.deadline=2ms    what a shorter deadline buys\n"
-           "  ./lab run rate-limit-outage --variants no-deadline                the broken one alone: exit status 1\n"
-           "  ./lab run rate-limit-outage --quick --starve-load 0.9             a sick generator: exit status 2\n"
-           "  ./lab run rate-limit-outage --ui                                  watch it in a browser\n"
-           "  ./lab run cache-consistency --variants delete-before-update --schedule \"W:delete R:get R:select R:set "
-           "W:commit\"\n"
-           "  ./lab run path/to/lab.yaml                                        a lab file of your own\n\n"
-           "Exit status: 0 every expectation held, 1 one was falsified, 2 not enough evidence, 64 usage or a bad lab "
-           "file,\n"
-           "69 a needed part is missing, 70 not completed (interrupted, a part could not start).\n"
-           "Ctrl-C heals and stops everything; a second one ends at once, and the next start cleans up.\n"},
-          &RunALab};
+  return {
+      {"run",
+       "<lab>",
+       1,
+       1,
+       {{"--quick", "", "short phases, once: absolute expectations only (at most 45 s)"},
+        {"--variants", "a,b", "only these variants", true},
+        {"--repeat", "N", "each variant N times, interleaved; comparisons need at least 4"},
+        {"--seed", "N", "the same arrivals as another run; otherwise a new seed"},
+        {"--set", "PART.KEY=VALUE", "change a setting in every variant; repeatable", true},
+        {"--predict", "ID=VALUE", "your prediction, \"p99-deny=50ms\"; repeatable, not asked then", true},
+        {"--no-predict", "", "do not ask for predictions"},
+        {"--yes", "", "ask nothing at all"},
+        {"--plain", "", "no colours, one status line a second"},
+        {"--ui", "", "also a page on this machine: prints its address, and on a terminal stays until Enter"},
+        {"--ui-port", "PORT", "the port of that page (implies --ui); otherwise a free one"},
+        {"--json", "", "only result.json on standard output, progress on standard error"},
+        {"--schedule", "MOVES", "of a lab that explores: this one schedule, \"W:delete R:get …\", with its diagram"},
+        {"--recalibrate", "", "look for the knee again, in a lab whose rates are shares of it"},
+        {"--starve-load", "SHARE",
+         "keep the load generator from running that share of the time: the lab must then say"
+         " inconclusive"}},
+       "Run a lab: boot, load, break, judge, report",
+       "Examples\n"
+       "  ./lab run rate-limit-outage\n"
+       "  ./lab run rate-limit-outage --quick --variants deny,local\n"
+       "  ./lab run rate-limit-outage --set ratelimit.redis.deadline=2ms    what a shorter deadline buys\n"
+       "  ./lab run rate-limit-outage --variants no-deadline                the broken one alone: exit status 1\n"
+       "  ./lab run rate-limit-outage --quick --starve-load 0.9             a sick generator: exit status 2\n"
+       "  ./lab run rate-limit-outage --ui                                  watch it in a browser\n"
+       "  ./lab run cache-consistency --variants delete-before-update --schedule \"W:delete R:get R:select R:set "
+       "W:commit\"\n"
+       "  ./lab run path/to/lab.yaml                                        a lab file of your own\n\n"
+       "Exit status: 0 every expectation held, 1 one was falsified, 2 not enough evidence, 64 usage or a bad lab "
+       "file,\n"
+       "69 a needed part is missing, 70 not completed (interrupted, a part could not start).\n"
+       "Ctrl-C heals and stops everything; a second one ends at once, and the next start cleans up.\n"},
+      &RunALab};
 }
 
 }  // namespace lab::bench::cli

@@ -45,10 +45,10 @@ struct WindowDifference {
   uint64_t exact = 0;  // what the exact limiter admits of what certainly came in one window
 };
 
-// Holds what was admitted, of one key and by however many processes, against one exact limiter that counts fixed windows
-// and sees all arrivals: it admits the first `limit` of each window. Windows as in MostInAlignedWindow; requests of one
-// hit. Over: only admissions that lie in one window for certain. Under: what came in one window for certain, up to the
-// limit, beyond all admissions that can have lain there. O(n log n).
+// Holds what was admitted, of one key and by however many processes, against one exact limiter that counts fixed
+// windows and sees all arrivals: it admits the first `limit` of each window. Windows as in MostInAlignedWindow;
+// requests of one hit. Over: only admissions that lie in one window for certain. Under: what came in one window for
+// certain, up to the limit, beyond all admissions that can have lain there. O(n log n).
 WindowDifference CompareWithExactWindows(const std::vector<Decision>& decisions, uint64_t limit, int64_t window,
                                          int64_t origin);
 

@@ -39,8 +39,8 @@ class Server {
   };
   // `control` is null where nothing may be done by hand: a judged run. Both must outlive the server.
   Server(Hub& hub, Control* control, Options options);
-  // Gives clients what was published, as far as they take it within half a second, breaks off what is open and waits for
-  // a call of `control` that is under way.
+  // Gives clients what was published, as far as they take it within half a second, breaks off what is open and waits
+  // for a call of `control` that is under way.
   ~Server();
 
   // Once. UNAVAILABLE with the port when it cannot listen.

@@ -15,7 +15,7 @@ namespace lab::bench {
 // A value of the Redis serialization protocol, version 2.
 struct RespValue {
   enum class Kind { kNil, kText, kInteger, kError, kArray } kind = Kind::kNil;
-  std::string text;                 // of a text or an error
+  std::string text;  // of a text or an error
   int64_t integer = 0;
   std::vector<RespValue> items;
 

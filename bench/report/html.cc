@@ -321,8 +321,8 @@ std::string StateMark(State state) {
 
 std::string HtmlBody(const Report& report) {
   return absl::StrCat("\n", VerdictBlock(report), Expectations(report), Problems(report), Variants(report),
-                      ExplorationHtml(report), Predictions(report), kExplorer, HtmlCharts(report), Faults(report), Recoveries(report),
-                      CapacityHtml(report), Conditions(report),
+                      ExplorationHtml(report), Predictions(report), kExplorer, HtmlCharts(report), Faults(report),
+                      Recoveries(report), CapacityHtml(report), Conditions(report),
                       "</main>\n<footer><p>Every number on this page was measured on the host named above; "
                       "<a href=\"./result.json\">result.json</a> holds them all.</p></footer>\n");
 }

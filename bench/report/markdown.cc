@@ -203,8 +203,8 @@ std::string MarkdownReport(const Report& report) {
     }
   }
   if (!problems.empty()) absl::StrAppend(&out, "\n## Why not to trust this\n\n", problems);
-  return absl::StrCat(out, Variants(report), ExplorationMarkdown(report), Predictions(report), Phases(report), Faults(report), Recoveries(report),
-                      CapacityMarkdown(report), Conditions(report));
+  return absl::StrCat(out, Variants(report), ExplorationMarkdown(report), Predictions(report), Phases(report),
+                      Faults(report), Recoveries(report), CapacityMarkdown(report), Conditions(report));
 }
 
 }  // namespace lab::bench

@@ -36,11 +36,12 @@ struct HostLoad {
   uint64_t own_oom_kills = 0;  // of these, what faults of this run asked for
 };
 HostLoad ReadHostLoad(uint64_t own_oom_kills);
-// What the host kept from the trial between two readings: more than 10 % of its cores' time stolen, more than 1 % of its
-// time throttled, more than 1 MiB a second swapped, anything killed for want of memory that no fault asked for.
+// What the host kept from the trial between two readings: more than 10 % of its cores' time stolen, more than 1 % of
+// its time throttled, more than 1 MiB a second swapped, anything killed for want of memory that no fault asked for.
 std::vector<std::string> HostProblems(const HostLoad& before, const HostLoad& after, double seconds, int cores);
-// For Trial::cautions: more than 2 % of the cores' time stolen, as on many a virtual machine, but no more than 10 %. What
-// holds beside that holds all the more without it; what does not may be the hypervisor's doing (bench/judge/README.md).
+// For Trial::cautions: more than 2 % of the cores' time stolen, as on many a virtual machine, but no more than 10 %.
+// What holds beside that holds all the more without it; what does not may be the hypervisor's doing
+// (bench/judge/README.md).
 std::vector<std::string> HostCautions(const HostLoad& before, const HostLoad& after, double seconds, int cores);
 
 // Whether it has problems and all of them are the host's doing: then another trial of the same may have none.

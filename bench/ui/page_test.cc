@@ -75,9 +75,9 @@ TEST(SystemMapTest, ReplicasDoNotTalkToEachOther) {
 }
 
 TEST(SystemMapTest, StoresAskNobody) {
-  EXPECT_THAT(LinksOf({Part("redis", "redis"), Part("postgres", "postgres"), Part("cacheapi", "cacheapi")},
-                      {"cacheapi.get"}),
-              UnorderedElementsAre(Pair("load", "cacheapi"), Pair("cacheapi", "redis"), Pair("cacheapi", "postgres")));
+  EXPECT_THAT(
+      LinksOf({Part("redis", "redis"), Part("postgres", "postgres"), Part("cacheapi", "cacheapi")}, {"cacheapi.get"}),
+      UnorderedElementsAre(Pair("load", "cacheapi"), Pair("cacheapi", "redis"), Pair("cacheapi", "postgres")));
 }
 
 TEST(SystemMapTest, KnowsDepthsByTheirNames) {

@@ -43,9 +43,9 @@ TEST_F(OriginTest, AWriteMakesANewVersionOnce) {
 TEST_F(OriginTest, AnIdIsOfOneRequest) {
   const Correction first = {"acme", 5, "five were missing", "r1"};
   ASSERT_TRUE(Write(first).ok());
-  for (const Correction& other : {Correction{"acme", 6, "five were missing", "r1"}, Correction{"acme", 5, "", "r1"},
-                                  Correction{"acme", 5, "five were missing", "r1", true},
-                                  Correction{"ماركة", 5, "five were missing", "r1"}}) {
+  for (const Correction& other :
+       {Correction{"acme", 6, "five were missing", "r1"}, Correction{"acme", 5, "", "r1"},
+        Correction{"acme", 5, "five were missing", "r1", true}, Correction{"ماركة", 5, "five were missing", "r1"}}) {
     EXPECT_EQ(Write(other).status().code(), absl::StatusCode::kAlreadyExists);
   }
   EXPECT_EQ(Write(first).value_or(0), 2u);

@@ -282,8 +282,9 @@ TEST_F(SharedCacheTest, LeasesThatAStandstillKeptUnheardAreFreeAfterIt) {
     ASSERT_TRUE(RunUntil([&] { return answered; }));
   }
   EXPECT_TRUE(RunUntil([&] {
-    return std::all_of(keys.begin(), keys.end(),
-                       [&](const std::string& key) { return server_.Command({"EXISTS", LeaseKey(key)}) == "0"; });
+    return std::all_of(keys.begin(), keys.end(), [&](const std::string& key) {
+      return server_.Command({"EXISTS", LeaseKey(key)}) == "0";
+    });
   }));
   impatient.Close();
   RunFor(Millis(1));

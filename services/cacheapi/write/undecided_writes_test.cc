@@ -146,11 +146,13 @@ TEST_F(UndecidedWritesTest, OneThatWaitsHoldsNobodyUp) {
   RequestIds ids(pool, 8);
   obs::Metrics metrics;
   int applied = 0;
-  UndecidedWrites undecided(loop_, ids, [&](std::string_view, uint64_t) { ++applied; }, {}, metrics);
+  UndecidedWrites undecided(
+      loop_, ids, [&](std::string_view, uint64_t) { ++applied; }, {}, metrics);
   undecided.Add("acme", "held");
   EXPECT_TRUE(RunUntil([&] {
-    return postgres_->Admin("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'test_requests_2' AND "
-                            "wait_event_type = 'Lock'") == "1";
+    return postgres_->Admin(
+               "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'test_requests_2' AND "
+               "wait_event_type = 'Lock'") == "1";
   }));
   undecided.Add("acme", "free");
   const auto given_up = [&] { return metrics.Text().find("{fate=\"given_up\"} 1") != std::string::npos; };

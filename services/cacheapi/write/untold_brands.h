@@ -65,9 +65,9 @@ class UntoldBrands {
   const Options options_;
   obs::Gauge& untold_;
   std::map<std::string, Change, std::less<>> brands_;
-  std::string last_;  // of the round before: the next one goes on behind it
-  bool all_ = false;      // L2 is to be emptied
-  size_t nameless_ = 0;   // brands whose names were given up for that, since it was last done
+  std::string last_;     // of the round before: the next one goes on behind it
+  bool all_ = false;     // L2 is to be emptied
+  size_t nameless_ = 0;  // brands whose names were given up for that, since it was last done
   uint64_t added_ = 0;
   size_t under_way_ = 0;
   bool failed_ = false;  // of this round, one at least

@@ -26,7 +26,8 @@ struct HostResolver::Attempt : std::enable_shared_from_this<HostResolver::Attemp
 
   void Poll() {
     if (!callback) return;
-    if (Clock::now() >= late_at) return End(absl::DeadlineExceededError("the name of the host was not resolved in time"));
+    if (Clock::now() >= late_at)
+      return End(absl::DeadlineExceededError("the name of the host was not resolved in time"));
     timer.expires_after(kPoll);
     timer.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
       if (!error) self->Poll();

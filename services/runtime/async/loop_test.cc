@@ -1,7 +1,6 @@
 #include "services/runtime/async/loop.h"
 
 #include <gtest/gtest.h>
-
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>

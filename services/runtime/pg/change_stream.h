@@ -29,13 +29,13 @@ class ChangeStream {
     int port = 5432;
     std::string database = "insights";
     std::string user = "lab";
-    std::string password;     // from the environment only
+    std::string password;  // from the environment only
     std::string slot;
     bool make_slot = true;    // when it is not there; otherwise the stream waits until somebody has made it
     std::string publication;  // which tables: made by a migration
     bool temporary = false;   // the slot goes with the connection, and what happens meanwhile is never told
-    // What has been taken care of is said by Confirm, later than on_transaction. Places behind which nothing of ours lies
-    // come as transactions without changes, so that the log behind them can be forgotten too.
+    // What has been taken care of is said by Confirm, later than on_transaction. Places behind which nothing of ours
+    // lies come as transactions without changes, so that the log behind them can be forgotten too.
     bool confirm_by_hand = false;
     Nanos connect_timeout = Millis(2000);
     Nanos confirm_every = Millis(1000);
@@ -47,10 +47,11 @@ class ChangeStream {
     async::Backoff::Options reconnect;
   };
   struct Listener {
-    // Returns whether it has been taken care of: then it is confirmed, and does not come again. False, also by hand: the
-    // stream begins again at what was confirmed. Who only needs time pauses the stream.
+    // Returns whether it has been taken care of: then it is confirmed, and does not come again. False, also by hand:
+    // the stream begins again at what was confirmed. Who only needs time pauses the stream.
     std::function<bool(const CommittedTransaction&)> on_transaction;
-    // The stream stands (again): from here on nothing is missed. With a temporary slot what happened before may have been.
+    // The stream stands (again): from here on nothing is missed. With a temporary slot what happened before may have
+    // been.
     std::function<void()> on_connected;
     std::function<void(const absl::Status&)> on_lost;
   };

@@ -30,16 +30,16 @@ struct Options {
   int port = 5432;
   std::string database = "insights";
   std::string user = "lab";
-  std::string password;            // from the environment only
-  std::string name = "pg";         // of this pool: metrics' label `pool`, and application_name
+  std::string password;     // from the environment only
+  std::string name = "pg";  // of this pool: metrics' label `pool`, and application_name
   int connections = 2;
   Nanos connect_timeout = Millis(1000);
-  Nanos deadline = Millis(250);    // of every operation, from the call to its end, its wait for a connection included;
-                                   // also the session's statement_timeout, so that the server gives up too
-  int max_outstanding = 1024;      // operations, with those that wait and the expired ones the server has yet to answer
-  int group_max = 64;              // operations that share one Sync, and so one transaction
-  int groups_in_flight = 4;        // a connection; 1 for writes, which gain by larger groups
-  bool read_only = false;          // the session refuses to write
+  Nanos deadline = Millis(250);  // of every operation, from the call to its end, its wait for a connection included;
+                                 // also the session's statement_timeout, so that the server gives up too
+  int max_outstanding = 1024;    // operations, with those that wait and the expired ones the server has yet to answer
+  int group_max = 64;            // operations that share one Sync, and so one transaction
+  int groups_in_flight = 4;      // a connection; 1 for writes, which gain by larger groups
+  bool read_only = false;        // the session refuses to write
   async::Backoff::Options reconnect;
   async::Breaker::Options breaker;
 };
@@ -60,9 +60,9 @@ class Statement {
 // A parameter in text form; the server infers its type. What it views must live until the call returns.
 class Param {
  public:
-  Param(std::string_view text) : text_(text) {}                           // NOLINT: a parameter is what is written there
-  Param(const char* text) : text_(text) {}                                // NOLINT
-  Param(const std::string& text) : text_(text) {}                         // NOLINT
+  Param(std::string_view text) : text_(text) {}    // NOLINT: a parameter is what is written there
+  Param(const char* text) : text_(text) {}         // NOLINT
+  Param(const std::string& text) : text_(text) {}  // NOLINT
   template <typename T, typename = std::enable_if_t<std::is_integral_v<T>>>
   Param(T number) {  // NOLINT
     Take(static_cast<int64_t>(number));
@@ -130,16 +130,18 @@ class Transaction;
 //
 // Every operation ends in exactly one callback, at its deadline at the latest:
 //   UNAVAILABLE          not sent: no connection, or the breaker is open                 (definite: it did not happen)
-//   RESOURCE_EXHAUSTED   not sent: max_outstanding reached, or no connection was free until the deadline; or rolled back
+//   RESOURCE_EXHAUSTED   not sent: max_outstanding reached, or no connection was free until the deadline; or rolled
+//   back
 //                        by others of its group, and not sent again until then                            (definite)
-//   DEADLINE_EXCEEDED    sent, no answer in time; a late one is dropped                  (unknown: it may have happened)
-//   ABORTED              the connection was lost before the answer, or Close             (unknown)
+//   DEADLINE_EXCEEDED    sent, no answer in time; a late one is dropped                  (unknown: it may have
+//   happened) ABORTED              the connection was lost before the answer, or Close             (unknown)
 //   ALREADY_EXISTS       a unique or exclusion constraint                                (definite; as all below)
 //   FAILED_PRECONDITION  other constraints; a server that refuses: read-only, starting, shutting down, out of disk
 //   INVALID_ARGUMENT     any other error of the statement or its parameters
 // Errors carry the server's text and its SQLSTATE. The breaker counts DEADLINE_EXCEEDED, ABORTED and refusals as
-// failures (async/probed_breaker.h). A conflict with others (deadlock, serialization failure, lock_timeout) is none: the
-// operation is sent again a few times, and then, as at once what belongs to a Transaction, ends in FAILED_PRECONDITION.
+// failures (async/probed_breaker.h). A conflict with others (deadlock, serialization failure, lock_timeout) is none:
+// the operation is sent again a few times, and then, as at once what belongs to a Transaction, ends in
+// FAILED_PRECONDITION.
 class Client {
  public:
   using Callback = absl::AnyInvocable<void(absl::StatusOr<Results>)>;
@@ -190,7 +192,8 @@ class Transaction {
 
   // Its end is as of Client::Execute, each with the pool's deadline. After an error all that follows fails.
   void Execute(const Statement& statement, absl::Span<const Param> params, Client::Callback callback);
-  // OK: committed. FAILED_PRECONDITION: rolled back, because a statement had failed. ABORTED, DEADLINE_EXCEEDED: unknown.
+  // OK: committed. FAILED_PRECONDITION: rolled back, because a statement had failed. ABORTED, DEADLINE_EXCEEDED:
+  // unknown.
   void Commit(absl::AnyInvocable<void(absl::Status)> callback);
   void Rollback();
 

@@ -229,8 +229,8 @@ TEST_F(ClientTest, LargeParametersAndResultsPass) {
 
 TEST_F(ClientTest, ARowPerElementOfAnArray) {
   Connected();
-  const Statement many("many",
-                       "INSERT INTO counter SELECT * FROM unnest($1::text[], $2::bigint[]) ON CONFLICT (key) DO NOTHING");
+  const Statement many(
+      "many", "INSERT INTO counter SELECT * FROM unnest($1::text[], $2::bigint[]) ON CONFLICT (key) DO NOTHING");
   ArrayText keys, numbers;
   for (int64_t i = 0; i < 1000; ++i) {
     keys.Add("key " + std::to_string(i));

@@ -132,7 +132,8 @@ void Connection::ConnectLater() {
 }
 
 void Connection::Suspect(Clock::time_point now) {
-  if (ready() && !groups_.empty() && now - progress_at_ > kStallTimeout) Drop(absl::UnavailableError("no answer for too long"));
+  if (ready() && !groups_.empty() && now - progress_at_ > kStallTimeout)
+    Drop(absl::UnavailableError("no answer for too long"));
 }
 
 // ---- sending ----
@@ -142,13 +143,14 @@ bool Connection::Append(Group& group, Operation& operation, const StoredStep& st
   auto known = prepared_.find(&statement);
   if (known == prepared_.end()) {
     known = prepared_.emplace(&statement, Concat("s", ++next_name_)).first;
-    if (PQsendPrepare(connection_.get(), known->second.c_str(), statement.text().c_str(), 0, nullptr) != 1) return false;
+    if (PQsendPrepare(connection_.get(), known->second.c_str(), statement.text().c_str(), 0, nullptr) != 1)
+      return false;
     group.awaited.push_back({&operation, &statement});
   }
   group.awaited.push_back({&operation, nullptr});
   counters_.statements.Increment();
-  return PQsendQueryPrepared(connection_.get(), known->second.c_str(), step.size(), step.Values(values_), nullptr, nullptr,
-                             0) == 1;
+  return PQsendQueryPrepared(connection_.get(), known->second.c_str(), step.size(), step.Values(values_), nullptr,
+                             nullptr, 0) == 1;
 }
 
 void Connection::Send(std::unique_ptr<Group> group) {

@@ -122,7 +122,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool ever_ready_ = false;
   bool failure_logged_ = false;
 
-  std::deque<std::unique_ptr<Group>> groups_;  // in flight, oldest first
+  std::deque<std::unique_ptr<Group>> groups_;                   // in flight, oldest first
   std::unordered_map<const Statement*, std::string> prepared_;  // their names on this connection
   uint64_t next_name_ = 0;
   std::vector<const char*> values_;  // scratch

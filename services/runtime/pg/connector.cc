@@ -75,7 +75,9 @@ void Connector::Resolved(const std::string& address) {
                                 nullptr};
   connection_.reset(PQconnectStartParams(keys, values, 0));
   // What the server tells beside its answers is not ours to print.
-  if (connection_ != nullptr) PQsetNoticeReceiver(connection_.get(), [](void*, const PGresult*) {}, nullptr);
+  if (connection_ != nullptr)
+    PQsetNoticeReceiver(
+        connection_.get(), [](void*, const PGresult*) {}, nullptr);
   if (connection_ == nullptr || PQstatus(connection_.get()) == CONNECTION_BAD) {
     timer_.expires_after(Nanos(0));  // not inside Connect
     timer_.async_wait([self = shared_from_this(), attempt = attempt_](const boost::system::error_code& error) {
@@ -97,10 +99,9 @@ void Connector::Watch(stream_descriptor::wait_type what) {
     descriptor_.assign(socket, error);
     if (error) return Fail(error.message());
   }
-  descriptor_.async_wait(what,
-                         [self = shared_from_this(), attempt = attempt_](const boost::system::error_code& error) {
-                           if (!error && attempt == self->attempt_) self->Poll();
-                         });
+  descriptor_.async_wait(what, [self = shared_from_this(), attempt = attempt_](const boost::system::error_code& error) {
+    if (!error && attempt == self->attempt_) self->Poll();
+  });
 }
 
 void Connector::Poll() {

@@ -8,11 +8,11 @@ namespace lab::pg {
 
 // What an error of the server means for the operation, by its SQLSTATE (PostgreSQL documentation, appendix A).
 enum class Fault {
-  kStatement,   // the statement or its parameters: it fails again
-  kConflict,    // deadlock, serialization failure, a lock that others hold for longer than lock_timeout, a statement
-                // whose preparation was rolled back: send it again
-  kRefusal,     // the server as it is now: read-only, starting, shutting down, out of disk or connections
-  kTooLate,     // cancelled by statement_timeout
+  kStatement,  // the statement or its parameters: it fails again
+  kConflict,   // deadlock, serialization failure, a lock that others hold for longer than lock_timeout, a statement
+               // whose preparation was rolled back: send it again
+  kRefusal,    // the server as it is now: read-only, starting, shutting down, out of disk or connections
+  kTooLate,    // cancelled by statement_timeout
 };
 Fault FaultOf(std::string_view sqlstate);
 

@@ -48,7 +48,7 @@ struct Operation {
   Operation* next = nullptr;
   Steps steps;
   absl::InlinedVector<ResultPtr, 1> results;  // one a step, as they come
-  std::string order;      // within its group
+  std::string order;                          // within its group
   int resends = 0;
   // Where it is. What waits is known not to have happened: it was never sent, or was rolled back.
   enum class Stage : uint8_t {

@@ -24,7 +24,7 @@ struct Change {
 };
 
 struct CommittedTransaction {
-  Lsn end = 0;  // behind its commit: what is confirmed when it has been taken care of
+  Lsn end = 0;                    // behind its commit: what is confirmed when it has been taken care of
   int64_t committed_unix_us = 0;  // on the server's clock
   std::vector<Change> changes;    // in the order in which they were made
   bool too_large = false;         // more than is kept of one: `changes` is empty, though there were some
@@ -35,11 +35,11 @@ struct CommittedTransaction {
 // applies it compares versions.
 class PgOutput {
  public:
-  // `most_bytes`: of one transaction, as messages; in memory they take several times as much. A larger one is read to its
-  // end and told without its changes.
+  // `most_bytes`: of one transaction, as messages; in memory they take several times as much. A larger one is read to
+  // its end and told without its changes.
   explicit PgOutput(size_t most_bytes = kMostBytes) : most_bytes_(most_bytes) {}
-  // One message. True when it ended a transaction, which is then in `transaction()`. INVALID_ARGUMENT for bytes that are
-  // no message, or of a table that was not described.
+  // One message. True when it ended a transaction, which is then in `transaction()`. INVALID_ARGUMENT for bytes that
+  // are no message, or of a table that was not described.
   absl::Status Read(std::string_view message, bool& committed);
   CommittedTransaction& transaction() { return transaction_; }
   bool open() const { return open_; }  // a transaction has begun and not ended

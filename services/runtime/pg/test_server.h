@@ -32,10 +32,10 @@ class TestServer {
   void Signal(int signal);  // to the postmaster and all its processes; SIGSTOP has taken effect when it returns
   // To the processes that serve the connections of this application_name, which is the name of a client's pool.
   void SignalPool(const std::string& name, int signal);
-  void Pause();             // SIGSTOP
-  void Continue();          // SIGCONT
-  void Kill();              // SIGKILL to all, waits for the end
-  void Start();             // again, on the same port and data, after Kill; waits until it answers
+  void Pause();     // SIGSTOP
+  void Continue();  // SIGCONT
+  void Kill();      // SIGKILL to all, waits for the end
+  void Start();     // again, on the same port and data, after Kill; waits until it answers
 
   // By a blocking connection of its own, several statements in one transaction; the rows of the last one, a line each,
   // fields between "|", NULL as "". Throws with the server's words, and when there is no answer in 5 s.

@@ -106,8 +106,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   redisAsyncContext* context_ = nullptr;
   boost::asio::posix::stream_descriptor descriptor_;
   boost::asio::steady_timer timer_;  // connect, handshake, backoff
-  Clock::time_point late_at_{};  // of the attempt to connect
-  uint64_t generation_ = 0;      // of the attempt to connect: handlers of an older one do nothing
+  Clock::time_point late_at_{};      // of the attempt to connect
+  uint64_t generation_ = 0;          // of the attempt to connect: handlers of an older one do nothing
   uint64_t timer_epoch_ = 0;
   bool dirty_ = false;    // something was appended since the last write
   bool writing_ = false;  // inside redisAsyncHandleWrite
