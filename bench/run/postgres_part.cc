@@ -6,6 +6,7 @@
 #include <fstream>
 #include <limits>
 #include <memory>
+#include <thread>
 
 #include "absl/strings/numbers.h"
 #include "bench/observe/pg_wire.h"
@@ -17,11 +18,12 @@
 #include "bench/run/postgres_template.h"
 #include "bench/run/run_folder.h"
 #include "services/runtime/base/text.h"
+#include "services/runtime/base/time.h"
 
 namespace lab::bench {
 namespace {
 
-constexpr Millis kRead{1000};
+constexpr Millis kRead{1000}, kDetached{1000};
 constexpr const char* kHost = "127.0.0.1";
 
 // Of all databases but the one that probes ask. A session counts what it did at most a second late.
@@ -175,10 +177,15 @@ class PostgresPart : public PartKind {
     int64_t key = 0;
     int id = -1;
     shmid_ds info{};
-    if (file >> key >> id && shmctl(id, IPC_STAT, &info) == 0 && info.shm_nattch == 0 &&
-        static_cast<uint32_t>(info.shm_perm.__key) == static_cast<uint32_t>(key)) {
-      shmctl(id, IPC_RMID, nullptr);
-    }
+    if (!(file >> key >> id)) return;
+    const auto is_its = [&] {
+      return shmctl(id, IPC_STAT, &info) == 0 &&
+             static_cast<uint32_t>(info.shm_perm.__key) == static_cast<uint32_t>(key);
+    };
+    // A process that has just been killed holds it for a moment longer than it can be seen by its program.
+    const Clock::time_point deadline = Clock::now() + kDetached;
+    while (is_its() && info.shm_nattch > 0 && Clock::now() < deadline) std::this_thread::sleep_for(Millis(1));
+    if (is_its() && info.shm_nattch == 0) shmctl(id, IPC_RMID, nullptr);
   }
 
   // A new connection and a query. What the server refuses in words is an answer, except while it starts or ends.
