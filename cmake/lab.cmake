@@ -1,4 +1,6 @@
-# lab_library(<module> SOURCES … DEPS … PRIVATE_DEPS …)   a static library `lab_<module>` with alias `lab::<module>`
+# lab_library(<module> [COLD] SOURCES … DEPS … PRIVATE_DEPS …)
+#                                                         a static library `lab_<module>` with alias `lab::<module>`; COLD:
+#                                                         it runs once a command, so it is compiled quickly instead
 # lab_binary(<name> SOURCES … DEPS …)                     an executable
 # lab_test(<name> LABEL unit|integration|… [SOURCE_DIR] SOURCES … DEPS …)   a GoogleTest binary and its CTest entry; with
 #                                                         SOURCE_DIR it finds this repository by LAB_SOURCE_DIR
@@ -27,11 +29,16 @@ endif()
 include(precompiled)
 
 function(lab_library module)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "COLD" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
   add_library(lab_${module} STATIC ${ARG_SOURCES})
   add_library(lab::${module} ALIAS lab_${module})
   target_link_libraries(lab_${module} PUBLIC lab_options ${ARG_DEPS} PRIVATE lab_warnings ${ARG_PRIVATE_DEPS})
-  lab_take_headers(lab_${module} lab_headers)
+  if(ARG_COLD)
+    target_link_libraries(lab_${module} PRIVATE lab_cold_options)
+    lab_take_headers(lab_${module} lab_cold_headers)
+  else()
+    lab_take_headers(lab_${module} lab_headers)
+  endif()
 endfunction()
 
 function(lab_binary name)

@@ -1,6 +1,7 @@
 # Headers that nearly every source includes, parsed once instead of 370 times: without, more than half of the time of a
-# cold build goes into parsing them. Two sets, each made by a target that the others take it from:
+# cold build goes into parsing them. Three sets, each made by a target that the others take it from:
 #   lab_headers        the standard library, absl::Status and strings, for every library and binary
+#   lab_cold_headers   the same, for libraries that are compiled quickly
 #   lab_test_headers   the same and GoogleTest, for the tests
 # Measured and left out: Asio (nothing gained: what it costs is instantiated in each source again) and nlohmann_json (two
 # in three sources would only load it).
@@ -19,6 +20,11 @@ target_compile_definitions(lab_options INTERFACE _FILE_OFFSET_BITS=64)
 # What is tested is in the libraries, which are optimised; a test itself is mostly GoogleTest's macros.
 add_library(lab_test_options INTERFACE)
 target_compile_options(lab_test_options INTERFACE -O0)
+
+# Words on a terminal and in a report. Not -O0: of an inline function that is not inlined the linker keeps any copy, for hot
+# libraries too.
+add_library(lab_cold_options INTERFACE)
+target_compile_options(lab_cold_options INTERFACE -O1)
 
 # A target that makes precompiled headers.
 function(lab_make_headers name)
@@ -41,6 +47,7 @@ if(LAB_PRECOMPILED)
               <absl/status/status.h> <absl/status/statusor.h> <absl/strings/str_cat.h> <absl/strings/str_format.h>)
   set(deps absl::status absl::statusor absl::strings absl::str_format)
   lab_make_headers(lab_headers HEADERS ${headers} DEPS ${deps})
+  lab_make_headers(lab_cold_headers HEADERS ${headers} DEPS ${deps} lab_cold_options)
   if(TARGET GTest::gmock_main)
     lab_make_headers(lab_test_headers HEADERS ${headers} <filesystem> <fstream> <thread> <gmock/gmock.h> <gtest/gtest.h>
                      DEPS ${deps} lab_test_options GTest::gmock_main)
