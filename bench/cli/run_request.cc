@@ -117,7 +117,7 @@ absl::StatusOr<RunOptions> ReadRunOptions(const Arguments& arguments, const Lab&
   if (arguments.Has("--schedule") && !lab.explore) {
     errors.push_back(absl::StrCat("--schedule: ", lab.name, " explores nothing"));
   } else if (arguments.Has("--schedule")) {
-    if (const std::string wrong = CheckSchedule(options.schedule); !wrong.empty()) {
+    if (const std::string wrong = CheckSchedule(lab, options); !wrong.empty()) {
       errors.push_back("--schedule: " + wrong);
     }
   }

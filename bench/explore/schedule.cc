@@ -32,12 +32,13 @@ absl::StatusOr<Cast::Actor> ActorOf(const std::string& name) {
   actor.makes = !name.empty() && name[0] == 'N';
   actor.writes = actor.makes || (!name.empty() && name[0] == 'W');
   const size_t at = name.find('@');
-  const bool known = !name.empty() && (name[0] == 'R' || actor.writes) && IsWord(name, true);
+  constexpr size_t kLongest = 12;
+  const bool known = !name.empty() && name.size() <= kLongest && (name[0] == 'R' || actor.writes) && IsWord(name, true);
   const bool placed = at == std::string::npos || (absl::SimpleAtoi(name.substr(at + 1), &actor.replica) &&
                                                   actor.replica >= 0 && actor.replica <= kMostReplica);
   if (known && placed) return actor;
   return absl::InvalidArgumentError(
-      Concat("\"", name,
+      Concat("\"", name.substr(0, 60),
              "\" is no actor: a reader is R, R1, R2, a writer W, W1, W2, who makes the brand N, at a replica W1@1"));
 }
 

@@ -79,6 +79,8 @@ struct RetrySpec {
   std::optional<double> budget;  // retries as a share of first attempts (bench/load/retry_budget.h); absent: unbounded
 };
 
+inline constexpr double kMaxRate = 2e6;  // of a load, a second
+
 struct LoadSpec {
   std::string name;
   std::string target;  // of a part of this lab: "ratelimit.grpc", "edge.http"

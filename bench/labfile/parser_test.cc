@@ -479,6 +479,7 @@ TEST(BinaryTest, SetIsCheckedAgainstEveryProgramThatRuns) {
   EXPECT_TRUE(CheckSet(*lab, catalogue, "ratelimit", "policy", "open", "/mine").ok());
   EXPECT_FALSE(CheckSet(*lab, catalogue, "ratelimit", "policy", "ajar", "/mine").ok());
   EXPECT_FALSE(CheckSet(*lab, catalogue, "ratelimit", "binary", "/gone", "/gone").ok());
+  EXPECT_FALSE(CheckSet(*lab, catalogue, "ratelimit", "binary", "").ok()) << "a variable of a script that is empty";
   EXPECT_EQ(BinaryPath("/labs/x", "../mine"), "/labs/mine");
   EXPECT_EQ(BinaryPath("/labs/x", "/mine"), "/mine");
 }

@@ -17,7 +17,6 @@
 namespace lab::bench {
 namespace {
 
-constexpr double kMaxRate = 2e6;
 constexpr int64_t kMaxKeys = 10'000'000;
 // Of one trial; the generator keeps every one of them. It refuses 5 million itself, while it makes the schedule: what
 // passes here has room for the luck of Poisson arrivals.

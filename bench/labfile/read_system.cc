@@ -211,6 +211,7 @@ std::vector<std::pair<std::string, yaml::Value>> FlatScalars(const yaml::Value& 
 std::string KnobError(const Catalogue& catalogue, const PartSpec& part, const std::string& binary,
                       const std::string& key, const std::string& value) {
   const auto own = catalogue.knobs.find(part.kind);
+  if (key == kBinary && binary.empty()) return "names no program";
   const bool foreign = !binary.empty() && catalogue.knobs_of_binary != nullptr;
   if (!foreign && IsNotHere(catalogue, part)) return "";
   if (const auto wired = catalogue.wired.find(part.kind);

@@ -132,6 +132,12 @@ TEST_F(KneeStoreTest, KeepsWhatWasFoundAndDoubtsWhatItCannotRead) {
     folder_.Write(".lab/knees/" + Key() + ".json", text);
     EXPECT_FALSE(KeptKnee(folder_.path(), Key())) << text;
   }
+  for (const std::optional<double> per_s :
+       {std::optional<double>(), std::optional(0.0), std::optional(-5.0), std::optional(1e7), std::optional(1e300)}) {
+    knee.per_s = per_s;
+    KeepKnee(folder_.path(), Key(), knee);
+    EXPECT_FALSE(KeptKnee(folder_.path(), Key())) << per_s.value_or(NAN) << " is no rate of a load";
+  }
 }
 
 TEST_F(KneeStoreTest, AQuickRunTakesWhatIsDeclared) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "bench/explore/explorer.h"
 #include "bench/explore/matrix.h"
@@ -32,6 +33,26 @@ const PartSpec* ServiceOf(const Lab& lab) {
     if ((part.kind.empty() ? part.name : part.kind) == kService) return &part;
   }
   return nullptr;
+}
+
+// Of the service in a variant.
+size_t ReplicasOf(const Lab& lab, const VariantSpec& variant, const Settings& given) {
+  const PartSpec* service = ServiceOf(lab);
+  const auto set = ConfigurationOf(*service, {variant.set, given});
+  const auto own = set.find("replicas");
+  int replicas = service->replicas;
+  if (own != set.end() && !absl::SimpleAtoi(own->second, &replicas)) replicas = 1;  // it is told elsewhere
+  return static_cast<size_t>(std::max(1, replicas));
+}
+
+// "", or who of the cast has no place.
+std::string WrongReplica(const explore::Cast& cast, size_t replicas) {
+  for (const explore::Cast::Actor& actor : cast.actors) {
+    if (static_cast<size_t>(actor.replica) < replicas) continue;
+    return Concat(actor.name, " is at replica ", actor.replica, ", and ", kService, " has ", replicas,
+                  ", the first of which is 0; more by `replicas`");
+  }
+  return "";
 }
 
 explore::FeedKind FeedOf(const std::string& pattern, const std::string& invalidation) {
@@ -116,6 +137,9 @@ class ExploreRun {
     for (const std::string& text : casts) {
       absl::StatusOr<explore::Cast> cast = explore::ParseCast(text);
       if (!cast.ok()) return cast.status();
+      if (const std::string wrong = WrongReplica(*cast, options->http_ports.size()); !wrong.empty()) {
+        return absl::InvalidArgumentError(Concat("cast \"", text, "\": ", wrong));
+      }
       explored.casts.push_back(*std::move(cast));
     }
     const std::string pattern = Setting("write.pattern", "delete_after_commit");
@@ -205,16 +229,16 @@ absl::StatusOr<Trial> RunExploreTrial(const TrialRequest& request, Spawner& spaw
 
 std::string CheckExplore(const Lab& lab) {
   if (ServiceOf(lab) == nullptr) return "needs a part cacheapi, whose gate is driven";
-  std::vector<std::string> all;
-  const auto add = [&all](const ExploreSpec::Casts& casts) {
-    all.insert(all.end(), casts.full.begin(), casts.full.end());
-    all.insert(all.end(), casts.quick.begin(), casts.quick.end());
-  };
-  add(lab.explore->casts);
-  for (const auto& [variant, own] : lab.explore->own) add(own);
-  for (const std::string& text : all) {
-    const absl::Status wrong = explore::ParseCast(text).status();
-    if (!wrong.ok()) return Concat("cast \"", text, "\": ", wrong.message());
+  for (const VariantSpec& variant : lab.variants) {
+    const size_t replicas = ReplicasOf(lab, variant, {});
+    for (const bool quick : {false, true}) {
+      for (const std::string& text : CastsOf(*lab.explore, variant.name, quick)) {
+        const absl::StatusOr<explore::Cast> cast = explore::ParseCast(text);
+        if (!cast.ok()) return Concat("cast \"", text, "\": ", cast.status().message());
+        const std::string wrong = WrongReplica(*cast, replicas);
+        if (!wrong.empty()) return Concat("cast \"", text, "\" of ", variant.name, ": ", wrong);
+      }
+    }
   }
   if (lab.explore->matrix.empty()) return "";
   const absl::StatusOr<explore::Matrix> matrix = explore::LoadMatrix(MatrixFile(lab));
@@ -226,10 +250,18 @@ std::string CheckExplore(const Lab& lab) {
   return "";
 }
 
-std::string CheckSchedule(const std::string& text) {
-  const absl::StatusOr<explore::Schedule> schedule = explore::ParseSchedule(text);
+std::string CheckSchedule(const Lab& lab, const RunOptions& options) {
+  const absl::StatusOr<explore::Schedule> schedule = explore::ParseSchedule(options.schedule);
   if (!schedule.ok()) return std::string(schedule.status().message());
-  return std::string(explore::CastOf(*schedule).status().message());
+  const absl::StatusOr<explore::Cast> cast = explore::CastOf(*schedule);
+  if (!cast.ok()) return std::string(cast.status().message());
+  for (const VariantSpec& variant : lab.variants) {
+    const auto chosen = std::find(options.variants.begin(), options.variants.end(), variant.name);
+    if (!options.variants.empty() && chosen == options.variants.end()) continue;
+    const std::string wrong = WrongReplica(*cast, ReplicasOf(lab, variant, options.set));
+    if (!wrong.empty()) return Concat(variant.name, ": ", wrong);
+  }
+  return "";
 }
 
 }  // namespace lab::bench

@@ -20,7 +20,7 @@ absl::StatusOr<Trial> RunExploreTrial(const TrialRequest& request, Spawner& spaw
 
 // For Catalogue::check_explore.
 std::string CheckExplore(const Lab& lab);
-// "" or what is wrong with the text of --schedule.
-std::string CheckSchedule(const std::string& text);
+// "" or what is wrong with the --schedule of a run of this lab.
+std::string CheckSchedule(const Lab& lab, const RunOptions& options);
 
 }  // namespace lab::bench

@@ -106,6 +106,8 @@ std::optional<Knee> KeptKnee(const std::string& root, const std::string& key) {
     if (json.at("schema") != kSchema) return std::nullopt;
     Knee knee;
     archive::Reader::FromJson(json.at("knee"), knee);
+    const bool is_a_rate = knee.per_s && *knee.per_s > 0 && *knee.per_s <= kMaxRate;
+    if (!is_a_rate) return std::nullopt;
     knee.source = "kept";
     return knee;
   } catch (const std::exception&) {

@@ -16,6 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr char kUnpacked[] = "/.lab/debian/usr/lib/postgresql";
+
 bool IsComplete(const PostgresPrograms& programs) {
   return CheckExecutable(programs.postgres()).ok() && CheckExecutable(programs.initdb()).ok();
 }
@@ -65,7 +67,16 @@ absl::StatusOr<PostgresPrograms> FindPostgresIn(const std::vector<std::string>& 
 }
 
 absl::StatusOr<PostgresPrograms> FindPostgres(const std::string& root, const std::string& binary) {
-  if (binary.empty()) return FindPostgresIn({"/usr/lib/postgresql", root + "/.lab/debian/usr/lib/postgresql"});
+  if (binary.empty()) {
+    std::vector<std::string> places = {"/usr/lib/postgresql", root + kUnpacked};
+    // What ./lab has unpacked lies above the program that it has built, wherever the root of a test is.
+    std::error_code error;
+    for (fs::path above = fs::read_symlink("/proc/self/exe", error).parent_path(); above.has_relative_path();
+         above = above.parent_path()) {
+      places.push_back(above.string() + kUnpacked);
+    }
+    return FindPostgresIn(places);
+  }
   const fs::path path(binary);
   const PostgresPrograms programs{path.parent_path().string(), path.filename().string()};
   if (absl::Status executable = CheckExecutable(binary); !executable.ok()) return executable;

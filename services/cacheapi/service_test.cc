@@ -118,6 +118,10 @@ TEST_F(ServiceTest, BothEdgesRefuseTheSame) {
     const std::string words = JsonString(status.error_message());
     EXPECT_THAT(http, HasSubstr("\"detail\":" + words));
   }
+  EXPECT_THAT(
+      Http(port, "PUT", "/v1/brands/acme/correction", "{\"posts\":1}", "Idempotency-Key: a\r\nIdempotency-Key: b\r\n"),
+      StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(Http(port, "POST", "/v1/brands", "{\"id\":\"x\",\"id\":\"y\"}"), StartsWith("HTTP/1.1 400 "));
   EXPECT_EQ(Get("", "", &read).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(Put("acme", kMostPosts + 1, &written).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(Http(port, "PUT", "/v1/brands/acme/correction", "{\"posts\":18446744073709551615}"),

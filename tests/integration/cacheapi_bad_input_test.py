@@ -61,11 +61,12 @@ class Requests(ServiceTest):
             with self.subTest(window[:40]):
                 self.assert_problem(self.service.insights("acme", window), 400)
         self.assert_problem(self.service.get("/v1/brands/acme/insights?window="), 400, "window")
+        self.assert_problem(self.service.get("/v1/brands/acme/insights?windw=1h"), 400, "window")
 
     def test_bodies(self):
         bad = [b"", b"5", b"[]", b"{", b"null", b"{}", b'{"note": "x"}', b'{"posts": "5"}', b'{"posts": 1.5}', b'{"posts": 1e3}',
                b'{"posts": null}', b'{"posts": 18446744073709551615}', b'{"posts": -9223372036854775809}',
-               b'{"posts": 1000000000001}', b'{"posts": -1000000000001}', b'{"posts": 1, "note": 7}', b'{"posts": 1, "more": 7}',
+               b'{"posts": 1000000000001}', b'{"posts": -1000000000001}', b'{"posts": 1, "note": 7}', b'{"posts": 1, "posts": 2}', b'{"posts": 1, "more": 7}',
                b'{"posts": 1, "note": "a\\u0000b"}', b'{"posts": 1, "note": "\xff"}', b'{"posts": 1, "note": "\\ud800"}',
                b'{"posts": 1, "note": "' + b"n" * 1001 + b'"}', b"[" * 30000, b'{"posts":' * 6000, b'{"' + b"k" * 5000 + b'": 1}']
         version = json.loads(self.service.insights("acme")[2])["version"]
@@ -81,7 +82,7 @@ class Requests(ServiceTest):
             self.assertEqual(json.loads(self.service.insights("acme")[2])["correction"], posts)
 
     def test_headers_and_methods(self):
-        for key in ("k" * 129, "a\x01b", "caf\xe9"):
+        for key in ("", "k" * 129, "a\x01b", "caf\xe9"):
             self.assert_problem(self.service.put("acme", 1, key=key), 400)
         for tenant in ("t" * 129, "\xff"):
             self.assert_problem(self.service.insights("acme", X_Tenant=tenant), 400, "tenant")

@@ -197,7 +197,7 @@ class CacheApi(Process):
 
     def put(self, brand, posts, key=None, **headers):
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        if key:
+        if key is not None:
             headers["Idempotency-Key"] = key
         return self.request("PUT", f"/v1/brands/{brand}/correction", json.dumps({"posts": posts}).encode(), headers)
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "services/cacheapi/edge/http_call.h"
+#include "services/cacheapi/edge/json_body.h"
 #include "services/runtime/base/json.h"
 #include "services/runtime/base/text.h"
 #include "services/runtime/http/traced.h"
@@ -14,7 +15,7 @@ namespace {
 
 // {"id": "acme", "name": "Acme"}; bounds are the API's.
 absl::Status ReadBrand(const std::string& body, Api::NewBrand& brand) {
-  const nlohmann::json json = nlohmann::json::parse(body, nullptr, false);
+  const nlohmann::json json = ParseBody(body);
   if (!json.is_object()) return absl::InvalidArgumentError("the body is no JSON object, like {\"id\": \"acme\"}");
   for (const auto& [key, value] : json.items()) {
     if ((key != "id" && key != "name") || !value.is_string()) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "services/cacheapi/edge/http_call.h"
+#include "services/cacheapi/edge/json_body.h"
 #include "services/cacheapi/edge/openapi.h"
 #include "services/runtime/base/json.h"
 #include "services/runtime/base/text.h"
@@ -67,7 +68,7 @@ std::string ListOf(const http::Request& request, std::string_view name) {
 
 // {"posts": 5, "note": "…"}; bounds are the API's.
 absl::Status ReadCorrection(const std::string& body, Correction& correction) {
-  const nlohmann::json json = nlohmann::json::parse(body, nullptr, false);
+  const nlohmann::json json = ParseBody(body);
   if (!json.is_object()) return absl::InvalidArgumentError("the body is no JSON object, like {\"posts\": 5}");
   for (const auto& [key, value] : json.items()) {
     const bool beyond = value.is_number_unsigned() && value.get<uint64_t>() > static_cast<uint64_t>(kMostPosts);
@@ -82,6 +83,28 @@ absl::Status ReadCorrection(const std::string& body, Correction& correction) {
     }
   }
   if (!json.contains("posts")) return absl::InvalidArgumentError("posts is missing");
+  return absl::OkStatus();
+}
+
+// An Idempotency-Key that is there names this write: an empty one, or two, would leave it without protection.
+absl::Status ReadRequestId(const http::Request& request, std::string& id) {
+  int given = 0;
+  for (const auto& [name, value] : request.headers) {
+    if (name != "idempotency-key") continue;
+    ++given;
+    id = value;
+  }
+  if (given > 1) return absl::InvalidArgumentError("idempotency key: more than one is given");
+  if (given == 1 && id.empty()) return absl::InvalidArgumentError("idempotency key: is empty");
+  return absl::OkStatus();
+}
+
+absl::Status CheckQuery(const http::Request& request) {
+  for (const auto& [name, value] : request.query) {
+    if (name != "window") {
+      return absl::InvalidArgumentError(Concat(JsonString(std::string_view(name).substr(0, 32)), ": known is window"));
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -110,6 +133,7 @@ void HttpApi::Register(http::Server& server) {
 void HttpApi::Get(const http::Request& request, http::Server::Respond respond) {
   const std::optional<std::string> brand = BrandOf(request.path, "insights");
   if (!brand) return respond(http::Problem(404, "not found", "known below /v1/brands/{brand}: insights, correction"));
+  if (const absl::Status wrong = CheckQuery(request); !wrong.ok()) return respond(http::FromStatus(wrong));
   const auto window = request.query.find("window");
   api_.Get(CallerOf(request), *brand, window == request.query.end() ? Name(kDefaultWindow) : window->second,
            [if_none_match = ListOf(request, "if-none-match"), respond = std::move(respond)](Api::Read read) mutable {
@@ -146,8 +170,8 @@ void HttpApi::Write(const http::Request& request, bool remove, http::Server::Res
   Correction correction;
   correction.brand = *brand;
   correction.remove = remove;
-  correction.request_id = std::string(request.Header("idempotency-key"));
-  const absl::Status wrong = remove ? absl::OkStatus() : ReadCorrection(request.body, correction);
+  absl::Status wrong = ReadRequestId(request, correction.request_id);
+  if (wrong.ok() && !remove) wrong = ReadCorrection(request.body, correction);
   if (!wrong.ok()) return respond(http::FromStatus(wrong));
   api_.Write(CallerOf(request), std::move(correction),
              [brand = *brand, respond = std::move(respond)](Api::Written written) mutable {

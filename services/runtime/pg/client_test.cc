@@ -196,9 +196,12 @@ TEST_F(TransactionTest, IsLostWithItsConnection) {
   const auto transaction = Begun();
   ASSERT_NE(transaction, nullptr);
   EXPECT_EQ(In(*transaction, add_, {"a", 1}), absl::StatusCode::kOk);
-  server_->Query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg'");
-  ASSERT_TRUE(RunUntil([&] { return !client.connected(); }));
-  ASSERT_TRUE(RunUntil([&] { return client.connected(); }));
+  const std::string mine = "FROM pg_stat_activity WHERE pid IN (" +
+                           server_->Query("SELECT string_agg(pid::text, ',') FROM pg_stat_activity WHERE "
+                                          "application_name = 'pg'") +
+                           ")";
+  server_->Query("SELECT pg_terminate_backend(pid) " + mine);
+  ASSERT_TRUE(RunUntil([&] { return server_->Query("SELECT count(*) " + mine) == "0" && client.connected(); }));
   EXPECT_EQ(In(*transaction, add_, {"b", 1}), absl::StatusCode::kAborted);
   EXPECT_EQ(Commit(*transaction).code(), absl::StatusCode::kAborted);
   EXPECT_EQ(server_->Query("SELECT count(*) FROM counter"), "0");
