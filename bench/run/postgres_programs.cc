@@ -119,6 +119,7 @@ absl::StatusOr<Command> PostgresCommand(const std::string& binary, std::vector<s
   Command command;
   command.binary = binary;
   command.arguments = std::move(arguments);
+  command.arguments.front() = binary;  // by which it finds its own files; a bare name it would look for in PATH
   command.environment = CleanEnvironment();
   command.folder = std::string("/");
   command.held = data_folder;

@@ -26,6 +26,7 @@ TEST(StallWatchTest, SeesThatItsProcessWasStopped) {
     for (const Stall& stall : watch.Stop()) longest = std::max(longest, stall.length_s);
     _exit(write(ends[1], &longest, sizeof(longest)) == sizeof(longest) ? 0 : 1);
   }
+  close(ends[1]);
   ASSERT_TRUE(Eventually([&] { return ReadProcess(pid)->state == 'T'; }));
   std::this_thread::sleep_for(Millis(500));
   kill(pid, SIGCONT);
@@ -33,7 +34,6 @@ TEST(StallWatchTest, SeesThatItsProcessWasStopped) {
   ASSERT_EQ(read(ends[0], &longest, sizeof(longest)), static_cast<ssize_t>(sizeof(longest)));
   waitpid(pid, nullptr, 0);
   close(ends[0]);
-  close(ends[1]);
   EXPECT_GE(longest, 0.45);
 }
 
