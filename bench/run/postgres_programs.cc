@@ -52,7 +52,8 @@ absl::StatusOr<PostgresPrograms> FindPostgresIn(const std::vector<std::string>& 
     int newest = 0;
     PostgresPrograms found;
     std::error_code error;
-    for (const fs::directory_entry& version : fs::directory_iterator(place, error)) {
+    // Who becomes somebody else goes by the real path: a link may lie where that one may not enter.
+    for (const fs::directory_entry& version : fs::directory_iterator(fs::weakly_canonical(place, error), error)) {
       int number = 0;
       const PostgresPrograms programs{(version.path() / "bin").string()};
       if (!absl::SimpleAtoi(version.path().filename().string(), &number) || number <= newest) continue;

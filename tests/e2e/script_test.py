@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from processes import ROOT, wait_until
 
 TOOLS = ("bash", "env", "dirname", "readlink", "awk", "grep", "sed", "paste", "ls", "mkdir", "touch", "tail", "flock",
-         "cat", "rm", "sleep", "chmod", "cp", "head", "true", "kill")
+         "cat", "rm", "sleep", "chmod", "cp", "head", "true", "kill", "stat", "ln")
 
 RUNNER = """#!/usr/bin/env bash
 echo "runner $*" >>"$JOURNAL"
@@ -74,7 +74,9 @@ class Script(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="lab-script-")
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        os.chmod(self.folder, 0o755)
         self.root = os.path.join(self.folder, "checkout")
+        self.shared = os.path.join(self.folder, "shared")
         self.bin = os.path.join(self.folder, "bin")
         os.makedirs(self.root)
         os.makedirs(self.bin)
@@ -97,7 +99,7 @@ class Script(unittest.TestCase):
         self.postgres = os.path.join(self.folder, "postgresql")
         os.makedirs(os.path.join(self.postgres, "15", "bin"))
         open(os.path.join(self.postgres, "15", "bin", "initdb"), "w").close()
-        self.env = {"PATH": self.bin, "LAB_POSTGRES_LIB": self.postgres, "JOURNAL": self.journal, "INSTALLED": self.installed, "RUNNER": self.runner,
+        self.env = {"PATH": self.bin, "LAB_POSTGRES_LIB": self.postgres, "LAB_SHARED": self.shared, "JOURNAL": self.journal, "INSTALLED": self.installed, "RUNNER": self.runner,
                     "LAB_OS_RELEASE": self.release, "HOME": self.folder, "LC_ALL": "C"}
 
     def without(self, *names):
@@ -183,6 +185,17 @@ class Installing(Script):
         os.remove(os.path.join(self.root, ".lab", "packages-build-run-debian-12"))
         self.assert_ends(self.lab("list"), 0)
         self.assertEqual([call for call in self.calls("apt-get") if "download" in call], [])
+
+    def test_in_a_folder_that_is_closed_root_unpacks_postgres_where_others_get_to(self):
+        shutil.rmtree(self.postgres)
+        os.chmod(self.root, 0o700)
+        self.assert_ends(self.lab("list"), 0, f"unpacked postgresql-15 below {self.shared}; no cluster was created")
+        self.assertEqual(os.readlink(os.path.join(self.root, ".lab", "debian")), self.shared)
+        self.assertTrue(os.path.exists(os.path.join(self.shared, "usr", "lib", "postgresql", "15", "bin", "initdb")))
+        shutil.rmtree(self.shared)
+        os.remove(os.path.join(self.root, ".lab", "packages-build-run-debian-12"))
+        self.assert_ends(self.lab("list", STUB_UID="1000"), 0, "unpacked postgresql-15 below .lab/debian; no cluster was created")
+        self.assertFalse(os.path.exists(self.shared), "who is not root runs it as himself")
 
     def test_a_host_with_postgres_keeps_it(self):
         self.assert_ends(self.lab("list"), 0)

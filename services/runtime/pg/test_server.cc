@@ -56,7 +56,7 @@ std::string BinFolder() {
   int newest = 0;
   std::string found;
   for (const fs::path& place : places) {
-    for (const fs::directory_entry& version : fs::directory_iterator(place, error)) {
+    for (const fs::directory_entry& version : fs::directory_iterator(fs::weakly_canonical(place, error), error)) {
       const fs::path bin = version.path() / "bin";
       const int number = std::atoi(version.path().filename().c_str());
       const bool complete =
