@@ -5,7 +5,6 @@
 #include <memory>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "bench/explore/explorer.h"
 #include "bench/explore/matrix.h"
@@ -38,11 +37,8 @@ const PartSpec* ServiceOf(const Lab& lab) {
 // Of the service in a variant.
 size_t ReplicasOf(const Lab& lab, const VariantSpec& variant, const Settings& given) {
   const PartSpec* service = ServiceOf(lab);
-  const auto set = ConfigurationOf(*service, {variant.set, given});
-  const auto own = set.find("replicas");
-  int replicas = service->replicas;
-  if (own != set.end() && !absl::SimpleAtoi(own->second, &replicas)) replicas = 1;  // it is told elsewhere
-  return static_cast<size_t>(std::max(1, replicas));
+  auto set = ConfigurationOf(*service, {variant.set, given});
+  return static_cast<size_t>(WithReplicas(*service, set).replicas);
 }
 
 // "", or who of the cast has no place.

@@ -24,7 +24,8 @@ absl::Status MakeFolder(const std::string& path) {
   return error ? absl::UnavailableError(Concat("cannot make ", path, ": ", error.message())) : absl::OkStatus();
 }
 
-// "replicas" may be set like configuration; it is the runner's, not the part's.
+}  // namespace
+
 PartSpec WithReplicas(PartSpec spec, std::map<std::string, std::string>& set) {
   const auto given = set.find("replicas");
   if (given == set.end()) return spec;
@@ -32,8 +33,6 @@ PartSpec WithReplicas(PartSpec spec, std::map<std::string, std::string>& set) {
   set.erase(given);
   return spec;
 }
-
-}  // namespace
 
 std::map<std::string, std::string> ConfigurationOf(const PartSpec& spec, const std::vector<Settings>& layers) {
   std::map<std::string, std::string> set = spec.set;

@@ -20,6 +20,8 @@ namespace lab::bench {
 using Settings = std::map<std::string, std::map<std::string, std::string>>;
 // What the lab's system sets of a part, and these over it, in rising order of rank.
 std::map<std::string, std::string> ConfigurationOf(const PartSpec& spec, const std::vector<Settings>& layers);
+// "replicas" may be set like configuration; it is the runner's, not the part's: taken out of `set`.
+PartSpec WithReplicas(PartSpec spec, std::map<std::string, std::string>& set);
 
 // The system under test of one trial: all parts with all replicas, started in order, stopped in reverse.
 class System {

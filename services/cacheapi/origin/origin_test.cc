@@ -54,15 +54,10 @@ TEST_F(OriginTest, AnIdIsOfOneRequest) {
 
 // What became of the statement is not known; without a COMMIT it is known what became of the write.
 TEST_F(OriginTest, AStatementOfATransactionThatIsNotAnsweredHasNotHappened) {
-  std::optional<std::unique_ptr<pg::Transaction>> transaction;
-  origin_->Begin([&](absl::StatusOr<std::unique_ptr<pg::Transaction>> begun) { transaction = *std::move(begun); });
-  ASSERT_TRUE(RunUntil([&] { return transaction.has_value(); }));
+  std::unique_ptr<pg::Transaction> transaction = Begin();
   server_->Pause();
-  std::optional<absl::StatusOr<uint64_t>> written;
-  origin_->WriteIn(**transaction, {"acme", 1, "", "r1"},
-                   [&](absl::StatusOr<uint64_t> version) { written = std::move(version); });
-  ASSERT_TRUE(RunUntil([&] { return written.has_value(); }));
-  EXPECT_EQ(written->status().code(), absl::StatusCode::kUnavailable) << written->status();
+  const absl::Status written = WriteIn(*transaction, {"acme", 1, "", "r1"}).status();
+  EXPECT_EQ(written.code(), absl::StatusCode::kUnavailable) << written;
   transaction.reset();
   server_->Continue();
   ASSERT_TRUE(RunUntil([&] { return writes_->connected(); }));

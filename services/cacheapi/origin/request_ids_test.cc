@@ -33,18 +33,6 @@ class RequestIdsTest : public OriginTest {
     EXPECT_TRUE((*fate)->ok()) << (*fate)->status();
     return ***fate;
   }
-  std::unique_ptr<pg::Transaction> Begin() {
-    std::unique_ptr<pg::Transaction> transaction;
-    origin_->Begin([&](auto begun) { transaction = *std::move(begun); });
-    EXPECT_TRUE(RunUntil([&] { return transaction != nullptr; }));
-    return transaction;
-  }
-  absl::StatusOr<uint64_t> WriteIn(pg::Transaction& transaction, const Correction& correction) {
-    std::optional<absl::StatusOr<uint64_t>> written;
-    origin_->WriteIn(transaction, correction, [&](absl::StatusOr<uint64_t> version) { written = std::move(version); });
-    EXPECT_TRUE(RunUntil([&] { return written.has_value(); }));
-    return *written;
-  }
   int64_t Forget(Nanos older, int most = 100) {
     std::optional<absl::StatusOr<int64_t>> forgotten;
     ids_->Forget(older, most, [&](absl::StatusOr<int64_t> ids) { forgotten = std::move(ids); });

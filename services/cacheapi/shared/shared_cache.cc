@@ -255,6 +255,7 @@ void SharedCache::GiveBack(Unheard lease) {
 }
 
 void SharedCache::GiveBackUnheard() {
+  if (unheard_.empty()) return;
   const Clock::time_point now = Clock::now();
   for (size_t left = std::min(kUnheardAtOnce, unheard_.size()); left > 0; --left) {
     Unheard lease = std::move(unheard_.front());

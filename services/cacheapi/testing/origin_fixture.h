@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -57,6 +58,19 @@ class OriginTest : public async::LoopTest {
   absl::StatusOr<uint64_t> Write(const Correction& correction) {
     std::optional<absl::StatusOr<uint64_t>> written;
     origin_->Write(correction, [&](absl::StatusOr<uint64_t> version) { written = std::move(version); });
+    EXPECT_TRUE(RunUntil([&] { return written.has_value(); }));
+    return *written;
+  }
+
+  std::unique_ptr<pg::Transaction> Begin() {
+    std::unique_ptr<pg::Transaction> transaction;
+    origin_->Begin([&](auto begun) { transaction = *std::move(begun); });
+    EXPECT_TRUE(RunUntil([&] { return transaction != nullptr; }));
+    return transaction;
+  }
+  absl::StatusOr<uint64_t> WriteIn(pg::Transaction& transaction, const Correction& correction) {
+    std::optional<absl::StatusOr<uint64_t>> written;
+    origin_->WriteIn(transaction, correction, [&](absl::StatusOr<uint64_t> version) { written = std::move(version); });
     EXPECT_TRUE(RunUntil([&] { return written.has_value(); }));
     return *written;
   }
