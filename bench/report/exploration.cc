@@ -203,10 +203,11 @@ std::string ExplorationHtml(const Report& report) {
     if (mode.explored->races.empty() && !mode.explored->replay) continue;
     absl::StrAppend(&out, "<h3>", EscapeHtml(mode.variant->name), "</h3>\n");
     if (mode.explored->replay) {
-      absl::StrAppend(&out, "<pre>", EscapeHtml(absl::StrJoin(mode.explored->replayed, "\n")), "</pre>\n");
+      absl::StrAppend(&out, "<pre tabindex=\"0\">", EscapeHtml(absl::StrJoin(mode.explored->replayed, "\n")),
+                      "</pre>\n");
     }
     for (const RaceFound& race : mode.explored->races) {
-      absl::StrAppend(&out, "<p>", EscapeHtml(Heading(race)), "</p>\n<pre>",
+      absl::StrAppend(&out, "<p>", EscapeHtml(Heading(race)), "</p>\n<pre tabindex=\"0\">",
                       EscapeHtml(absl::StrJoin(race.diagram, "\n")), "\n\n", EscapeHtml(race.schedule), "</pre>\n");
     }
   }

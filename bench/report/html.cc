@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <set>
+#include <string>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -61,11 +63,22 @@ std::string VerdictBlock(const Report& report) {
     absl::StrAppend(&out, "</ul>");
   }
   absl::StrAppend(&out, "</div></div>\n<p class=\"conditions\">", EscapeHtml(ConditionLine(report)), "</p>\n");
-  return absl::StrCat(
-      out,
-      "<nav aria-label=\"Sections\"><a href=\"#expectations\">Expectations</a><a href=\"#variants\">Variants"
-      "</a><a href=\"#latency\">Latency</a><a href=\"#rates\">Rates</a><a href=\"#faults\">Faults</a>"
-      "<a href=\"#conditions\">Conditions</a></nav>\n</header>\n<main>\n");
+  return out;
+}
+
+// A link to each section that is shown.
+std::string Navigation(const std::string& sections) {
+  constexpr std::string_view kBegin = "<section id=\"", kTitle = "\"><h2>", kEnd = "</h2>";
+  std::string links;
+  for (size_t at = sections.find(kBegin); at != std::string::npos; at = sections.find(kBegin, at)) {
+    at += kBegin.size();
+    const std::string id = sections.substr(at, sections.find('"', at) - at);
+    const size_t title = at + id.size() + kTitle.size();
+    if (sections.compare(at + id.size(), kTitle.size(), kTitle) != 0) continue;  // hidden
+    absl::StrAppend(&links, "<a href=\"#", id, "\">", sections.substr(title, sections.find(kEnd, title) - title),
+                    "</a>");
+  }
+  return absl::StrCat("<nav aria-label=\"Sections\">", links, "</nav>\n</header>\n<main>\n");
 }
 
 std::string FindingLine(const Finding& finding) {
@@ -320,9 +333,10 @@ std::string StateMark(State state) {
 }
 
 std::string HtmlBody(const Report& report) {
-  return absl::StrCat("\n", VerdictBlock(report), Expectations(report), Problems(report), Variants(report),
-                      ExplorationHtml(report), Predictions(report), kExplorer, HtmlCharts(report), Faults(report),
-                      Recoveries(report), CapacityHtml(report), Conditions(report),
+  const std::string sections = absl::StrCat(
+      Expectations(report), Problems(report), Variants(report), ExplorationHtml(report), Predictions(report), kExplorer,
+      HtmlCharts(report), Faults(report), Recoveries(report), CapacityHtml(report), Conditions(report));
+  return absl::StrCat("\n", VerdictBlock(report), Navigation(sections), sections,
                       "</main>\n<footer><p>Every number on this page was measured on the host named above; "
                       "<a href=\"./result.json\">result.json</a> holds them all.</p></footer>\n");
 }

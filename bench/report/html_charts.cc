@@ -308,6 +308,9 @@ std::string HtmlCharts(const Report& report) {
   });
   const bool any =
       std::any_of(panels.begin(), panels.end(), [](const Panel& p) { return !p.timeline->buckets.empty(); });
+  const bool explored =
+      std::any_of(panels.begin(), panels.end(), [](const Panel& p) { return p.trial->exploration.has_value(); });
+  if (!any && explored) return "";
   if (!any) return "<section id=\"latency\"><h2>Over time</h2><p>No operation was recorded.</p></section>\n";
   const Scales scales = ScalesOf(panels);
   std::vector<std::pair<std::string, std::string>> rates = {{"offered", "offered"}, {"answered", "answered"}};

@@ -12,6 +12,11 @@ const axe = readFileSync("node_modules/axe-core/axe.min.js", "utf8");
 const pictures = process.env.LAB_PICTURES;  // a folder for what it looked like
 const kTags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 const kDrawn = "document.querySelector('.u-over')";
+// A report of a lab that explores instead of carrying load has no curve to draw.
+const kShown = `(() => {
+  const { trials } = JSON.parse(document.getElementById('data').textContent);
+  return trials.some(({ columns }) => columns.offered?.length) ? ${kDrawn} : document.getElementById('explore').hidden;
+})()`;
 const kScreens = [360, 1440].flatMap((width) => [false, true].map((dark) => ({ width, dark })));
 const told = ({ width, dark }) => `${width} px, ${dark ? "dark" : "light"}`;
 
@@ -60,7 +65,7 @@ for (const report of reports) {
     for (const screen of kScreens) {
       await t.test(told(screen), async () => {
         const page = await browser.open(`file://${resolve(report)}`, screen);
-        await page.until(kDrawn);
+        await page.until(kShown);
         // One of each kind, and all of the script's: the tables of every variant would keep axe busy for minutes.
         await page.run(`(() => {
           const seen = new Set();
@@ -78,7 +83,7 @@ for (const report of reports) {
       const page = await browser.open(`file://${resolve(report)}`, { width: 1440, script: false });
       await page.until("document.querySelector('footer')");
       const text = await page.run("document.body.innerText");
-      for (const word of ["Expectations", "Variants", "Latency", "Conditions"]) assert.ok(text.includes(word), word);
+      for (const word of ["Expectations", "Variants", "Conditions"]) assert.ok(text.includes(word), word);
       assert.ok(!text.includes("Trial by trial"));
       await page.close();
     });
