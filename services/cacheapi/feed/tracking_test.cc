@@ -128,7 +128,7 @@ TEST_F(TrackingTest, AnOldReplyBehindItsInvalidationIsNotKept) {
   Node& there = StartTracked();
   Fill(there);
   const double told = here.Metric(Changed("changed"));
-  here.Arm("redis.script.after", "delay delay=150ms operation=lease times=1");
+  here.Arm("redis.command.after", "delay delay=150ms operation=GET times=1");
   const auto reader = ReadAt(here);
   RunFor(Millis(30));  // Redis has answered; the answer is held back
   Ended(WriteAt(there));

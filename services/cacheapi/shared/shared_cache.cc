@@ -72,52 +72,46 @@ SharedCache::SharedCache(redis::Client& redis, const StoreClock& clock, Options 
 
 // ---- reading ----
 
-SharedCache::Found SharedCache::Read(const std::string& key, const redis::Reply& reply, Clock::time_point now) {
-  Found found;
-  if (reply.is_nil()) {
-    metrics_.reads[kMissed]->Increment();
-    return found;
-  }
-  if (IsTombstone(reply.text())) {
-    metrics_.reads[kMissed]->Increment();
-    return found;
-  }
+SharedCache::Look SharedCache::LookAt(const std::string& key, const redis::Reply& reply, Clock::time_point now) const {
+  Look look;
+  if (reply.is_nil() || IsTombstone(reply.text())) return look;
   Entry entry;
-  const EntryError error = DecodeEntry(reply.text(), key, entry);
-  if (error != EntryError::kNone) {
-    metrics_.reads[kUnreadable]->Increment();
-    metrics_.unreadable[static_cast<size_t>(error) - 1]->Increment();
-    return found;
+  look.error = DecodeEntry(reply.text(), key, entry);
+  if (look.error != EntryError::kNone) {
+    look.outcome = kUnreadable;
+    return look;
   }
   const UnixMillis unix_now = clock_.At(now);
   const Freshness freshness = FreshnessOf(entry, unix_now);
-  if (freshness == Freshness::kOver) {
-    metrics_.reads[kMissed]->Increment();
-    return found;
-  }
-  found.state = freshness == Freshness::kFresh ? Found::State::kFresh : Found::State::kStale;
-  metrics_.reads[freshness == Freshness::kFresh ? kHit : kStaleHit]->Increment();
+  if (freshness == Freshness::kOver) return look;
+  const bool fresh = freshness == Freshness::kFresh;
+  look.outcome = fresh ? kHit : kStaleHit;
+  Found& found = look.found;
+  found.state = fresh ? Found::State::kFresh : Found::State::kStale;
   found.value.body = std::string(entry.body);
   found.value.version = entry.version;
   found.value.written_at = now - Millis(std::max<int64_t>(0, unix_now - entry.written_at));
   found.value.fresh_until = now + Millis(entry.fresh_until - unix_now);
-  if (found.state == Found::State::kStale) found.value.fresh_until = std::min(found.value.fresh_until, now);
+  if (!fresh) found.value.fresh_until = std::min(found.value.fresh_until, now);
   found.value.expiry = now + Millis(entry.stale_until - unix_now);
   found.value.delta = entry.delta;
   found.value.negative = entry.kind == Entry::Kind::kNegative;
-  return found;
+  return look;
 }
 
-SharedCache::Found SharedCache::WrongType() {
-  metrics_.reads[kUnreadable]->Increment();
-  metrics_.unreadable.back()->Increment();
-  return Found();
+SharedCache::Found SharedCache::Count(Look look) {
+  metrics_.reads[look.outcome]->Increment();
+  if (look.outcome == kUnreadable) {
+    const bool wrong_type = look.error == EntryError::kNone;
+    (wrong_type ? metrics_.unreadable.back() : metrics_.unreadable[static_cast<size_t>(look.error) - 1])->Increment();
+  }
+  return std::move(look.found);
 }
 
 absl::StatusOr<SharedCache::Found> SharedCache::ReadOrMiss(const std::string& key,
                                                            const absl::StatusOr<redis::Reply>& reply) {
-  if (reply.ok()) return Read(key, *reply, Clock::now());
-  if (IsWrongType(reply.status())) return WrongType();
+  if (reply.ok()) return Count(LookAt(key, *reply, Clock::now()));
+  if (IsWrongType(reply.status())) return Count({.outcome = kUnreadable});
   metrics_.reads[kFailed]->Increment();
   return reply.status();
 }
@@ -130,6 +124,19 @@ void SharedCache::Get(const std::string& key, GetDone done) {
 }
 
 void SharedCache::GetOrLease(const std::string& key, bool early, GetDone done) {
+  if (early) return Lease(key, early, std::move(done));
+  const std::array<std::string_view, 2> get = {"GET", key};
+  redis_.Command(get, [this, key, done = std::move(done)](absl::StatusOr<redis::Reply> reply) mutable {
+    if (!reply.ok()) {
+      return IsWrongType(reply.status()) ? Lease(key, false, std::move(done)) : done(ReadOrMiss(key, reply));
+    }
+    GiveBackUnheard();
+    Look look = LookAt(key, *reply, Clock::now());
+    look.outcome == kHit ? done(Count(std::move(look))) : Lease(key, false, std::move(done));
+  });
+}
+
+void SharedCache::Lease(const std::string& key, bool early, GetDone done) {
   Token token = Concat(random_.Next(), "-", random_.Next());
   const std::string lease = LeaseKey(key);
   const std::string length = Milliseconds(options_.lease);
@@ -145,12 +152,12 @@ void SharedCache::GetOrLease(const std::string& key, bool early, GetDone done) {
         }
         GiveBackUnheard();
         const bool wrong_type = (*reply)[2].integer() == 1;
-        Found found = wrong_type ? WrongType() : Read(key, (*reply)[0], Clock::now());
+        Found found = Count(wrong_type ? Look{.outcome = kUnreadable} : LookAt(key, (*reply)[0], Clock::now()));
         const int64_t filler = (*reply)[1].integer();
         // By its times alone the script takes for fresh what is torn, and what was written before the clock went
         // back. Nobody would fill it: so the lease is asked for as if it were to be early.
         if (filler == kNobody && found.state != Found::State::kFresh && !early) {
-          return GetOrLease(key, true, std::move(done));
+          return Lease(key, true, std::move(done));
         }
         if (filler == kCaller) found.token = std::move(token);
         done(std::move(found));

@@ -59,10 +59,10 @@ class SharedCache {
   using GetDone = absl::AnyInvocable<void(absl::StatusOr<Found>)>;
   void Get(const std::string& key, GetDone done);
   // The same; where it is not fresh, the first who asks gets the lease, for `lease` at most, on the server's clock.
-  // `early`: also where it is fresh, to refresh it before its time.
-  // When the answer is not heard the lease may have been given: it is given back, so that nobody waits for the end of a
-  // lease whose holder does not know of it; where Redis cannot be told, as soon as it answers anything again. (Where
-  // `redis.connections` is above 1 that may overtake the asking.)
+  // `early`: also where it is fresh, to refresh it before its time. One GET where it is fresh and not early; else a
+  // script looks again and gives the lease, in one piece. When the answer is not heard the lease may have been given:
+  // it is given back, so that nobody waits for the end of a lease whose holder does not know of it; where Redis cannot
+  // be told, as soon as it answers anything again. (Where `redis.connections` is above 1 that may overtake the asking.)
   void GetOrLease(const std::string& key, bool early, GetDone done);
 
   // Whether it was stored.
@@ -96,9 +96,16 @@ class SharedCache {
   };
   enum Outcome : size_t { kHit, kStaleHit, kMissed, kUnreadable, kFailed };
 
-  Found WrongType();
-  Found Read(const std::string& key, const redis::Reply& reply, Clock::time_point now);
+  // What was read, not counted yet.
+  struct Look {
+    Found found;
+    Outcome outcome = kMissed;
+    EntryError error = EntryError::kNone;  // of kUnreadable; kNone: of a wrong type
+  };
+  Look LookAt(const std::string& key, const redis::Reply& reply, Clock::time_point now) const;
+  Found Count(Look look);
   absl::StatusOr<Found> ReadOrMiss(const std::string& key, const absl::StatusOr<redis::Reply>& reply);
+  void Lease(const std::string& key, bool early, GetDone done);
   std::string Encode(const std::string& key, const Value& value, Nanos& kept);
   void Store(const redis::Script& script, const std::string& key, std::string_view condition, const Value& value,
              StoreDone done);

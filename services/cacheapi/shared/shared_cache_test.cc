@@ -137,6 +137,13 @@ TEST_F(SharedCacheTest, OneOfManyGetsTheLease) {
   EXPECT_EQ(server_.Command({"EXISTS", LeaseKey(key_)}), "0");
 }
 
+TEST_F(SharedCacheTest, AHitIsOneGetAndCountedOnce) {
+  EXPECT_TRUE(Set(Of(1)));
+  Arm("redis.script.before", "error times=1");
+  EXPECT_EQ(Get(true).state, State::kFresh) << "without a script";
+  EXPECT_EQ(Metric("cacheapi_shared_reads_total{outcome=\"hit\"}"), 1);
+}
+
 // A script tells an entry by its head and its times alone; what it takes for fresh and is none must be filled all the
 // same.
 TEST_F(SharedCacheTest, WhatIsTornIsAMissWithTheLeaseWhateverItSaysOfItself) {
@@ -266,7 +273,7 @@ TEST_F(SharedCacheTest, LeasesThatAStandstillKeptUnheardAreFreeAfterIt) {
   std::vector<std::string> keys;
   for (int i = 0; i < kReaders; ++i) {
     keys.push_back(CacheKey("brand" + std::to_string(i), Window::kDay));
-    cache.GetOrLease(keys.back(), false, [&](const absl::StatusOr<SharedCache::Found>& found) {
+    cache.GetOrLease(keys.back(), true, [&](const absl::StatusOr<SharedCache::Found>& found) {
       unheard += absl::IsDeadlineExceeded(found.status()) ? 1 : 0;
     });
   }
