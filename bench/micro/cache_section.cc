@@ -35,7 +35,7 @@ absl::StatusOr<std::unique_ptr<pg::TestServer>> StartDatabase(const Setup& setup
     server->Query(
         "INSERT INTO post (brand_id, published_at, language, sentiment, likes, author) "
         "SELECT brand.id, now() - interval '1 hour', 'en', 10, n, n FROM brand, generate_series(1, 20) AS n");
-    server->Query("ANALYZE");
+    server->Query("ANALYZE brand, brand_state, post");
     return server;
   } catch (const std::exception& problem) {
     return absl::UnavailableError(absl::StrCat("PostgreSQL: ", problem.what()));
