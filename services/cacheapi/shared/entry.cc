@@ -100,7 +100,7 @@ EntryError DecodeEntry(std::string_view bytes, std::string_view key, Entry& entr
 }
 
 Freshness FreshnessOf(const Entry& entry, UnixMillis now) {
-  if (now < entry.written_at) return Freshness::kStale;
+  if (now + kClocksDiffer.count() < entry.written_at) return Freshness::kStale;
   return now < entry.fresh_until ? Freshness::kFresh : now < entry.stale_until ? Freshness::kStale : Freshness::kOver;
 }
 

@@ -58,8 +58,12 @@ std::string_view Name(EntryError error);  // "none", "foreign", …
 // Reads what is stored under `key`. `entry` is written only on kNone; its views are into `bytes`.
 EntryError DecodeEntry(std::string_view bytes, std::string_view key, Entry& entry);
 
-// Whether a reader may still have it at `now`. Before it was written, that is after the server's clock has gone back,
-// it is stale: nobody knows how old it is.
+// So much two replicas may differ in what they know of that clock, each by half of a round trip on a busy host
+// (store_clock.h): what one of them has just written may be of another's future.
+inline constexpr Millis kClocksDiffer{100};
+
+// Whether a reader may still have it at `now`. What was written later than that, and by more than clocks differ, is from
+// before the server's clock went back: stale, because nobody knows how old it is.
 enum class Freshness : uint8_t { kFresh, kStale, kOver };
 Freshness FreshnessOf(const Entry& entry, UnixMillis now);
 

@@ -168,7 +168,9 @@ TEST(EntryTest, AgesFromFreshToOver) {
   EXPECT_EQ(FreshnessOf(entry, entry.fresh_until), Freshness::kStale);
   EXPECT_EQ(FreshnessOf(entry, entry.stale_until - 1), Freshness::kStale);
   EXPECT_EQ(FreshnessOf(entry, entry.stale_until), Freshness::kOver);
-  EXPECT_EQ(FreshnessOf(entry, entry.written_at - 1), Freshness::kStale) << "the clock has gone back";
+  EXPECT_EQ(FreshnessOf(entry, entry.written_at - 1), Freshness::kFresh) << "the writer's clock is ahead";
+  EXPECT_EQ(FreshnessOf(entry, entry.written_at - 100), Freshness::kFresh);
+  EXPECT_EQ(FreshnessOf(entry, entry.written_at - 101), Freshness::kStale) << "the clock has gone back";
 }
 
 TEST(EntryTest, ErrorsHaveNames) {

@@ -189,6 +189,21 @@ TEST_F(SharedCacheTest, WhatIsFromBeforeTheClockWentBackIsStaleAndRefreshedByOne
   EXPECT_TRUE(second.token.empty());
 }
 
+// Else each fill of a busy replica would be loaded again by the others at once.
+TEST_F(SharedCacheTest, WhatAReplicaWhoseClockIsAheadHasWrittenIsFresh) {
+  StoreClock ahead(loop_, *redis_, metrics_, std::chrono::hours(1));
+  ASSERT_TRUE(RunUntil([&] { return ahead.known(); }));
+  const Clock::time_point now = Clock::now();
+  ahead.Take(Millis(clock_->At(now) + 30), now, now);
+  ASSERT_GT(ahead.At(Clock::now()), clock_->At(Clock::now()) + 20);
+  SharedCache writer(*redis_, ahead, {}, metrics_, 8);
+  EXPECT_TRUE(Stored([&](SharedCache::StoreDone done) { writer.Set(key_, Of(1), std::move(done)); }));
+  const SharedCache::Found found = Get(true);
+  EXPECT_EQ(found.state, State::kFresh);
+  EXPECT_EQ(found.token, "");
+  EXPECT_LE(found.value.written_at, Clock::now()) << "no age below zero";
+}
+
 TEST_F(SharedCacheTest, StaleIsServedWhileOneRefreshes) {
   Make({.ttl = Millis(30), .stale = std::chrono::seconds(60)});
   EXPECT_TRUE(Set(Of(1)));
