@@ -24,7 +24,7 @@ class Searcher {
       // Above the upper end the objective must be missed, twice: one bad second may have led the bisection astray.
       const double above = high_ * (1 + search_.tolerance);
       confirmed_ = low_;
-      if (Misses("above", above)) break;
+      if (halved_ || Misses("above", above)) break;
       if (climbs == kMostClimbs) {
         Fail("its answers contradict each other: a rate above one that misses the objective meets it, again and again");
         break;
@@ -35,7 +35,7 @@ class Searcher {
     if (late_ && confirmed_ > 0) knee_.why.clear();  // what was confirmed stands; there was no time to look further up
     if (GoesOn()) {
       knee_.per_s = confirmed_;
-      knee_.at_least = late_;
+      knee_.at_least = late_ || halved_;
     }
     knee_.took_s = now_s_();
     return std::move(knee_);
@@ -115,6 +115,13 @@ class Searcher {
     }
   }
 
+  // Whether nothing is confirmed yet, and there is time for all confirmations of one more rate, but not of two: of a
+  // wide edge the lower part is told then, rather than nothing.
+  bool LastTry() const {
+    const double seconds = std::max(search_.confirm_s, kLeastSamples / low_) + search_.overhead_s;
+    return confirmed_ <= 0 && search_.budget_s - now_s_() < 2 * search_.confirmations * seconds;
+  }
+
   // Whether low_, or a rate not far below it, holds in every confirmation.
   bool Confirm() {
     double down = 1 + search_.tolerance;
@@ -123,7 +130,8 @@ class Searcher {
       while (held < search_.confirmations && Try("confirm", low_, search_.confirm_s)) ++held;
       if (held == search_.confirmations) return true;
       high_ = low_;
-      low_ /= down;
+      halved_ = LastTry();
+      low_ /= halved_ ? 2 : down;
       if (step > 1) down *= 1 + search_.tolerance;  // far off: the edge is wide
     }
     Fail(absl::StrFormat("no rate near %.0f/s met the objective %d times in a row", high_, search_.confirmations));
@@ -137,6 +145,7 @@ class Searcher {
   double low_ = 0, high_ = 0;  // 0: not known yet
   double confirmed_ = 0;       // has held in every confirmation, and a rate not far above it missed
   bool late_ = false;          // the time is over
+  bool halved_ = false;        // low_ is half of what missed: the knee lies somewhere between
 };
 
 }  // namespace

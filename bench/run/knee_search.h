@@ -27,9 +27,9 @@ using MeasureRate = std::function<absl::StatusOr<KneeProbe>(double rate_per_s, d
 // Doubles (or halves) until one rate meets the objective and one does not, bisects between them in equal ratios until
 // they are within the tolerance, and then demands: the lower one holds in so many longer probes, and a rate just above
 // the upper one misses. A rate must miss twice in a row to end the doubling and to be above the knee, and one that the
-// confirmation refuses is given up for a lower one: neither a hiccup nor a lucky second decides. When the time ends
-// while it looks further up, what was confirmed is the knee. `now_s` is the time since the search began. Fills per_s,
-// or why; probes and took_s.
+// confirmation refuses is given up for a lower one, at the last of its time for half of it: neither a hiccup nor a
+// lucky second decides. When the time ends while it looks further up, what was confirmed is the knee (at_least).
+// `now_s` is the time since the search began. Fills per_s, or why; probes and took_s.
 Knee FindKnee(const KneeSearch& search, const MeasureRate& measure, const std::function<double()>& now_s);
 
 }  // namespace lab::bench

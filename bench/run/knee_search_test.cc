@@ -137,6 +137,24 @@ TEST_F(KneeSearchTest, AHiccupInTheBisectionIsUndone) {
   EXPECT_NEAR(*knee.per_s / 15'500, 1, 0.06);
 }
 
+// Short probes are lucky far beyond what a longer one meets, and each second confirmation misses: a wide edge on a busy
+// host. The search must not end with nothing.
+TEST_F(KneeSearchTest, OfAWideEdgeTheLowerPartIsTold) {
+  constexpr double kSurely = 35'000, kLuck = 62'000;
+  int confirmations = 0;
+  const Knee knee = Find([&](double rate, double seconds) {
+    KneeProbe probe;
+    const bool lucky = seconds < search_.confirm_s || ++confirmations % 2 == 0;
+    probe.meets = rate <= kSurely || (lucky && rate <= kLuck);
+    return probe;
+  });
+  ASSERT_TRUE(knee.per_s) << knee.why;
+  EXPECT_TRUE(knee.at_least);
+  EXPECT_LE(*knee.per_s, kSurely);
+  EXPECT_GE(*knee.per_s, kSurely / 2);
+  EXPECT_LE(knee.took_s, search_.budget_s);
+}
+
 // Noise of the answers near the edge: each probe misses with a probability that rises across it. What is told errs to
 // the safe side, and seldom by much.
 TEST_F(KneeSearchTest, NoiseNearTheEdgeStaysNearTheEdge) {
