@@ -7,7 +7,7 @@ namespace lab::bench {
 
 HttpDriver::HttpDriver(Poller& poller, CallSink& sink, std::vector<Endpoint> endpoints) : LinkPool(poller, sink) {
   for (Endpoint& endpoint : endpoints) {
-    pools_.push_back({std::move(endpoint), {}, 0});
+    pools_.push_back({std::move(endpoint), {}});
     for (size_t i = 0; i < kFirstLinks; ++i) Grow(pools_.back());
   }
 }
@@ -29,12 +29,7 @@ Driver::Sent HttpDriver::Send(Call& call) {
     Pool& pool = pools_[next_pool_];
     next_pool_ = (next_pool_ + 1) % pools_.size();
     bool pool_away = true;
-    HttpLink* link = Idle(pool, &pool_away);
-    if (link == nullptr && !pool_away && pool.links.size() < kMostLinks) {
-      link = &Grow(pool);
-      link->Open();
-      if (link->down()) link = nullptr;
-    }
+    HttpLink* link = Take(pool, &pool_away);
     if (link != nullptr) {
       link->Send(call);
       return Sent::kYes;
@@ -47,20 +42,25 @@ Driver::Sent HttpDriver::Send(Call& call) {
 void HttpDriver::Forget(Call& call) { static_cast<HttpLink*>(call.link)->Forget(call); }
 
 HttpLink& HttpDriver::Grow(Pool& pool) {
-  auto link = std::make_unique<HttpLink>(context_, pool.endpoint);
+  const auto returns = pool.links.size() < kFirstLinks ? Link::Return::kByItself : Link::Return::kWhenOpened;
+  auto link = std::make_unique<HttpLink>(context_, pool.endpoint, returns);
   pool.links.push_back(link.get());
   links_.push_back(std::move(link));
   return *pool.links.back();
 }
 
-HttpLink* HttpDriver::Idle(Pool& pool, bool* away) {
-  for (size_t tried = 0; tried < pool.links.size(); ++tried) {
-    HttpLink* link = pool.links[pool.next];
-    pool.next = (pool.next + 1) % pool.links.size();
+// Always the first one: those that are needed seldom are idle for long.
+HttpLink* HttpDriver::Take(Pool& pool, bool* away) {
+  HttpLink* closed = nullptr;
+  for (HttpLink* link : pool.links) {
     if (link->idle()) return link;
     *away &= link->down();
+    if (closed == nullptr && link->down() && !link->returns_by_itself()) closed = link;
   }
-  return nullptr;
+  if (*away || (closed == nullptr && pool.links.size() == kMostLinks)) return nullptr;
+  HttpLink& link = closed != nullptr ? *closed : Grow(pool);
+  link.Open();
+  return link.down() ? nullptr : &link;
 }
 
 }  // namespace lab::bench

@@ -9,7 +9,9 @@
 
 namespace lab::bench {
 
-// HTTP/1.1 calls over a pool of keep-alive connections that grows with what is in flight, up to a bound.
+// HTTP/1.1 calls over a pool of keep-alive connections that grows with what is in flight, up to a bound. The first ones
+// come back by themselves when they are lost; the others only for a call that finds none idle, so that a server that
+// closes what is idle for long is not asked for it again.
 class HttpDriver : public LinkPool {
  public:
   static constexpr size_t kFirstLinks = 8;   // an endpoint
@@ -26,11 +28,10 @@ class HttpDriver : public LinkPool {
   struct Pool {
     Endpoint endpoint;
     std::vector<HttpLink*> links;
-    size_t next = 0;
   };
   HttpLink& Grow(Pool& pool);
-  // The next idle link in turn; null when there is none. *away stays true when all of its links are down.
-  static HttpLink* Idle(Pool& pool, bool* away);
+  // One that is idle, or else was opened for the call; null when there is none. *away stays true when all are down.
+  HttpLink* Take(Pool& pool, bool* away);
 
   std::vector<Pool> pools_;
   size_t next_pool_ = 0;

@@ -9,7 +9,7 @@ constexpr size_t kMaxHeadBytes = 16 << 10;
 
 }  // namespace
 
-HttpLink::HttpLink(LinkContext& context, const Endpoint& endpoint) : Link(context, endpoint) {}
+HttpLink::HttpLink(LinkContext& context, const Endpoint& endpoint, Return returns) : Link(context, endpoint, returns) {}
 
 void HttpLink::Send(Call& call) {
   call.written = 0;
@@ -26,7 +26,6 @@ void HttpLink::Forget(Call& call) {
 }
 
 void HttpLink::Opened() {
-  ResetBackoff();
   for (Call* call : calls_) {
     out_.append(call->request);
     call->written = call->request.size();
@@ -44,18 +43,22 @@ absl::Status HttpLink::Received(std::string_view bytes, int64_t at) {
   if (!head.ok()) return head.status();
   const size_t begin = head_bytes + 4;
   if (in_.size() - begin < head->body_bytes) return absl::OkStatus();
+  ResetBackoff();  // not before: who accepts may still close at once
   Call& call = *calls_.front();
   Detach(call);
+  // After an answer whose end is the end of the connection, the connection is done; the rest of the body is not needed.
+  closing_ = head->close || in_.size() > begin + head->body_bytes;
   call.head = std::string_view(in_).substr(0, head_bytes);
   context_.sink.Ended(call, Ending::kAnswered, head->status, std::string_view(in_).substr(begin, head->body_bytes), at);
-  const bool surplus = in_.size() > begin + head->body_bytes;
   in_.clear();
-  // After an answer whose end is the end of the connection, the connection is done; the rest of the body is not needed.
-  return head->close || surplus ? absl::CancelledError("closed after the answer") : absl::OkStatus();
+  return closing_ ? absl::CancelledError("closed after the answer") : absl::OkStatus();
 }
 
 bool HttpLink::MayHaveArrived(const Call& call) const { return call.written > 0; }
 
-void HttpLink::Closed() { in_.clear(); }
+void HttpLink::Closed() {
+  in_.clear();
+  closing_ = false;
+}
 
 }  // namespace lab::bench

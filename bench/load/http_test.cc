@@ -106,6 +106,23 @@ TEST(HttpLoadTest, ThePoolGrowsUpToItsBoundAndDropsBeyond) {
   EXPECT_EQ(server.connections(), 200u);
 }
 
+// A server that has no room for more is not asked for it but by calls: what it closed is not opened again by itself.
+TEST(HttpLoadTest, WhatTheServerClosesIsOpenedOnlyForACall) {
+  std::atomic<int> calls{0};
+  HttpTestServer server(
+      [&](const std::string&) {
+        if (++calls <= 20) std::this_thread::sleep_for(std::chrono::milliseconds(200));
+        return std::string(kOk);
+      },
+      20);
+  Generator generator(TestOptions(kTarget, server.endpoint(), 200, 0.8));
+  const std::vector<Op> ops = RunAll(generator);
+  ASSERT_EQ(ops.size(), 160u);
+  EXPECT_GT(server.connections(), 20u) << "it grew beyond what the server takes";
+  EXPECT_LE(server.connections(), 8 + ops.size()) << "one a call at most, beside the first ones";
+  EXPECT_GT(Outcomes(ops)[Outcome::kOk], 100u);
+}
+
 TEST(HttpLoadTest, TimeoutsAreUnknownAndTheConnectionIsReplaced) {
   HttpTestServer server([](const std::string& request) {
     if (KeyOf(request) % 2 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(300));

@@ -61,7 +61,8 @@ absl::StatusOr<Endpoint> ParseEndpoint(const std::string& text) {
   return endpoint;
 }
 
-Link::Link(LinkContext& context, const Endpoint& endpoint) : context_(context), endpoint_(endpoint) {}
+Link::Link(LinkContext& context, const Endpoint& endpoint, Return returns)
+    : context_(context), endpoint_(endpoint), returns_(returns) {}
 
 Link::~Link() {
   if (fd_ < 0) return;
@@ -109,7 +110,7 @@ void Link::Lose(std::string_view why, int64_t retry_ns) {
   out_.clear();
   written_ = 0;
   const int64_t now = MonotonicNow();
-  retry_at_ = now + retry_ns;
+  retry_at_ = returns_by_itself() ? now + retry_ns : INT64_MAX;
   // The sink may reuse a call at once, so the list is taken first.
   const std::vector<Call*> calls = std::exchange(calls_, {});
   for (Call* call : calls) {

@@ -31,11 +31,12 @@ struct LinkContext {
 };
 
 // A non-blocking TCP connection that comes back after it was lost, with a bounded exponential backoff (10 … 100 ms: the
-// services are local, and the load should find them again soon after a restart). Keeps the calls that are in flight on
-// it. What is to be written gathers in out_ until Flush.
+// services are local, and the load should find them again soon after a restart), or only when Open is called again.
+// Keeps the calls that are in flight on it. What is to be written gathers in out_ until Flush.
 class Link : public Poller::Handler {
  public:
-  Link(LinkContext& context, const Endpoint& endpoint);
+  enum class Return : uint8_t { kByItself, kWhenOpened };
+  Link(LinkContext& context, const Endpoint& endpoint, Return returns = Return::kByItself);
   ~Link() override;
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
@@ -43,9 +44,10 @@ class Link : public Poller::Handler {
   void Open();
   bool up() const { return state_ == State::kUp; }
   bool down() const { return state_ == State::kDown; }
+  bool returns_by_itself() const { return returns_ == Return::kByItself; }
   // When a lost connection is tried again; INT64_MAX while there is nothing to do.
   int64_t retry_at() const { return retry_at_; }
-  // Closes; calls in flight end as lost or refused. Opens again at once when `retry_ns` is 0.
+  // Closes; calls in flight end as lost or refused. What returns by itself opens again at once when `retry_ns` is 0.
   void Lose(std::string_view why, int64_t retry_ns);
   void Flush();
   void Ready(uint32_t events) override;
@@ -81,6 +83,7 @@ class Link : public Poller::Handler {
   bool WatchWritable(bool wanted);  // false: the connection was lost over it
   int64_t NextBackoff();
 
+  const Return returns_;
   State state_ = State::kDown;
   int fd_ = -1;
   bool dirty_ = false;

@@ -9,7 +9,8 @@
 
 namespace lab::bench {
 
-// What drivers of all protocols have in common: their links, written once a turn and opened again after a loss.
+// What drivers of all protocols have in common: their links, written once a turn, and those that return by themselves
+// opened again after a loss.
 class LinkPool : public Driver {
  public:
   LinkPool(Poller& poller, CallSink& sink) : context_{poller, sink, {}, {}} {}

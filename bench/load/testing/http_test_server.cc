@@ -25,7 +25,7 @@ size_t RequestBytes(const std::string& text) {
 
 }  // namespace
 
-HttpTestServer::HttpTestServer(Handler handler) : handler_(std::move(handler)) {
+HttpTestServer::HttpTestServer(Handler handler, size_t most) : handler_(std::move(handler)), most_(most) {
   listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -53,6 +53,11 @@ void HttpTestServer::Accept() {
     const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
     if (fd < 0) return;
     ++connections_;
+    if (serving_ >= most_) {
+      close(fd);
+      continue;
+    }
+    ++serving_;
     connections_open_.push_back(fd);
     threads_.emplace_back([this, fd] { Serve(fd); });
   }
@@ -73,6 +78,7 @@ void HttpTestServer::Serve(int fd) {
     if (answer.find("connection: close") != std::string::npos) break;
   }
   shutdown(fd, SHUT_RDWR);
+  --serving_;
 }
 
 }  // namespace lab::bench
