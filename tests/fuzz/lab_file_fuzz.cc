@@ -38,7 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   for (const bool quick : {false, true}) {
     lab::bench::PhasesOf(*lab, quick);
-    lab::bench::FaultsOf(*lab, quick);
+    lab::bench::FaultsOf(*lab, quick, 1);
   }
   return 0;
 }
