@@ -53,12 +53,12 @@ class Recorder : public Progress {
 
   void Note(const std::string& text) override { notes.push_back(text); }
 
-  // As on a host that has no time for us: this process is stopped for half a second.
+  // As on a host that has no time for us: this process is stopped for longer than requests may be late.
   static void StandStill() {
     const pid_t parent = getpid();
     if (fork() == 0) {
       kill(parent, SIGSTOP);
-      usleep(500'000);
+      usleep(700'000);
       kill(parent, SIGCONT);
       _exit(0);
     }

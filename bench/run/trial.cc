@@ -275,7 +275,9 @@ void TrialRun::Finish() {
   }
   for (const std::string& problem : StarvedProblems(trial_)) HostProblem(problem);
   for (const std::string& caution : LagCautions(trial_)) Caution(caution);
-  for (const std::string& problem : SaturatedProblems(trial_)) Problem(problem);
+  // What it had no time to send is the host's doing, as the rest.
+  const bool kept_from_it = !trial_.host_problems.empty();
+  for (const std::string& problem : SaturatedProblems(trial_)) kept_from_it ? HostProblem(problem) : Problem(problem);
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   for (const std::string& problem : NeighbourProblems(trial_.series, cores, busiest_)) HostProblem(problem);
   for (const std::string& problem : PagingProblems(trial_.series)) HostProblem(problem);
