@@ -15,7 +15,7 @@ namespace lab::bench {
 class HttpDriver : public LinkPool {
  public:
   static constexpr size_t kFirstLinks = 8;   // an endpoint
-  static constexpr size_t kMostLinks = 200;  // an endpoint; below the limit of the services (256)
+  static constexpr size_t kMostLinks = 200;  // an endpoint; those of one target are below the limit of a service (256)
 
   HttpDriver(Poller& poller, CallSink& sink, std::vector<Endpoint> endpoints);
 

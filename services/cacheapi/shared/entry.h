@@ -58,7 +58,7 @@ std::string_view Name(EntryError error);  // "none", "foreign", …
 // Reads what is stored under `key`. `entry` is written only on kNone; its views are into `bytes`.
 EntryError DecodeEntry(std::string_view bytes, std::string_view key, Entry& entry);
 
-// So much two replicas may differ in what they know of that clock, each by half of a round trip on a busy host
+// So much two replicas may differ in what they know of the server's clock, each by half of a round trip on a busy host
 // (store_clock.h): what one of them has just written may be of another's future.
 inline constexpr Millis kClocksDiffer{100};
 
