@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <limits>
 
 #include "absl/strings/str_format.h"
 #include "bench/host/cgroup.h"
@@ -24,6 +25,9 @@ constexpr double kMajorFaultLimit = 20;  // a second
 constexpr double kNeighbourLeast_s = 2;  // of observation: ticks and restarts make less too coarse
 constexpr double kAfterFault_s = 1.0;
 constexpr size_t kGapsAllowed = 1;
+constexpr double kStall_s = 0.3;
+constexpr double kLateShare = 0.01;   // as p99
+constexpr double kWaitStep_s = 1e-5;  // what it is told to
 
 // The share of the cores' time that went to other machines of the hypervisor.
 double Stolen(const HostLoad& before, const HostLoad& after, double seconds, int cores) {
@@ -34,13 +38,19 @@ std::string StolenText(double share) {
   return absl::StrFormat("the hypervisor took %.1f %% of the host's CPU time away", share * 100);
 }
 
-// How late at least one of a hundred operations was sent in the phases in which that was more than a limit.
-struct LateSending {
+// How late at least one of a hundred was, in the phases in which that was more than a limit.
+struct Late {
   std::string phases;  // "" when there is none
   double worst_s = 0;
+
+  void Add(const Phase& phase, double late_s) {
+    phases += Concat(phases.empty() ? "" : ", ", phase.name);
+    worst_s = std::max(worst_s, late_s);
+  }
 };
 
-LateSending LateBeyond(const Trial& trial, double limit_s) {
+// Of the operations, when they were sent.
+Late LateBeyond(const Trial& trial, double limit_s) {
   std::vector<Histogram> lags(trial.phases.size());
   for (const Op& op : trial.ops) {
     if (op.outcome == Outcome::kDropped) continue;
@@ -50,20 +60,56 @@ LateSending LateBeyond(const Trial& trial, double limit_s) {
         lags[i].Add(std::max<int64_t>(0, op.lag_ns()));
     }
   }
-  LateSending late;
+  Late late;
   for (size_t i = 0; i < lags.size(); ++i) {
     if (lags[i].count() < kLagSamples) continue;
     const double p99_s = static_cast<double>(lags[i].Quantile(0.99)) / 1e9;
-    if (p99_s <= limit_s) continue;
-    late.phases += Concat(late.phases.empty() ? "" : ", ", trial.phases[i].name);
-    late.worst_s = std::max(late.worst_s, p99_s);
+    if (p99_s > limit_s) late.Add(trial.phases[i], p99_s);
   }
   return late;
 }
 
-std::string LateText(const LateSending& late, double limit_s) {
-  return Concat("it sent 1 % of its requests up to ", FormatDuration(Nanos(std::llround(late.worst_s * 1e9))),
-                " late or more (at most ", FormatDuration(Nanos(std::llround(limit_s * 1e9))), ") in ", late.phases);
+std::string Text(double duration_s) { return FormatDuration(Nanos(std::llround(duration_s * 1e9))); }
+
+std::string LateText(const Late& late, double limit_s) {
+  return Concat("it sent 1 % of its requests up to ", Text(late.worst_s), " late or more (at most ", Text(limit_s),
+                ") in ", late.phases);
+}
+
+// How long at least whatever became ready in a phase had to wait in 1 % of the phase's time, all cores together; 0
+// where it was less than was recorded.
+double WaitOfOneInAHundred(const std::vector<Wait>& waits, const Phase& phase) {
+  // Who becomes ready at t, during a wait that ends at `end`, waits for end - t.
+  const auto share_beyond = [&](double limit_s) {
+    double beyond_s = 0;
+    for (const Wait& wait : waits) {
+      const double last_s = std::min(wait.at_s + wait.length_s - limit_s, phase.end_s);
+      beyond_s += std::max(0.0, last_s - std::max(wait.at_s, phase.begin_s));
+    }
+    return beyond_s / (phase.end_s - phase.begin_s);
+  };
+  double low_s = 0, high_s = 0;  // the share at high_s is 0
+  for (const Wait& wait : waits) high_s = std::max(high_s, wait.length_s);
+  while (high_s - low_s > kWaitStep_s) {
+    const double middle_s = (low_s + high_s) / 2;
+    (share_beyond(middle_s) > kLateShare ? low_s : high_s) = middle_s;
+  }
+  return low_s;
+}
+
+// Of whatever became ready, when it ran.
+Late WaitsBeyond(const std::vector<Wait>& waits, const std::vector<Phase>& phases, double limit_s) {
+  Late late;
+  for (const Phase& phase : phases) {
+    const double wait_s = WaitOfOneInAHundred(waits, phase);
+    if (wait_s > limit_s) late.Add(phase, wait_s);
+  }
+  return late;
+}
+
+std::string WaitText(const Late& late, double limit_s) {
+  return Concat("in 1 % of the time whatever was ready waited for ", Text(late.worst_s), " or longer (at most ",
+                Text(limit_s), ") in ", late.phases);
 }
 
 // Whether a fault was on in some of [begin, end], or in the second before it.
@@ -77,30 +123,19 @@ bool FaultIn(const std::vector<FaultRecord>& faults, double begin_s, double end_
 }  // namespace
 
 std::vector<std::string> StarvedProblems(const Trial& trial) {
-  const LateSending late = LateBeyond(trial, kLagLimit_s);
+  const Late late = LateBeyond(trial, kLagLimit_s);
   if (late.phases.empty()) return {};
   return {Concat("the load generator was starved: ", LateText(late, kLagLimit_s))};
 }
 
 std::vector<std::string> LagCautions(const Trial& trial) {
-  const LateSending late = LateBeyond(trial, kLagCaution_s);
+  const Late late = LateBeyond(trial, kLagCaution_s);
   if (late.phases.empty() || late.worst_s > kLagLimit_s) return {};
   return {Concat("the host let the load generator run late: ", LateText(late, kLagCaution_s))};
 }
 
 bool OnlyTheHostDisturbed(const Trial& trial) {
   return trial.complete && !trial.problems.empty() && trial.problems.size() == trial.host_problems.size();
-}
-
-void ShareCaution(std::vector<Trial>& trials) {
-  const auto disturbed = std::find_if(trials.begin(), trials.end(), [](const Trial& trial) {
-    return !trial.host_problems.empty() || !trial.disturbed.empty();
-  });
-  if (disturbed == trials.end()) return;
-  const std::string caution = Concat("the host disturbed a trial of this run, of ", disturbed->variant);
-  for (Trial& trial : trials) {
-    if (trial.problems.empty() && trial.cautions.empty()) trial.cautions.push_back(caution);
-  }
 }
 
 std::vector<std::string> SaturatedProblems(const Trial& trial) {
@@ -169,14 +204,50 @@ std::vector<std::string> PagingProblems(const std::vector<Series>& series) {
   return problems;
 }
 
-std::vector<std::string> StallProblems(const std::vector<Stall>& stalls) {
-  if (stalls.empty()) return {};
-  const Stall& worst = *std::max_element(stalls.begin(), stalls.end(),
-                                         [](const Stall& a, const Stall& b) { return a.length_s < b.length_s; });
+std::vector<std::string> StallProblems(const std::vector<Wait>& waits) {
+  size_t stalls = 0;
+  Wait worst;
+  double until_s = -std::numeric_limits<double>::infinity();
+  for (const Wait& wait : waits) {
+    if (wait.length_s < kStall_s) continue;
+    if (wait.at_s > until_s) ++stalls;
+    until_s = std::max(until_s, wait.at_s + wait.length_s);
+    if (wait.length_s > worst.length_s) worst = wait;
+  }
+  if (stalls == 0) return {};
   return {
       absl::StrFormat("the runner itself stood still %d times, once for %.1f s at %.1f s (stopped by a signal, or "
                       "the host had no time for it)",
-                      stalls.size(), worst.length_s, worst.at_s)};
+                      stalls, worst.length_s, worst.at_s)};
+}
+
+std::vector<std::string> WaitProblems(const std::vector<Wait>& waits, const std::vector<Phase>& phases) {
+  const Late late = WaitsBeyond(waits, phases, kWaitLimit_s);
+  if (late.phases.empty()) return {};
+  return {Concat("the host took cores away: ", WaitText(late, kWaitLimit_s))};
+}
+
+std::vector<std::string> WaitCautions(const std::vector<Wait>& waits, const std::vector<Phase>& phases) {
+  const Late late = WaitsBeyond(waits, phases, kWaitCaution_s);
+  if (late.worst_s > kWaitLimit_s) return {};
+  if (!late.phases.empty()) return {Concat("the host took cores away: ", WaitText(late, kWaitCaution_s))};
+  const auto longest = std::max_element(waits.begin(), waits.end(),
+                                        [](const Wait& a, const Wait& b) { return a.length_s < b.length_s; });
+  if (longest == waits.end() || longest->length_s <= kLongWait_s) return {};
+  return {absl::StrFormat("the host took a core away, once for %s at %.1f s (at most %s)", Text(longest->length_s),
+                          longest->at_s, Text(kLongWait_s))};
+}
+
+Series LongestWaits(const std::vector<Wait>& waits, double begin_s, double end_s) {
+  Series series{.part = "host", .name = "core_wait_max_seconds"};
+  for (double second_s = begin_s; second_s + 1 <= end_s; ++second_s) series.samples.emplace_back(second_s + 1, 0);
+  for (const Wait& wait : waits) {
+    const double second = std::floor(wait.at_s - begin_s);
+    if (second < 0 || second >= static_cast<double>(series.samples.size())) continue;
+    double& longest_s = series.samples[static_cast<size_t>(second)].second;
+    longest_s = std::max(longest_s, wait.length_s);
+  }
+  return series;
 }
 
 std::vector<std::string> NeighbourProblems(const std::vector<Series>& series, int cores, const std::string& busiest) {

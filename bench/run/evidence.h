@@ -13,7 +13,8 @@ namespace lab::bench {
 // Shares of the time of the host's cores: beyond them a run says more about the host than about the design.
 inline constexpr double kStealCaution = 0.02, kStealLimit = 0.1, kNeighbourLimit = 0.2;
 // With a fault or without: what is sent late is never the fault's doing.
-inline constexpr double kLagCaution_s = 0.002, kLagLimit_s = 0.005;
+inline constexpr double kLagCaution_s = 0.002, kLagLimit_s = 0.005, kWaitCaution_s = 0.001, kWaitLimit_s = 0.005,
+                        kLongWait_s = 0.01;
 
 // Reasons why what a trial measured is not to be trusted, in words, for Trial::problems. Pure functions of what was
 // seen.
@@ -47,20 +48,29 @@ std::vector<std::string> HostCautions(const HostLoad& before, const HostLoad& af
 // Whether it has problems and all of them are the host's doing: then another trial of the same may have none.
 bool OnlyTheHostDisturbed(const Trial& trial);
 
-// A run in which the host made a trial worthless is no calm one: its other trials, where they have no caution of their
-// own, ask for caution too, and so does one that was run again.
-void ShareCaution(std::vector<Trial>& trials);
-
 // Parts, or we, that waited for memory to come back from a disk: more than 20 major page faults a second while the
 // trial was observed. A part that begins anew reads its program; that second does not count.
 std::vector<std::string> PagingProblems(const std::vector<Series>& series);
 
-// Times in which the runner itself stood still for 300 ms or more (stall_watch.h): nothing was sent, broken or observed
-// then, however short that is of all.
-struct Stall {
+// A time in which a thread that had nothing to do was ready and did not run on a core (core_watch.h). Seconds since the
+// start of the load.
+struct Wait {
+  int core = 0;
   double at_s = 0, length_s = 0;
 };
-std::vector<std::string> StallProblems(const std::vector<Stall>& stalls);
+// Waits of 300 ms or more: the runner itself stood still, nothing was sent, broken or observed then, however short that
+// is of all. Those of several cores at once are one.
+std::vector<std::string> StallProblems(const std::vector<Wait>& waits);
+// A host that takes cores away: in 1 % of the time of a phase whatever became ready on one of the cores waited more
+// than 5 ms for it. So late the answers of parts are then, though the generator itself was on time. Waits of several
+// cores are added, because an answer passes through parts on all of them.
+std::vector<std::string> WaitProblems(const std::vector<Wait>& waits, const std::vector<Phase>& phases);
+// For Trial::cautions: the same above 1 ms in a phase, and above 5 ms in none; or one wait of more than 10 ms, which a
+// maximum may be owed to.
+std::vector<std::string> WaitCautions(const std::vector<Wait>& waits, const std::vector<Phase>& phases);
+// The longest wait of each second, "core_wait_max_seconds" of part "host", for what was read between `begin_s` and
+// `end_s`.
+Series LongestWaits(const std::vector<Wait>& waits, double begin_s, double end_s);
 
 // A busy neighbour: processes that are none of ours (the parts', and part "runner", which is us) took more than a fifth
 // of the CPU time of `cores` while the trial was observed. Whoever shares the cores with a stranger measures the

@@ -175,10 +175,7 @@ absl::Status RunTrials(const Lab& lab, const RunOptions& options, const std::vec
   for (size_t i = 0; i < order.size() && !interrupted(); ++i) {
     if (absl::Status status = trials.Run(*order[i].first, order[i].second, i); !status.ok()) return status;
   }
-  for (const Arm& arm : arms) {
-    arm.run->interrupted = interrupted();
-    ShareCaution(arm.run->trials);
-  }
+  for (const Arm& arm : arms) arm.run->interrupted = interrupted();
   return absl::OkStatus();
 }
 

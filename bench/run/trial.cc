@@ -11,11 +11,11 @@
 #include "bench/cacheapi/written.h"
 #include "bench/fault/schedule.h"
 #include "bench/observe/observer.h"
+#include "bench/run/core_watch.h"
 #include "bench/run/evidence.h"
 #include "bench/run/explore_trial.h"
 #include "bench/run/mailbox.h"
 #include "bench/run/neighbours.h"
-#include "bench/run/stall_watch.h"
 #include "bench/run/system.h"
 #include "bench/run/trial_files.h"
 #include "services/runtime/base/text.h"
@@ -116,9 +116,9 @@ class TrialRun {
   std::optional<FaultSchedule> faults_;
   std::optional<Observer> observer_;
   std::optional<NeighbourWatch> neighbours_;
-  std::string busiest_;  // who else ran during the load
-  std::map<std::string, Series> load_series_;
-  size_t phase_ = 0;  // the next to begin
+  std::string busiest_;                       // who else ran during the load
+  std::map<std::string, Series> own_series_;  // what the runner itself saw, by name
+  size_t phase_ = 0;                          // the next to begin
   Clock::time_point logs_bounded_{};
 };
 
@@ -177,7 +177,7 @@ void TrialRun::KeepSecond(double at_s, const LiveLoad& load) {
       {"lag_p99_seconds", load.lag_p99_s},          {"in_flight", static_cast<double>(load.in_flight)},
       {"in_flight_mean", load.in_flight_mean}};
   for (const auto& [name, value] : values) {
-    Series& series = load_series_[name];
+    Series& series = own_series_[name];
     series.part = "generator";
     series.name = name;
     series.samples.emplace_back(at_s, value);
@@ -203,7 +203,7 @@ void TrialRun::Tick() {
 
 void TrialRun::Load() {
   const HostLoad before = ReadHostLoad(system_.OwnOomKills());
-  StallWatch stall_watch(zero_);
+  CoreWatch core_watch(zero_);
   std::vector<Observed> sources = system_.Sources();
   sources.push_back({.part = "runner", .pid = [] { return getpid(); }});
   ObserverOptions looks;
@@ -235,7 +235,11 @@ void TrialRun::Load() {
   Tick();
   busiest_ = neighbours_->Busiest();
   trial_.faults = faults_->records();
-  for (const std::string& problem : StallProblems(stall_watch.Stop())) HostProblem(problem);
+  const std::vector<Wait> waits = core_watch.Stop();
+  own_series_["core_wait_max_seconds"] = LongestWaits(waits, 0, trial_.duration_s);
+  for (const std::string& problem : StallProblems(waits)) HostProblem(problem);
+  for (const std::string& problem : WaitProblems(waits, trial_.phases)) HostProblem(problem);
+  for (const std::string& caution : WaitCautions(waits, trial_.phases)) Caution(caution);
   const HostLoad after = ReadHostLoad(system_.OwnOomKills());
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   for (const std::string& problem : HostProblems(before, after, Now(), cores)) HostProblem(problem);
@@ -253,7 +257,7 @@ void TrialRun::Finish() {
                                         [this](const std::string& text) { progress_.Note(text); });
   }
   trial_.series = observer_->Take(zero_);
-  for (auto& [name, series] : load_series_) trial_.series.push_back(std::move(series));
+  for (auto& [name, series] : own_series_) trial_.series.push_back(std::move(series));
   const auto gaps = observer_->Gaps(zero_);
   const std::vector<std::string> unread = observer_->Problems();
   for (const std::string& stubborn : system_.Stop(!trial_.complete)) progress_.Note(stubborn);
