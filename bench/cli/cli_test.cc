@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -327,6 +328,36 @@ TEST(ProgressTest, FaultsTellTheLatest) {
   EXPECT_THAT(FaultText(fault), HasSubstr("well again 3 ms later"));
   fault.error = "no";
   EXPECT_EQ(FaultText(fault), "redis.pause: no");
+}
+
+// A fault that is over as soon as it was, a flush, is healed when it is seen: nothing to tell twice.
+TEST(ProgressTest, WhatAFaultHasToTellIsToldOnce) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  PlainProgress progress(ends[1]);
+  FaultRecord flush;
+  flush.id = "redis.flush#1";
+  flush.fault = "redis.flush";
+  flush.applied_s = flush.asked_s;
+  for (int trial = 0; trial < 2; ++trial) {
+    progress.TrialStarts("deny", trial + 1, trial, 2);
+    FaultRecord record = flush;
+    progress.FaultChanged(record);
+    record.seen_s = 0.001;
+    progress.FaultChanged(record);
+    record.heal_asked_s = 0.001;
+    progress.FaultChanged(record);
+    record.healed_s = 0.001;
+    progress.FaultChanged(record);
+  }
+  close(ends[1]);
+  std::string told;
+  for (char bytes[4096]; const ssize_t length = read(ends[0], bytes, sizeof(bytes));) {
+    ASSERT_GT(length, 0);
+    told.append(bytes, static_cast<size_t>(length));
+  }
+  close(ends[0]);
+  EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), 2 * 3) << told;
 }
 
 TEST(ProgressTest, AFrameShowsTrialPhaseRatesAndFaults) {

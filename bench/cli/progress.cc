@@ -69,12 +69,18 @@ void PlainProgress::Line(const std::string& text) {
 void PlainProgress::TrialStarts(const std::string& variant, int repeat, int index, int total) {
   variant_ = variant;
   phase_.clear();
+  told_.clear();
   Line(absl::StrCat("trial ", index + 1, " of ", total, repeat > 1 ? absl::StrCat(", repeat ", repeat) : ""));
 }
 
 void PlainProgress::Boot(const std::string& text) { Line(PrintableText(text)); }
 void PlainProgress::PhaseStarts(const Phase& phase) { phase_ = phase.name; }
-void PlainProgress::FaultChanged(const FaultRecord& fault) { Line(FaultText(fault)); }
+void PlainProgress::FaultChanged(const FaultRecord& fault) {
+  std::string text = FaultText(fault);
+  if (told_[fault.id] == text) return;
+  Line(text);
+  told_[fault.id] = std::move(text);
+}
 void PlainProgress::Note(const std::string& text) { Line(PrintableText(text)); }
 void PlainProgress::TrialEnds(const Trial& trial) { Line(TrialText(trial.variant, trial)); }
 
@@ -216,12 +222,13 @@ void LiveProgress::FaultChanged(const FaultRecord& fault) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto same = [&](const FaultRecord& known) { return known.id == fault.id; };
   const auto found = std::find_if(state_.faults.begin(), state_.faults.end(), same);
+  const bool told = found != state_.faults.end() && FaultText(*found) == FaultText(fault);
   if (found == state_.faults.end()) {
     state_.faults.push_back(fault);
   } else {
     *found = fault;
   }
-  Event(FaultText(fault));
+  if (!told) Event(FaultText(fault));
 }
 
 void LiveProgress::Note(const std::string& text) {

@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -31,6 +32,7 @@ class PlainProgress : public Progress {
   void Line(const std::string& text);
   const int fd_;
   std::string variant_, phase_;
+  std::map<std::string, std::string> told_;  // of each fault of this trial, last
 };
 
 // "redis.pause seen 21 ms after it was asked for: PING unanswered for 20 ms"; the latest thing that happened to it.

@@ -60,6 +60,7 @@ void CoreWatch::Watch(int core, std::vector<Wait>& waits) const {
   CPU_ZERO(&only);
   CPU_SET(core, &only);
   sched_setaffinity(0, sizeof(only), &only);  // where that is refused it watches wherever it runs
+  prctl(PR_SET_NAME, "core watch");
   prctl(PR_SET_TIMERSLACK, 1UL);
   const Nanos least = GoAboveTheGenerator() ? kLeast : kLeastUnprivileged;
   while (!stopping_) {
