@@ -76,10 +76,11 @@ void PlainProgress::TrialStarts(const std::string& variant, int repeat, int inde
 void PlainProgress::Boot(const std::string& text) { Line(PrintableText(text)); }
 void PlainProgress::PhaseStarts(const Phase& phase) { phase_ = phase.name; }
 void PlainProgress::FaultChanged(const FaultRecord& fault) {
-  std::string text = FaultText(fault);
-  if (told_[fault.id] == text) return;
+  std::string& told = told_[fault.id];
+  const std::string text = FaultText(fault);
+  if (told == text) return;
+  told = text;
   Line(text);
-  told_[fault.id] = std::move(text);
 }
 void PlainProgress::Note(const std::string& text) { Line(PrintableText(text)); }
 void PlainProgress::TrialEnds(const Trial& trial) { Line(TrialText(trial.variant, trial)); }

@@ -1,14 +1,14 @@
 #include "bench/load/generator.h"
 
-#include <pthread.h>
-#include <sched.h>
 #include <sys/prctl.h>
 #include <time.h>
 
+#include <cerrno>
 #include <cstring>
 #include <thread>
 #include <utility>
 
+#include "bench/host/cores.h"
 #include "bench/load/engine.h"
 #include "services/runtime/base/text.h"
 
@@ -21,24 +21,6 @@ double ThreadCpuSeconds() {
   return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9;
 }
 
-absl::Status PinTo(int cpu) {
-  cpu_set_t cpus;
-  CPU_ZERO(&cpus);
-  CPU_SET(static_cast<size_t>(cpu), &cpus);
-  const int error = pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
-  if (error == 0) return absl::OkStatus();
-  return absl::InvalidArgumentError(Concat("cannot pin the generator to CPU ", cpu, ": ", std::strerror(error)));
-}
-
-// The lowest real-time priority; a fork would not inherit it. On a single core a generator that cannot keep up would
-// leave nothing to the system under test.
-bool MakeRealtime() {
-  if (std::thread::hardware_concurrency() < 2) return false;
-  sched_param parameter{};
-  parameter.sched_priority = sched_get_priority_min(SCHED_FIFO);
-  return sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &parameter) == 0;
-}
-
 }  // namespace
 
 struct Generator::Impl {
@@ -48,10 +30,11 @@ struct Generator::Impl {
     prctl(PR_SET_NAME, "load");
     // The default slack of 50 us would be the generator's lag.
     prctl(PR_SET_TIMERSLACK, 1UL);
-    if (cpu >= 0) {
-      if (absl::Status pinned = PinTo(cpu); !pinned.ok()) return pinned;
+    if (cpu >= 0 && !PinTo(cpu)) {
+      return absl::InvalidArgumentError(Concat("cannot pin the generator to CPU ", cpu, ": ", std::strerror(errno)));
     }
-    realtime = wants_realtime && MakeRealtime();
+    // On a single core a generator that cannot keep up would leave nothing to the system under test.
+    realtime = wants_realtime && std::thread::hardware_concurrency() > 1 && MakeRealtime(0);
     const absl::Status status = engine.Run();
     cpu_s = ThreadCpuSeconds();
     return status;

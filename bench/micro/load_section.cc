@@ -1,11 +1,11 @@
 // The load generator against the echo server, each pinned to a core.
-#include <sched.h>
 #include <sys/resource.h>
 
 #include <cstdio>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "bench/host/cores.h"
 #include "bench/load/figures.h"
 #include "bench/load/generator.h"
 #include "bench/micro/closed_loop.h"
@@ -26,14 +26,7 @@ struct Cores {
 };
 
 Cores ChooseCores() {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  std::vector<int> cpus;
-  if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0) {
-    for (int cpu = 0; cpu < CPU_SETSIZE && cpus.size() < 2; ++cpu) {
-      if (CPU_ISSET(static_cast<size_t>(cpu), &allowed)) cpus.push_back(cpu);
-    }
-  }
+  const std::vector<int> cpus = AllowedCores(2);
   return cpus.size() < 2 ? Cores{} : Cores{cpus[0], cpus[1]};
 }
 

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "bench/host/cores.h"
 #include "services/runtime/base/text.h"
 
 namespace lab::bench {
@@ -39,14 +40,6 @@ bool Become(const ChildPlan& plan) {
          WriteTo("/proc/self/uid_map", plan.user_map) && WriteTo("/proc/self/gid_map", plan.group_map);
 }
 
-bool PinTo(int cpu) {
-  if (cpu < 0) return true;
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(static_cast<size_t>(cpu), &set);
-  return sched_setaffinity(0, sizeof(set), &set) == 0;
-}
-
 }  // namespace
 
 void RunChild(const ChildPlan& plan) {
@@ -67,7 +60,7 @@ void RunChild(const ChildPlan& plan) {
   dup2(plan.output, STDERR_FILENO);
   const int report = plan.error == kHeldDescriptor ? dup(plan.error) : plan.error;
   const bool held = plan.held < 0 || dup2(plan.held, kHeldDescriptor) == kHeldDescriptor;
-  if (held && chdir(plan.folder) == 0 && PinTo(plan.cpu) && Become(plan)) {
+  if (held && chdir(plan.folder) == 0 && (plan.cpu < 0 || PinTo(plan.cpu)) && Become(plan)) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);  // again: a change of the user takes it back
     if (getppid() != plan.parent) _exit(126);
     close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);

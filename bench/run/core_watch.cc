@@ -1,9 +1,10 @@
 #include "bench/run/core_watch.h"
 
-#include <sched.h>
 #include <sys/prctl.h>
 
 #include <algorithm>
+
+#include "bench/host/cores.h"
 
 namespace lab::bench {
 namespace {
@@ -15,28 +16,11 @@ constexpr size_t kMostCores = 16;  // of a larger host the first ones
 
 double Seconds(Nanos time) { return std::chrono::duration<double>(time).count(); }
 
-// The cores that this process may run on.
-std::vector<int> OurCores() {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  std::vector<int> cores;
-  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return cores;
-  for (int core = 0; core < CPU_SETSIZE && cores.size() < kMostCores; ++core) {
-    if (CPU_ISSET(core, &allowed)) cores.push_back(core);
-  }
-  return cores;
-}
-
-bool GoAboveTheGenerator() {
-  sched_param parameter{};
-  parameter.sched_priority = sched_get_priority_min(SCHED_FIFO) + 1;
-  return sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &parameter) == 0;
-}
-
 }  // namespace
 
 CoreWatch::CoreWatch(Clock::time_point zero) : zero_(zero) {
-  const std::vector<int> cores = OurCores();
+  std::vector<int> cores = AllowedCores(kMostCores);
+  if (cores.empty()) cores.push_back(0);  // one watch at least
   waits_.resize(cores.size());
   for (size_t i = 0; i < cores.size(); ++i) {
     threads_.emplace_back([this, core = cores[i], &waits = waits_[i]] { Watch(core, waits); });
@@ -56,19 +40,15 @@ std::vector<Wait> CoreWatch::Stop() {
 }
 
 void CoreWatch::Watch(int core, std::vector<Wait>& waits) const {
-  cpu_set_t only;
-  CPU_ZERO(&only);
-  CPU_SET(core, &only);
-  sched_setaffinity(0, sizeof(only), &only);  // where that is refused it watches wherever it runs
+  PinTo(core);  // where that is refused it watches wherever it runs
   prctl(PR_SET_NAME, "core watch");
   prctl(PR_SET_TIMERSLACK, 1UL);
-  const Nanos least = GoAboveTheGenerator() ? kLeast : kLeastUnprivileged;
+  const Nanos least = MakeRealtime(1) ? kLeast : kLeastUnprivileged;
   while (!stopping_) {
     const Clock::time_point due = Clock::now() + kTurn;
     std::this_thread::sleep_until(due);
     const Clock::time_point now = Clock::now();
-    if (now - due >= least && waits.size() < kMostWaits)
-      waits.push_back({core, Seconds(due - zero_), Seconds(now - due)});
+    if (now - due >= least && waits.size() < kMostWaits) waits.push_back({Seconds(due - zero_), Seconds(now - due)});
   }
 }
 

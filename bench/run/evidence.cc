@@ -238,11 +238,11 @@ std::vector<std::string> WaitCautions(const std::vector<Wait>& waits, const std:
                           longest->at_s, Text(kLongWait_s))};
 }
 
-Series LongestWaits(const std::vector<Wait>& waits, double begin_s, double end_s) {
+Series LongestWaits(const std::vector<Wait>& waits, double duration_s) {
   Series series{.part = "host", .name = "core_wait_max_seconds"};
-  for (double second_s = begin_s; second_s + 1 <= end_s; ++second_s) series.samples.emplace_back(second_s + 1, 0);
+  for (double end_s = 1; end_s <= duration_s; ++end_s) series.samples.emplace_back(end_s, 0);
   for (const Wait& wait : waits) {
-    const double second = std::floor(wait.at_s - begin_s);
+    const double second = std::floor(wait.at_s);
     if (second < 0 || second >= static_cast<double>(series.samples.size())) continue;
     double& longest_s = series.samples[static_cast<size_t>(second)].second;
     longest_s = std::max(longest_s, wait.length_s);

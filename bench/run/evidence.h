@@ -55,7 +55,6 @@ std::vector<std::string> PagingProblems(const std::vector<Series>& series);
 // A time in which a thread that had nothing to do was ready and did not run on a core (core_watch.h). Seconds since the
 // start of the load.
 struct Wait {
-  int core = 0;
   double at_s = 0, length_s = 0;
 };
 // Waits of 300 ms or more: the runner itself stood still, nothing was sent, broken or observed then, however short that
@@ -68,9 +67,8 @@ std::vector<std::string> WaitProblems(const std::vector<Wait>& waits, const std:
 // For Trial::cautions: the same above 1 ms in a phase, and above 5 ms in none; or one wait of more than 10 ms, which a
 // maximum may be owed to.
 std::vector<std::string> WaitCautions(const std::vector<Wait>& waits, const std::vector<Phase>& phases);
-// The longest wait of each second, "core_wait_max_seconds" of part "host", for what was read between `begin_s` and
-// `end_s`.
-Series LongestWaits(const std::vector<Wait>& waits, double begin_s, double end_s);
+// The longest wait of each second of a load that took so long, "core_wait_max_seconds" of part "host".
+Series LongestWaits(const std::vector<Wait>& waits, double duration_s);
 
 // A busy neighbour: processes that are none of ours (the parts', and part "runner", which is us) took more than a fifth
 // of the CPU time of `cores` while the trial was observed. Whoever shares the cores with a stranger measures the

@@ -236,7 +236,7 @@ void TrialRun::Load() {
   busiest_ = neighbours_->Busiest();
   trial_.faults = faults_->records();
   const std::vector<Wait> waits = core_watch.Stop();
-  own_series_["core_wait_max_seconds"] = LongestWaits(waits, 0, trial_.duration_s);
+  own_series_["core_wait_max_seconds"] = LongestWaits(waits, trial_.duration_s);
   for (const std::string& problem : StallProblems(waits)) HostProblem(problem);
   for (const std::string& problem : WaitProblems(waits, trial_.phases)) HostProblem(problem);
   for (const std::string& caution : WaitCautions(waits, trial_.phases)) Caution(caution);
